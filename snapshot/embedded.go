@@ -1,0 +1,75 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/registry/store"
+)
+
+// Embedded returns the Store that keeps snapshots in the embedded registry, without a way
+// through HTTP.
+func Embedded(s *store.Store) Store { return embedded{s} }
+
+type embedded struct{ store *store.Store }
+
+func (e embedded) Repository(name string) (Repository, error) {
+	r, err := e.store.Repository(name)
+	if err != nil {
+		return nil, err
+	}
+	return embeddedRepository{r}, nil
+}
+
+type embeddedRepository struct{ r *store.Repository }
+
+func (e embeddedRepository) Stage(ctx context.Context) (Stage, error) {
+	s, err := e.r.Stage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (e embeddedRepository) PutManifest(ctx context.Context, mediaType string, body []byte, tags ...string) (ocispec.Descriptor, error) {
+	return e.r.PutManifest(ctx, mediaType, body, tags...)
+}
+
+func (e embeddedRepository) Manifest(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
+	desc, body, err := e.r.Manifest(ctx, ref)
+	return desc, body, notFound(err)
+}
+
+func (e embeddedRepository) OpenBlob(ctx context.Context, dgst digest.Digest) (io.ReadCloser, int64, error) {
+	f, size, err := e.r.OpenBlob(ctx, dgst)
+	if err != nil {
+		return nil, 0, notFound(err)
+	}
+	return f, size, nil
+}
+
+func (e embeddedRepository) StatBlob(ctx context.Context, dgst digest.Digest) (int64, error) {
+	size, err := e.r.StatBlob(ctx, dgst)
+	return size, notFound(err)
+}
+
+func (e embeddedRepository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
+	return notFound(e.r.DeleteManifest(ctx, dgst))
+}
+
+// notFound makes the store's error match ErrNotFound of this package too.
+func notFound(err error) error {
+	if err == nil || !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return &notFoundError{err}
+}
+
+type notFoundError struct{ err error }
+
+func (e *notFoundError) Error() string   { return e.err.Error() }
+func (e *notFoundError) Unwrap() []error { return []error{ErrNotFound, e.err} }
