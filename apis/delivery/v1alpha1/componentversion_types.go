@@ -1,0 +1,230 @@
+package v1alpha1
+
+import (
+	"github.com/fluxcd/pkg/apis/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ComponentVersionSpec says which component is followed, where it is stored and what a version needs to be accepted.
+type ComponentVersionSpec struct {
+	Schedule `json:",inline"`
+
+	// component is the name of the component, 1 to 1024 characters. It has no default. Example: phoban.io/podinfo.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Component string `json:"component"`
+
+	// version says which versions of the component are wanted. It has no default. Example: {semver: ">=6.3.x"}.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="has(self.semver) && size(self.semver.trim()) > 0",message="version.semver is empty: name a version such as 1.2.3, or a constraint such as \">=1.0.0\"; \"*\" takes any version that is no pre-release"
+	Version Version `json:"version"`
+
+	// repository is where the component is read from. It has no default. Example: {url: ghcr.io/phoban01}.
+	// +required
+	Repository Repository `json:"repository"`
+
+	// destination is a second repository to which accepted versions are transferred with everything they contain, and from which everything is read afterwards.
+	// The default is none: nothing is transferred. Example: {url: registry.example.com/mirror}.
+	// +optional
+	Destination *Repository `json:"destination,omitempty"`
+
+	// verify lists the signatures that a version must carry; all must hold, else the version is not used. At most 64. The default is none: any version is accepted.
+	// Example: [{name: dev-signature, publicKey: {secretRef: {name: signing-keys}}}].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Verify []Signature `json:"verify,omitempty"`
+
+	// references says what is done with the components that the component refers to. The default is {expand: false}. Example: {expand: true}.
+	// +optional
+	References References `json:"references,omitzero"`
+
+	// serviceAccountName is a ServiceAccount in the same namespace whose imagePullSecrets are used as credentials of the repositories, at most 253 characters.
+	// The default is none. Example: component-reader.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+}
+
+// Version is a constraint on the versions of a component.
+type Version struct {
+	// semver is a semantic version or a constraint on one, 1 to 1024 characters; the newest version that satisfies it is used. It has no default.
+	// Pre-releases are taken only when the constraint names one. Example: ">=6.3.x".
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Semver string `json:"semver,omitempty"`
+}
+
+// Repository is a place where component versions are stored: an OCI registry with an optional path below it.
+type Repository struct {
+	// url is the address of the repository, 1 to 2048 characters: host, optional port and path, without a scheme or with oci://, https:// or http://; only
+	// http:// is read without TLS. It has no default. Example: ghcr.io/phoban01.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	URL string `json:"url"`
+
+	// secretRef names a Secret in the same namespace that holds the credentials: the keys username and password, or .dockerconfigjson. The default is none.
+	// Example: {name: registry-credentials}.
+	// +optional
+	SecretRef *meta.LocalObjectReference `json:"secretRef,omitempty"`
+}
+
+// Signature names a signature and the key that it is checked with.
+type Signature struct {
+	// name is the name of the signature in the component version, 1 to 253 characters, and the key under which the Secret of publicKey holds the public key.
+	// It has no default. Example: dev-signature.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// publicKey is where the public key comes from. It has no default. Example: {secretRef: {name: signing-keys}}.
+	// +required
+	PublicKey PublicKey `json:"publicKey"`
+}
+
+// PublicKey is where a public key comes from.
+// +kubebuilder:validation:XValidation:rule="has(self.secretRef) || (has(self.value) && size(self.value) > 0)",message="publicKey names no key: set secretRef.name to a Secret that holds the key under the signature's name, or set value to the base64 of the PEM public key"
+type PublicKey struct {
+	// secretRef names a Secret in the same namespace that holds the PEM public key under the name of the signature. The default is none.
+	// Example: {name: signing-keys}.
+	// +optional
+	SecretRef *meta.LocalObjectReference `json:"secretRef,omitempty"`
+
+	// value is the public key itself, standard base64 of its PEM form, at most 65536 characters. It wins over secretRef. The default is none.
+	// Example: the output of base64 -w0 key.pem.
+	// +optional
+	// +kubebuilder:validation:MaxLength=65536
+	Value string `json:"value,omitempty"`
+}
+
+// References says what is done with the components that a component refers to.
+type References struct {
+	// expand tells whether a ComponentDescriptor object is written for every component that the component refers to, directly or not. The default is false:
+	// only for the component itself. Resources of nested components can be used either way. Example: true.
+	// +optional
+	Expand bool `json:"expand,omitempty"`
+}
+
+// ComponentVersionStatus says which version is used and what was found in it.
+type ComponentVersionStatus struct {
+	CommonStatus `json:",inline"`
+
+	// componentDescriptor is the root of the tree of components that belongs to the version, pinned by digest. It is empty until a version was accepted.
+	// Example: {name: phoban.io/podinfo, version: 6.3.6}.
+	// +optional
+	ComponentDescriptor *Reference `json:"componentDescriptor,omitempty"`
+
+	// reconciledVersion is the version in use, as it is written in the repository, at most 1024 characters. Example: 6.3.6.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	ReconciledVersion string `json:"reconciledVersion,omitempty"`
+
+	// manifestDigest is the digest of the manifest of the version in use, at most 512 characters; every later read is pinned to it.
+	// Example: sha256: followed by 64 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	ManifestDigest string `json:"manifestDigest,omitempty"`
+
+	// verified tells whether every signature of spec.verify was checked on the version in use; it is false when there are none to check. Example: true.
+	// +optional
+	Verified bool `json:"verified,omitempty"`
+
+	// replicatedRepositoryURL is the repository that the version is read from, at most 2048 characters: spec.destination.url after a transfer, else
+	// spec.repository.url. Example: ghcr.io/phoban01.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	ReplicatedRepositoryURL string `json:"replicatedRepositoryURL,omitempty"`
+}
+
+// Reference is a component version in the tree of references of a ComponentVersion. The tree is complete: a nested version is pinned without a ComponentDescriptor too.
+type Reference struct {
+	// name is the name of the component at the root, and the name of the reference below it, at most 1024 characters. Example: phoban.io/podinfo.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Name string `json:"name"`
+
+	// version is the version of the component, at most 1024 characters. Example: 6.3.6.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Version string `json:"version"`
+
+	// extraIdentity holds the further identity attributes of the reference, at most 64; the root has none. Example: {architecture: amd64}.
+	// +optional
+	// +mapType=atomic
+	// +kubebuilder:validation:MaxProperties=64
+	ExtraIdentity map[string]string `json:"extraIdentity,omitempty"`
+
+	// componentName is the name of the component that a reference leads to, at most 1024 characters; the root has it as its name. Example: phoban.io/backend.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	ComponentName string `json:"componentName,omitempty"`
+
+	// manifestDigest is the digest of the manifest of the component version, at most 512 characters. Example: sha256: followed by 64 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	ManifestDigest string `json:"manifestDigest,omitempty"`
+
+	// componentDescriptorRef names the ComponentDescriptor object of the component version; nested entries have it with spec.references.expand only.
+	// Example: {name: phoban.io-podinfo-6.3.6-10372358058082697739, namespace: default}.
+	// +optional
+	ComponentDescriptorRef *meta.NamespacedObjectReference `json:"componentDescriptorRef,omitempty"`
+
+	// references lists the component versions that this one refers to, in the same form. Example: [{name: backend, version: 1.0.0}].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	References []Reference `json:"references,omitempty"`
+}
+
+// ComponentVersion follows a component in an OCI registry: it takes the newest version that satisfies a constraint and carries the wanted signatures, and makes
+// its component descriptor available in the cluster.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=cv,categories=ocm
+// +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status"
+// +kubebuilder:printcolumn:name="Version",type="string",JSONPath=".status.reconciledVersion"
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"
+// +kubebuilder:printcolumn:name="Status",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].message"
+// +kubebuilder:printcolumn:name="Component",type="string",JSONPath=".spec.component",priority=1
+// +kubebuilder:printcolumn:name="Repository",type="string",JSONPath=".status.replicatedRepositoryURL",priority=1
+type ComponentVersion struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard metadata of an object. Example: {name: podinfo, namespace: default}.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says which component is followed and how. Example: see the fields.
+	// +optional
+	Spec ComponentVersionSpec `json:"spec,omitempty"`
+
+	// status says which version is used; it is written by the controller. Example: see the fields.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status ComponentVersionStatus `json:"status,omitempty"`
+}
+
+// ComponentVersionList is a list of ComponentVersion objects.
+// +kubebuilder:object:root=true
+type ComponentVersionList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ComponentVersion `json:"items"`
+}
+
+// GetConditions returns the conditions of the status.
+func (o *ComponentVersion) GetConditions() []metav1.Condition { return o.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (o *ComponentVersion) SetConditions(conditions []metav1.Condition) {
+	o.Status.Conditions = conditions
+}
+
+// GetSchedule returns when the object is reconciled.
+func (o *ComponentVersion) GetSchedule() Schedule { return o.Spec.Schedule }
+
+// GetStatus returns the common part of the object's own status, to be changed in place.
+func (o *ComponentVersion) GetStatus() *CommonStatus { return &o.Status.CommonStatus }

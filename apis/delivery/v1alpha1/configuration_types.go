@@ -1,0 +1,70 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Configuration fills the values of an environment into the content of its source, by the rules that the component brings along, and writes the result to a Snapshot.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=cfg,categories=ocm
+// +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status"
+// +kubebuilder:printcolumn:name="Source Version",type="string",JSONPath=".status.latestSourceVersion"
+// +kubebuilder:printcolumn:name="Config Version",type="string",JSONPath=".status.latestConfigVersion"
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"
+// +kubebuilder:printcolumn:name="Status",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].message"
+// +kubebuilder:printcolumn:name="Snapshot",type="string",JSONPath=".status.snapshotName",priority=1
+type Configuration struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard metadata of an object. Example: {name: podinfo, namespace: default}.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says what is changed and where the rules and values come from. Example: see the fields.
+	// +optional
+	Spec MutationSpec `json:"spec,omitempty"`
+
+	// status says what was written; it is written by the controller. Example: see the fields.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status MutationStatus `json:"status,omitempty"`
+}
+
+// ConfigurationList is a list of Configuration objects.
+// +kubebuilder:object:root=true
+type ConfigurationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Configuration `json:"items"`
+}
+
+// GetConditions returns the conditions of the status.
+func (o *Configuration) GetConditions() []metav1.Condition { return o.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (o *Configuration) SetConditions(conditions []metav1.Condition) {
+	o.Status.Conditions = conditions
+}
+
+// GetStatus returns the common part of the object's own status, to be changed in place.
+func (o *Configuration) GetStatus() *CommonStatus { return &o.Status.CommonStatus }
+
+// GetSchedule returns when the object is reconciled.
+func (o *Configuration) GetSchedule() Schedule { return o.Spec.Schedule }
+
+// GetSnapshotName returns the name of the Snapshot object; it is empty until one was written.
+func (o *Configuration) GetSnapshotName() string { return o.Status.SnapshotName }
+
+// GetSnapshotDigest returns the digest of the layer that was written last.
+func (o *Configuration) GetSnapshotDigest() string { return o.Status.LatestSnapshotDigest }
+
+// GetManifestDigest returns the digest of the manifest that was written last.
+func (o *Configuration) GetManifestDigest() string { return o.Status.LatestManifestDigest }
+
+// GetOrigins returns the component versions that the content of the snapshot came from.
+func (o *Configuration) GetOrigins() []Origin { return o.Status.Origins }
+
+// GetSourceVersion returns the version of the component that the content of the snapshot came from.
+func (o *Configuration) GetSourceVersion() string { return o.Status.LatestSourceVersion }
+
+var _ SnapshotWriter = (*Configuration)(nil)
