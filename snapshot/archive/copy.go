@@ -1,14 +1,15 @@
 package archive
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
-	"io/fs"
-	"iter"
 	"strconv"
 )
 
-// ErrNotArchive says that the source is neither a tar archive nor a gzipped one.
+// ErrNotArchive says that the source is neither a tar archive nor a gzipped one. Nothing was
+// written when Copy returns it.
 var ErrNotArchive = errors.New("content is no tar archive")
 
 // Editor changes files of an archive while it is copied.
@@ -31,42 +32,78 @@ type Stats struct {
 	Bytes int64
 }
 
-// Copy reads a tar or tar.gz archive from src and writes it to dst in canonical form. Files
-// that edit asks for are replaced by what it makes of them; a nil edit copies everything. On any error
-// dst holds an incomplete archive that must be thrown away.
+// Copy reads a tar or tar.gz archive from src and writes it to dst in canonical form, its
+// entries in the order of src. Files that edit asks for are replaced by what it makes of
+// them; a nil edit copies everything. Copy reads src to its end. On any error dst holds an
+// incomplete archive that must be thrown away.
+//
+// Errors are ErrNotArchive, *LimitError, *EntryError, or those of src, dst and edit, wrapped.
 func Copy(dst io.Writer, src io.Reader, edit Editor, l Limits) (Stats, error) {
-	return Stats{}, errors.New("not written yet")
+	r, err := newReader(src, l.withDefaults())
+	if err != nil {
+		return Stats{}, err
+	}
+	c := copier{reader: r, writer: newWriter(dst), edit: edit}
+	for {
+		e, err := r.next()
+		if err == io.EOF {
+			return c.stats, c.writer.close()
+		}
+		if err != nil {
+			return c.stats, err
+		}
+		if err := c.copy(e); err != nil {
+			return c.stats, err
+		}
+	}
 }
 
-// Pack writes a file system as a canonical archive, in lexical order.
-func Pack(dst io.Writer, fsys fs.FS) error {
-	return errors.New("not written yet")
+type copier struct {
+	reader *reader
+	writer *writer
+	edit   Editor
+	stats  Stats
 }
 
-// File is one entry that Files found.
-type File struct {
-	// Path is the normalised path.
-	Path string
-	// Mode has the type bits and 0644 or 0755.
-	Mode fs.FileMode
-	// Size is the length of a regular file.
-	Size int64
-	// Target is where a symbolic link points.
-	Target string
-	// Reader reads the content of a regular file. It is valid until the next iteration.
-	io.Reader
+func (c *copier) copy(e entry) error {
+	c.stats.Entries++
+	switch e.kind {
+	case kindDir:
+		return c.writer.directory(e.path)
+	case kindLink:
+		return c.writer.link(e.path, e.target)
+	}
+	c.stats.Files++
+	if c.edit != nil && c.edit.Wants(e.path) {
+		return c.editFile(e)
+	}
+	c.stats.Bytes += e.size
+	if err := c.writer.file(e.path, e.executable, e.size, c.reader.tar); err != nil {
+		return c.reader.fail(err)
+	}
+	return nil
 }
 
-// Files iterates over the entries of a tar or tar.gz archive under the same checks as Copy. It ends
-// after the first error.
-func Files(src io.Reader, l Limits) iter.Seq2[*File, error] {
-	return func(yield func(*File, error) bool) { yield(nil, errors.New("not written yet")) }
+func (c *copier) editFile(e entry) error {
+	limit := c.reader.limits.EditBytes
+	if e.size > limit {
+		return &LimitError{Err: ErrEditTooLarge, Path: e.path, Max: limit}
+	}
+	content := make([]byte, e.size)
+	if _, err := io.ReadFull(c.reader.tar, content); err != nil {
+		return c.reader.fail(err)
+	}
+	content, err := c.edit.Edit(e.path, content)
+	if err != nil {
+		return fmt.Errorf("edit %s: %w", quote(e.path), err)
+	}
+	if int64(len(content)) > limit {
+		return &LimitError{Err: ErrEditTooLarge, Path: e.path, Max: limit}
+	}
+	c.stats.Edited++
+	c.stats.Bytes += int64(len(content))
+	return c.writer.file(e.path, e.executable, int64(len(content)), bytes.NewReader(content))
 }
 
-// Sniff tells whether src begins like an archive that Copy reads, and returns a reader of
-// all of src, with what was looked at.
-func Sniff(src io.Reader) (bool, io.Reader, error) {
-	return false, src, errors.New("not written yet")
-}
-
+// quote keeps control characters of foreign paths out of messages and logs.
 func quote(path string) string { return strconv.Quote(path) }
