@@ -1,0 +1,38 @@
+package lifecycle
+
+import (
+	"errors"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/record"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// ReportingComponent is the name under which events are reported. It is the name of the controller that this operator
+// replaces, because people and alerts filter by it.
+const ReportingComponent = "ocm-controller"
+
+// Events reports what happened to the objects of one kind: as an event for `kubectl events`, and as one log line with the
+// same text, so that searching the log for a kind shows its history.
+type Events struct {
+	kind     string
+	recorder record.EventRecorder
+	log      logr.Logger
+}
+
+// Normal reports a change.
+func (e Events) Normal(obj client.Object, reason, message string) {
+	e.logger(obj).Info(message, "reason", reason)
+	e.recorder.Event(obj, corev1.EventTypeNormal, reason, message)
+}
+
+// Warning reports a failure.
+func (e Events) Warning(obj client.Object, reason, message string) {
+	e.logger(obj).Error(errors.New(reason), message, "reason", reason)
+	e.recorder.Event(obj, corev1.EventTypeWarning, reason, message)
+}
+
+func (e Events) logger(obj client.Object) logr.Logger {
+	return e.log.WithValues("name", obj.GetName(), "namespace", obj.GetNamespace(), "reconciler kind", e.kind)
+}

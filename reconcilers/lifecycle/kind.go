@@ -1,0 +1,111 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fluxcd/pkg/runtime/conditions"
+	"github.com/fluxcd/pkg/runtime/metrics"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+)
+
+// Object is what the lifecycle needs of a custom resource.
+type Object interface {
+	client.Object
+	conditions.Setter
+	// GetSchedule returns when the object wants to be reconciled, and whether at all.
+	GetSchedule() v1alpha1.Schedule
+	// GetStatus returns the part of the status that the lifecycle writes, inside the object.
+	GetStatus() *v1alpha1.CommonStatus
+}
+
+// Step is one named piece of a kind's work.
+type Step[R any] struct {
+	// Name is the verb that logs and metrics show.
+	Name string
+	// Run does the work on the run struct of this reconciliation. See the package comment for what its error means.
+	Run func(ctx context.Context, run R) error
+}
+
+// Kind is what one kind adds to the lifecycle. R is its run struct: the object and what the steps hand to each other.
+type Kind[T Object, R any] struct {
+	// Name of the kind, as in `kubectl get <name>`.
+	Name string
+	// New returns an empty object.
+	New func() T
+	// Begin makes the run struct of one reconciliation. The events are those of the kind, for steps that report a change.
+	Begin func(obj T, events Events) R
+	// Steps are run in order until one returns an error.
+	Steps []Step[R]
+	// Ready returns the message of the condition Ready after the last step.
+	Ready func(run R) string
+	// Progress returns the message of the condition Reconciling; a default names the kind.
+	Progress func(obj T) string
+	// LegacyFinalizers are removed from objects that are deleted. The operator sets none of its own: whatever it keeps
+	// outside the cluster is found and collected by reachability, so no deletion ever waits for a registry.
+	LegacyFinalizers []string
+}
+
+// Options are the lifecycle's dependencies, the same for all kinds.
+type Options struct {
+	// Client reads from the cache and writes.
+	Client client.Client
+	// Live reads past the cache.
+	Live client.Reader
+	// Recorder writes events.
+	Recorder record.EventRecorder
+	// Metrics are the reconcile durations and failures; may be nil.
+	Metrics *Metrics
+	// Durations is Flux's recorder of gotk_reconcile_duration_seconds; may be nil.
+	Durations *metrics.Recorder
+	// MinRetryDelay and MaxRetryDelay bound the backoff after passing faults.
+	MinRetryDelay, MaxRetryDelay time.Duration
+}
+
+// Reconciler runs one kind.
+type Reconciler[T Object, R any] struct {
+	kind    Kind[T, R]
+	opts    Options
+	backoff workqueue.TypedRateLimiter[reconcile.Request]
+	written *freshness
+}
+
+// New returns the reconciler of a kind. A missing dependency is an error here rather than a panic later.
+func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error) {
+	switch {
+	case kind.Name == "" || kind.New == nil || kind.Begin == nil || kind.Ready == nil || len(kind.Steps) == 0:
+		return nil, fmt.Errorf("kind %q is incomplete: Name, New, Begin, Steps and Ready are required", kind.Name)
+	case o.Client == nil || o.Live == nil || o.Recorder == nil:
+		return nil, fmt.Errorf("options of kind %q are incomplete: Client, Live and Recorder are required", kind.Name)
+	}
+	if o.MinRetryDelay <= 0 {
+		o.MinRetryDelay = 750 * time.Millisecond
+	}
+	if o.MaxRetryDelay < o.MinRetryDelay {
+		o.MaxRetryDelay = max(15*time.Minute, o.MinRetryDelay)
+	}
+	if kind.Progress == nil {
+		kind.Progress = func(obj T) string { return fmt.Sprintf("reconciliation in progress for %s", client.ObjectKeyFromObject(obj)) }
+	}
+	return &Reconciler[T, R]{
+		kind:    kind,
+		opts:    o,
+		backoff: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](o.MinRetryDelay, o.MaxRetryDelay),
+		written: newFreshness(),
+	}, nil
+}
+
+var _ reconcile.Reconciler = (*Reconciler[Object, struct{}])(nil)
+
+// events returns the kind's events with the logger of the context.
+func (r *Reconciler[T, R]) events(ctx context.Context) Events {
+	return Events{kind: r.kind.Name, recorder: r.opts.Recorder, log: ctrl.LoggerFrom(ctx)}
+}

@@ -1,0 +1,171 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
+	"github.com/fluxcd/pkg/runtime/jitter"
+)
+
+// Reconcile implements reconcile.Reconciler. It never returns an error that says something about the object: that is
+// reported once, as a condition, an event and a log line, and retried by the lifecycle's own backoff.
+func (r *Reconciler[T, R]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	start := time.Now()
+	obj, err := r.get(ctx, req)
+	if err != nil {
+		if apierrors.IsNotFound(err) {
+			r.forget(req)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, err
+	}
+	if !obj.GetDeletionTimestamp().IsZero() {
+		r.forget(req)
+		return ctrl.Result{}, r.release(ctx, obj)
+	}
+	if obj.GetSchedule().Suspend {
+		ctrl.LoggerFrom(ctx).V(1).Info("Suspended, nothing to do")
+		return ctrl.Result{}, nil
+	}
+	defer r.observe(req, start)
+	return r.run(ctx, req, obj)
+}
+
+// get reads the object from the cache, or past it when the cache has not seen our own last write yet. Deciding on the old
+// status would report the same change twice.
+func (r *Reconciler[T, R]) get(ctx context.Context, req ctrl.Request) (T, error) {
+	obj := r.kind.New()
+	if err := r.opts.Client.Get(ctx, req.NamespacedName, obj); err != nil {
+		return obj, err
+	}
+	if !r.written.behind(obj) {
+		return obj, nil
+	}
+	obj = r.kind.New()
+	err := r.opts.Live.Get(ctx, req.NamespacedName, obj)
+	return obj, err
+}
+
+// run runs the steps and writes what came of them.
+func (r *Reconciler[T, R]) run(ctx context.Context, req ctrl.Request, obj T) (ctrl.Result, error) {
+	before := obj.DeepCopyObject().(T)
+	if err := r.begin(ctx, obj, before); err != nil {
+		return ctrl.Result{}, err
+	}
+	started := obj.DeepCopyObject().(T)
+
+	run := r.kind.Begin(obj, r.events(ctx))
+	verdict := r.steps(ctx, obj, run)
+	if ctx.Err() != nil {
+		return ctrl.Result{}, nil // shutting down: the next leader starts over
+	}
+	if verdict != nil && isNoise(verdict.Err) {
+		ctrl.LoggerFrom(ctx).V(1).Info("Met a newer version, trying again", "cause", verdict.Err.Error())
+		return ctrl.Result{RequeueAfter: r.opts.MinRetryDelay}, nil
+	}
+	out := r.summarise(obj, before, run, verdict)
+	if err := r.patch(ctx, obj, started); err != nil {
+		return ctrl.Result{}, err
+	}
+	r.report(ctx, obj, before, out)
+	return r.requeue(req, obj, out), nil
+}
+
+// steps runs the kind's steps within the object's timeout.
+func (r *Reconciler[T, R]) steps(ctx context.Context, obj T, run R) *Verdict {
+	ctx, cancel := context.WithTimeout(ctx, obj.GetSchedule().GetTimeout())
+	defer cancel()
+	for _, step := range r.kind.Steps {
+		start := time.Now()
+		err := step.Run(ctx, run)
+		r.opts.Metrics.step(r.kind.Name, step.Name, time.Since(start))
+		if err != nil {
+			return verdictOf(ctx, step.Name, err)
+		}
+	}
+	return nil
+}
+
+// begin shows, once for every new generation, that work is in progress, so that kstatus doesn't take the object for done.
+func (r *Reconciler[T, R]) begin(ctx context.Context, obj, before T) error {
+	if slices.ContainsFunc(obj.GetConditions(), concerns(obj)) {
+		return nil
+	}
+	message := r.kind.Progress(obj)
+	conditions.Delete(obj, meta.StalledCondition)
+	conditions.MarkReconciling(obj, meta.ProgressingReason, "%s", message)
+	conditions.MarkUnknown(obj, meta.ReadyCondition, meta.ProgressingReason, "%s", message)
+	return r.patch(ctx, obj, before)
+}
+
+// patch writes the status if it changed.
+func (r *Reconciler[T, R]) patch(ctx context.Context, obj, before T) error {
+	if equality.Semantic.DeepEqual(obj, before) {
+		return nil
+	}
+	if err := r.opts.Client.Status().Patch(ctx, obj, client.MergeFrom(before)); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil // deleted meanwhile
+		}
+		return fmt.Errorf("write the status of %s %s: %w", r.kind.Name, client.ObjectKeyFromObject(obj), err)
+	}
+	r.written.note(obj)
+	return nil
+}
+
+// release lets a deleted object go.
+func (r *Reconciler[T, R]) release(ctx context.Context, obj T) error {
+	before := obj.DeepCopyObject().(T)
+	released := false
+	for _, finalizer := range r.kind.LegacyFinalizers {
+		released = controllerutil.RemoveFinalizer(obj, finalizer) || released
+	}
+	if !released {
+		return nil
+	}
+	return client.IgnoreNotFound(r.opts.Client.Patch(ctx, obj, client.MergeFrom(before)))
+}
+
+// requeue says when to look at the object again.
+func (r *Reconciler[T, R]) requeue(req ctrl.Request, obj T, out outcome) ctrl.Result {
+	if out.verdict == nil || out.verdict.kind != retry {
+		r.backoff.Forget(req)
+	}
+	schedule := obj.GetSchedule()
+	interval := schedule.Interval.Duration
+	switch {
+	case out.verdict == nil, out.verdict.kind == stall:
+	case out.verdict.After > 0:
+		return ctrl.Result{RequeueAfter: out.verdict.After}
+	case out.verdict.kind == retry:
+		return ctrl.Result{RequeueAfter: r.backoff.When(req)}
+	case out.verdict.kind == fail:
+		interval = schedule.GetRetryInterval()
+	}
+	return ctrl.Result{RequeueAfter: jitter.JitteredIntervalDuration(interval)}
+}
+
+func (r *Reconciler[T, R]) forget(req ctrl.Request) {
+	r.backoff.Forget(req)
+	r.written.forget(req.NamespacedName)
+	r.opts.Metrics.forget(r.kind.Name, req.NamespacedName)
+	if r.opts.Durations != nil {
+		r.opts.Durations.DeleteDuration(reference(r.kind.Name, req))
+	}
+}
+
+func (r *Reconciler[T, R]) observe(req ctrl.Request, start time.Time) {
+	if r.opts.Durations != nil {
+		r.opts.Durations.RecordDuration(reference(r.kind.Name, req), start)
+	}
+}

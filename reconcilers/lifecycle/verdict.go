@@ -1,0 +1,94 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/fluxcd/pkg/apis/meta"
+)
+
+// kindOfVerdict says what the lifecycle does about an error.
+type kindOfVerdict int
+
+const (
+	// retry: a passing fault. Backoff, the last verdict stands.
+	retry kindOfVerdict = iota
+	// wait: something else must happen first. The last verdict stands; a watch or the given delay wakes the object.
+	wait
+	// fail: a verdict. Not Ready, asked again after the retry interval.
+	fail
+	// stall: a verdict that only the user can change. Not Ready and Stalled.
+	stall
+)
+
+// Verdict is the error by which a step tells the lifecycle more than that it didn't work.
+type Verdict struct {
+	// Reason is the CamelCase reason of the condition that reports it.
+	Reason string
+	// After is when to ask again; zero leaves it to watches and the object's interval.
+	After time.Duration
+	// Err is the cause; its text is the condition's message.
+	Err error
+
+	kind kindOfVerdict
+}
+
+// Error implements error.
+func (v *Verdict) Error() string { return v.Err.Error() }
+
+// Unwrap returns the cause.
+func (v *Verdict) Unwrap() error { return v.Err }
+
+// Wait says that something else must happen first, and asks again after the given time, or, when that is zero, when a
+// watch wakes the object or its interval is over.
+func Wait(reason string, after time.Duration, err error) error {
+	return &Verdict{kind: wait, Reason: reason, After: after, Err: err}
+}
+
+// Fail is a verdict against the object that may change by itself, such as a version that doesn't exist yet. The object is
+// not Ready and asked again after its retry interval.
+func Fail(reason string, err error) error {
+	return &Verdict{kind: fail, Reason: reason, Err: err}
+}
+
+// Stall is a verdict that only a change by the user can lift, such as a Secret that doesn't exist. The object is not Ready
+// and Stalled until a watch or the next interval finds the change.
+func Stall(reason string, err error) error {
+	return &Verdict{kind: stall, Reason: reason, Err: err}
+}
+
+// Retry gives a passing fault the reason that its condition shows.
+func Retry(reason string, err error) error {
+	return &Verdict{kind: retry, Reason: reason, Err: err}
+}
+
+// verdictOf turns the error of a step into a verdict.
+func verdictOf(ctx context.Context, step string, err error) *Verdict {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		err = fmt.Errorf("step %q did not finish in time, raise spec.timeout if the source is slow: %w", step, err)
+		return &Verdict{kind: retry, Reason: meta.FailedReason, Err: err}
+	}
+	var v *Verdict
+	if errors.As(err, &v) {
+		// The text of what wrapped the verdict belongs to the message.
+		return &Verdict{kind: v.kind, Reason: v.Reason, After: v.After, Err: unwrapped(err, v)}
+	}
+	return &Verdict{kind: retry, Reason: meta.FailedReason, Err: err}
+}
+
+// unwrapped avoids to nest a verdict in itself when nothing wrapped it.
+func unwrapped(err error, v *Verdict) error {
+	if err == error(v) {
+		return v.Err
+	}
+	return err
+}
+
+// isNoise tells errors that say nothing about the object: a write that met a newer version of what it writes.
+func isNoise(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
+}

@@ -1,0 +1,72 @@
+package source
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+)
+
+// MixedVersionsError says that two inputs come from different versions of one component. It passes by itself when the
+// input that is behind has caught up.
+type MixedVersionsError struct {
+	// Left and Right are the inputs.
+	Left, Right Ref
+	// LeftOrigin and RightOrigin are where they come from: the same ComponentVersion object, at different versions.
+	LeftOrigin, RightOrigin v1alpha1.Origin
+}
+
+// Error implements error.
+func (e *MixedVersionsError) Error() string {
+	return fmt.Sprintf("%s holds version %s of ComponentVersion %s/%s and %s holds version %s; waiting until both hold the same",
+		e.Left, e.LeftOrigin.Version, e.LeftOrigin.Namespace, e.LeftOrigin.Name, e.Right, e.RightOrigin.Version)
+}
+
+// Input is something that an object combines with others.
+type Input struct {
+	// Ref is where it comes from.
+	Ref Ref
+	// Origins are the component versions that it came from.
+	Origins []v1alpha1.Origin
+}
+
+// OriginOf returns the origin of what is read from a component version.
+func OriginOf(cv *v1alpha1.ComponentVersion) v1alpha1.Origin {
+	return v1alpha1.Origin{
+		Namespace: cv.Namespace, Name: cv.Name,
+		Version: cv.Status.ReconciledVersion, ManifestDigest: cv.Status.ManifestDigest,
+	}
+}
+
+// Combine checks that the inputs hold the same version of every component that they share, and returns all origins, each
+// once and sorted. It returns a *MixedVersionsError when they do not.
+func Combine(inputs ...Input) ([]v1alpha1.Origin, error) {
+	type object struct{ namespace, name string }
+	type seen struct {
+		input  Ref
+		origin v1alpha1.Origin
+	}
+	first := map[object]seen{}
+	for _, input := range inputs {
+		for _, origin := range input.Origins {
+			key := object{origin.Namespace, origin.Name}
+			other, ok := first[key]
+			if !ok {
+				first[key] = seen{input.Ref, origin}
+				continue
+			}
+			if other.origin.ManifestDigest != origin.ManifestDigest || other.origin.Version != origin.Version {
+				return nil, &MixedVersionsError{Left: other.input, LeftOrigin: other.origin, Right: input.Ref, RightOrigin: origin}
+			}
+		}
+	}
+	origins := make([]v1alpha1.Origin, 0, len(first))
+	for _, s := range first {
+		origins = append(origins, s.origin)
+	}
+	slices.SortFunc(origins, func(a, b v1alpha1.Origin) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return origins, nil
+}
