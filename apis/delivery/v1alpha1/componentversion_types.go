@@ -174,7 +174,6 @@ type Reference struct {
 
 	// references lists the component versions that this one refers to, in the same form. Example: [{name: backend, version: 1.0.0}].
 	// +optional
-	// +listType=atomic
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:pruning:PreserveUnknownFields
 	References []Reference `json:"references,omitempty"`

@@ -1,0 +1,95 @@
+package v1alpha1
+
+// Reasons of the conditions Ready and Stalled beside those of Flux (Succeeded, Progressing, ProgressingWithRetry, Suspended). Their strings are API: alerts and
+// scripts match them, so a string never changes, and where it differs from its Go name the string is the older of the two.
+const (
+	// AuthenticatedContextCreationFailedReason says that the credentials for a repository could not be put together from the Secrets that name them.
+	AuthenticatedContextCreationFailedReason = "AuthenticatedContextCreationFailed"
+	// CheckVersionFailedReason says that the versions of a component could not be listed, so that it is unknown whether there is a newer one.
+	CheckVersionFailedReason = "CheckVersionFailed"
+	// NoMatchingVersionReason says that the component has versions, and none of them satisfies the constraint.
+	NoMatchingVersionReason = "NoMatchingVersion"
+	// ComponentVerificationFailedReason says that a signature or a digest of the component version is missing or does not hold.
+	ComponentVerificationFailedReason = "ComponentVerificationFailed"
+	// ComponentVersionInvalidReason says that the component version could not be read from its repository, or that what was read is no component version.
+	ComponentVersionInvalidReason = "ComponentVersionInvalid"
+	// MutatedVersionReason says that a version which was accepted before now has other content in the repository; versions are meant to be immutable.
+	MutatedVersionReason = "MutatedVersion"
+	// ReferenceCycleReason says that a component refers to itself, directly or by way of others.
+	ReferenceCycleReason = "ReferenceCycle"
+	// ParseReferencesFailedReason says that a component that the component refers to could not be read.
+	ParseReferencesFailedReason = "ParseReferencesFailed"
+	// TransferFailedReason says that the component version could not be transferred to its destination.
+	TransferFailedReason = "TransferFailed"
+	// ConvertComponentDescriptorFailedReason says that the component descriptor cannot be shown as a ComponentDescriptor object.
+	ConvertComponentDescriptorFailedReason = "ConvertComponentDescriptorFailed"
+	// CreateOrUpdateComponentDescriptorFailedReason says that a ComponentDescriptor object could not be written.
+	CreateOrUpdateComponentDescriptorFailedReason = "CreateOrUpdateComponentDescriptorFailed"
+	// NameGenerationFailedReason says that no object name could be formed for a component descriptor or a snapshot.
+	NameGenerationFailedReason = "NameGenerationFailed"
+
+	// ComponentVersionNotFoundReason says that the ComponentVersion that an object refers to does not exist.
+	ComponentVersionNotFoundReason = "ComponentVersionNotFound"
+	// ComponentVersionNotReadyReason says that the ComponentVersion that an object refers to has no accepted version yet.
+	ComponentVersionNotReadyReason = "ComponentVersionNotReady"
+	// GetComponentDescriptorFailedReason says that the component descriptor that holds a resource could not be read.
+	GetComponentDescriptorFailedReason = "GetComponentDescriptorFailed"
+	// ComponentDescriptorNotFoundReason says that a referencePath leads to no component.
+	ComponentDescriptorNotFoundReason = "ComponentDescriptorNotFound"
+	// GetResourceFailedReason says that a resource is not in its component, is there more than once, or that its content could not be read.
+	GetResourceFailedReason = "GetResourceFailed"
+	// ContentMismatchReason says that the content of a resource is not what the component descriptor says it is; it is refused.
+	ContentMismatchReason = "ContentMismatch"
+
+	// CreateOrUpdateSnapshotFailedReason says that content could not be written to the registry, or the Snapshot object not to the cluster.
+	CreateOrUpdateSnapshotFailedReason = "CreateOrUpdateSnapshotFailed"
+	// CreateRepositoryNameFailedReason says that no name in the registry could be formed for a snapshot.
+	CreateRepositoryNameFailedReason = "CreateRepositoryNameFailed"
+	// SnapshotNameEmptyReason says that the source has written no snapshot yet.
+	SnapshotNameEmptyReason = "SnapshotNameEmpty"
+	// ContentMissingReason says that the content of a Snapshot is no longer in the registry; its owner is asked to write it again.
+	ContentMissingReason = "ContentMissing"
+
+	// SourceRefNotReadyReason says that the object that sourceRef names is not ready.
+	SourceRefNotReadyReason = "SourceRefNotReady"
+	// SourceRefNotReadyWithErrorReason says that it could not be found out whether the object that sourceRef names is ready.
+	SourceRefNotReadyWithErrorReason = "SourceRefNotReadyWithError"
+	// ConfigRefNotReadyReason says that the object that configRef names is not ready.
+	ConfigRefNotReadyReason = "ConfigRefNotReady"
+	// ConfigRefNotReadyWithErrorReason says that it could not be found out whether the object that configRef names is ready.
+	ConfigRefNotReadyWithErrorReason = "ConfigRefNotReadyWithError"
+	// PatchStrategicMergeSourceRefNotReadyReason says that the object that the patch comes from is not ready.
+	PatchStrategicMergeSourceRefNotReadyReason = "PatchStrategicMergeSourceRefNotReady"
+	// PatchStrategicMergeSourceRefNotReadyWithErrorReason says that it could not be found out whether the object that the patch comes from is ready.
+	PatchStrategicMergeSourceRefNotReadyWithErrorReason = "PatchStrategicMergeSourceRefNotReadyWithError"
+	// ValuesNotReadyReason says that a place that values are read from does not exist yet, or has nothing to read yet.
+	ValuesNotReadyReason = "ValuesNotReady"
+	// InvalidValuesReason says that the values are no map, or break the schema of the ConfigData.
+	InvalidValuesReason = "InvalidValues"
+	// InvalidConfigDataReason says that the ConfigData cannot be read.
+	InvalidConfigDataReason = "InvalidConfigData"
+	// SourceNotATarArchiveReason says that the source is a single file where a tree of files is needed.
+	SourceNotATarArchiveReason = "SourceReasonNotATarArchive"
+	// ReconcileMutationObjectFailedReason says that the rules could not be applied to the source.
+	ReconcileMutationObjectFailedReason = "ReconcileMutationObjectFailed"
+
+	// CreateOrUpdateOCIRepositoryFailedReason says that the OCIRepository of Flux, or a Secret that it needs, could not be written.
+	CreateOrUpdateOCIRepositoryFailedReason = "CreateOrUpdateOCIRepositoryFailed"
+	// CreateOrUpdateKustomizationFailedReason says that the Kustomization of Flux could not be written.
+	CreateOrUpdateKustomizationFailedReason = "CreateOrUpdateKustomizationFailed"
+	// CreateOrUpdateHelmFailedReason says that the HelmRelease of Flux could not be written.
+	CreateOrUpdateHelmFailedReason = "CreateOrUpdateHelmFailed"
+	// CreatedObjectsNotReadyReason says that the objects of Flux were written and are not all ready, which waitForReady waits for.
+	CreatedObjectsNotReadyReason = "CreatedObjectsNotReady"
+	// FluxNotInstalledReason says that the cluster does not have the kinds of Flux that a FluxDeployer makes.
+	FluxNotInstalledReason = "FluxNotInstalled"
+
+	// MissingSecretReason says that a Secret, or a key in it, does not exist; creating it wakes the object.
+	MissingSecretReason = "MissingSecret"
+	// MissingServiceAccountReason says that a ServiceAccount does not exist; creating it wakes the object.
+	MissingServiceAccountReason = "MissingServiceAccount"
+	// InvalidSpecReason says that the spec cannot be acted upon and has to be changed; the message says how.
+	InvalidSpecReason = "InvalidSpec"
+	// AccessDeniedReason says that a reference leads into another namespace, which the operator was told to deny.
+	AccessDeniedReason = "AccessDenied"
+)

@@ -1,0 +1,45 @@
+package v1alpha1
+
+// ControllerName is the component that reports events and the field manager that owns what the controller applies.
+const ControllerName = "ocm-controller"
+
+// SnapshotFinalizer keeps a Snapshot until its content was taken out of the registry. It goes without the registry's consent when that is not to be reached.
+const SnapshotFinalizer = "finalizers.snapshot.ocm.software"
+
+// Annotations of the events that end a reconciliation, so that a notification can name what was delivered.
+const (
+	// ComponentVersionAnnotation holds the component and its version, as name:version.
+	ComponentVersionAnnotation = GroupName + "/component_version"
+	// ResourceVersionAnnotation holds the version of the resource that was applied.
+	ResourceVersionAnnotation = GroupName + "/resource_version"
+	// SnapshotDigestAnnotation holds the digest of the content that a Snapshot stands for.
+	SnapshotDigestAnnotation = GroupName + "/snapshot_digest"
+	// ConfigurationDigestAnnotation holds the digest of the content that a Configuration has written.
+	ConfigurationDigestAnnotation = GroupName + "/configuration_digest"
+	// LocalizationDigestAnnotation holds the digest of the content that a Localization has written.
+	LocalizationDigestAnnotation = GroupName + "/localization_digest"
+)
+
+// Keys of the identity in the spec of a Snapshot.
+const (
+	// ComponentNameKey holds the name of the ComponentDescriptor object of the component that the content came from.
+	ComponentNameKey = "component-name"
+	// ComponentVersionKey holds the version of that component.
+	ComponentVersionKey = "component-version"
+	// ResourceNameKey holds the name of the resource.
+	ResourceNameKey = "resource-name"
+	// ResourceVersionKey holds the version of the resource.
+	ResourceVersionKey = "resource-version"
+	// ResourceReferencePathKey holds the way from the component to the nested one that has the resource, as naming.ReferencePathKey writes it.
+	ResourceReferencePathKey = "resource-reference-path"
+	// SourceNameKey holds the name of the object that a patch came from.
+	SourceNameKey = "source-name"
+	// SourceNamespaceKey holds the namespace of the object that a patch came from.
+	SourceNamespaceKey = "source-namespace"
+	// SourceArtifactChecksumKey holds the digest of the content that a patch came from.
+	SourceArtifactChecksumKey = "source-artifact-checksum"
+	// MutationObjectUUIDKey holds the UID of the Localization or Configuration that has written the content.
+	MutationObjectUUIDKey = "mutation-object-uuid"
+	// ChartVersionKey holds the version of a Helm chart where it differs from that of its resource. It is an extra identity that components bring along.
+	ChartVersionKey = "chartVersion"
+)
