@@ -1,0 +1,189 @@
+package descriptor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	yamlv3 "go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
+)
+
+// MaxBytes is the size of the largest descriptor that is read.
+const MaxBytes = 4 << 20
+
+// maxDepth bounds how deep lists and objects nest. The deepest place of the
+// format itself is seven; the rest is for the values of labels.
+const maxDepth = 64
+
+// Errors of Parse. Errors that wrap none of them are about the content.
+var (
+	// ErrTooLarge says that a descriptor is larger than MaxBytes.
+	ErrTooLarge = errors.New("component descriptor is too large")
+	// ErrUnknownSchema says that the schema is missing or not known.
+	ErrUnknownSchema = errors.New("unknown component descriptor schema")
+)
+
+// legacyV3Alpha1 is an older spelling of SchemaV3Alpha1.
+const legacyV3Alpha1 = "ocm.gardener.cloud/v3alpha1"
+
+// Parse reads a descriptor of schema v2 or ocm.software/v3alpha1, written as
+// YAML or JSON. Unknown fields are ignored, as the reference tools do; a name
+// or version that nothing could be looked up by is an error.
+func Parse(data []byte) (*Descriptor, error) {
+	if len(data) > MaxBytes {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, len(data), MaxBytes)
+	}
+	js, err := toJSON(data)
+	if err != nil {
+		return nil, fmt.Errorf("parse component descriptor: %w", err)
+	}
+	d, err := decode(js)
+	if err != nil {
+		return nil, fmt.Errorf("parse component descriptor: %w", err)
+	}
+	if err := d.checkIdentity(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func toJSON(data []byte) ([]byte, error) {
+	js := bytes.TrimSpace(data)
+	if !bytes.HasPrefix(js, []byte("{")) || !json.Valid(js) {
+		if err := refuseAliases(data); err != nil {
+			return nil, err
+		}
+		var err error
+		if js, err = yaml.YAMLToJSONStrict(data); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkNesting(js); err != nil {
+		return nil, err
+	}
+	return js, nil
+}
+
+// refuseAliases refuses YAML aliases: no tool writes them into descriptors, and
+// a few of them expand a small document to gigabytes.
+func refuseAliases(data []byte) error {
+	if !bytes.ContainsRune(data, '*') || !bytes.ContainsRune(data, '&') {
+		return nil
+	}
+	var root yamlv3.Node
+	if err := yamlv3.Unmarshal(data, &root); err != nil {
+		return err
+	}
+	return walkAliases(&root)
+}
+
+func walkAliases(n *yamlv3.Node) error {
+	if n.Kind == yamlv3.AliasNode {
+		return fmt.Errorf("line %d: YAML aliases are not allowed", n.Line)
+	}
+	for _, c := range n.Content {
+		if err := walkAliases(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkNesting bounds the depth and refuses a key that occurs twice in one
+// object, where two readers could see two different descriptors.
+func checkNesting(js []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(js))
+	dec.UseNumber()
+	var stack []*object
+	for {
+		tok, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		if closing(tok) {
+			stack = stack[:len(stack)-1]
+		} else {
+			if len(stack) > 0 {
+				isKey, err := stack[len(stack)-1].take(tok)
+				if err != nil {
+					return err
+				}
+				if isKey {
+					continue
+				}
+			}
+			if delim, ok := tok.(json.Delim); ok {
+				stack = append(stack, &object{isMap: delim == '{'})
+			}
+		}
+		if len(stack) > maxDepth {
+			return fmt.Errorf("more than %d levels of nesting", maxDepth)
+		}
+		if len(stack) == 0 {
+			return nil
+		}
+	}
+}
+
+func closing(tok json.Token) bool {
+	d, ok := tok.(json.Delim)
+	return ok && (d == '}' || d == ']')
+}
+
+// object is the state of checkNesting for one list or object.
+type object struct {
+	isMap   bool
+	inValue bool
+	keys    map[string]struct{}
+}
+
+// take accepts the next token and reports whether it is a key.
+func (o *object) take(tok json.Token) (bool, error) {
+	if !o.isMap {
+		return false, nil
+	}
+	if o.inValue {
+		o.inValue = false
+		return false, nil
+	}
+	key, _ := tok.(string)
+	if _, twice := o.keys[key]; twice {
+		return false, fmt.Errorf("key %q occurs twice in one object", key)
+	}
+	if o.keys == nil {
+		o.keys = map[string]struct{}{}
+	}
+	o.keys[key] = struct{}{}
+	o.inValue = true
+	return true, nil
+}
+
+func decode(js []byte) (*Descriptor, error) {
+	var head struct {
+		APIVersion string `json:"apiVersion"`
+		Meta       struct {
+			SchemaVersion string `json:"schemaVersion"`
+		} `json:"meta"`
+	}
+	if err := json.Unmarshal(js, &head); err != nil {
+		return nil, err
+	}
+	schema := head.APIVersion
+	switch {
+	case schema != "" && head.Meta.SchemaVersion != "":
+		return nil, fmt.Errorf("%w: both apiVersion and meta.schemaVersion are set", ErrUnknownSchema)
+	case schema == "":
+		schema = head.Meta.SchemaVersion
+	}
+	switch schema {
+	case string(SchemaV2):
+		return decodeV2(js)
+	case string(SchemaV3Alpha1), legacyV3Alpha1:
+		return decodeV3(js)
+	case "":
+		return nil, fmt.Errorf("%w: neither apiVersion nor meta.schemaVersion is set", ErrUnknownSchema)
+	}
+	return nil, fmt.Errorf("%w %q: this version reads %s and %s", ErrUnknownSchema, schema, SchemaV2, SchemaV3Alpha1)
+}
