@@ -1,0 +1,127 @@
+package schematest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+const manifest = `apiVersion: delivery.ocm.software/v1alpha1
+kind: %s
+metadata:
+  name: test
+  namespace: default
+spec:
+%s`
+
+func componentVersion(change map[string]string) string {
+	lines := map[string]string{
+		"interval": "10m", "component": "acme.org/app", "version": `{semver: ">=1.0.0"}`, "repository": "{url: ghcr.io/acme}",
+	}
+	return render("ComponentVersion", lines, change)
+}
+
+func mutation(change map[string]string) string {
+	lines := map[string]string{
+		"interval": "10m", "sourceRef": "{kind: Resource, name: manifests}",
+		"configRef": "{kind: ComponentVersion, name: app, resourceRef: {name: config}}",
+	}
+	return render("Configuration", lines, change)
+}
+
+func deployer(change map[string]string) string {
+	return render("FluxDeployer", map[string]string{"interval": "10m", "sourceRef": "{kind: Resource, name: manifests}"}, change)
+}
+
+// render writes the manifest with the lines changed; an empty line is left out.
+func render(kind string, lines, change map[string]string) string {
+	for key, value := range change {
+		lines[key] = value
+	}
+	var spec strings.Builder
+	for key, value := range lines {
+		if value != "" {
+			fmt.Fprintf(&spec, "  %s: %s\n", key, value)
+		}
+	}
+	return fmt.Sprintf(manifest, kind, spec.String())
+}
+
+func TestManifestsAreRefused(t *testing.T) {
+	t.Parallel()
+	type change = map[string]string
+	const (
+		configMap = "{configMapSource: {sourceRef: {name: settings}, key: values.yaml}}"
+		twoPlaces = "[{configMapSource: {sourceRef: {name: a}, key: b}, secretSource: {sourceRef: {name: a}, key: b}}]"
+	)
+	tests := map[string]struct{ reason, manifest, field, message string }{
+		"no interval":        {"an object without an interval would never be looked at again", componentVersion(change{"interval": ""}), "spec.interval", "Required value"},
+		"interval zero":      {"zero never was a useful interval", componentVersion(change{"interval": "0s"}), "spec.interval", "use suspend to stop reconciling"},
+		"interval negative":  {"time does not run backwards", deployer(change{"interval": "-5m"}), "spec.interval", "for example 10m0s"},
+		"interval no unit":   {"a number without unit would break every client that reads the object", mutation(change{"interval": `"10"`}), "spec.interval", "a number with a unit"},
+		"interval in days":   {"Go knows no days", mutation(change{"interval": "1d"}), "spec.interval", "a number with a unit"},
+		"retry interval":     {"the same holds for the retry interval", mutation(change{"retryInterval": "0m"}), "spec.retryInterval", "leave it out"},
+		"timeout":            {"the same holds for the timeout", mutation(change{"timeout": "-1s"}), "spec.timeout", "leave it out"},
+		"no component":       {"there is nothing to follow", componentVersion(change{"component": ""}), "spec.component", "Required value"},
+		"no semver":          {"no constraint is no version", componentVersion(change{"version": "{}"}), "spec.version", "version.semver is empty"},
+		"empty semver":       {"an empty constraint cannot be parsed", componentVersion(change{"version": `{semver: "  "}`}), "spec.version", `"*" takes any version`},
+		"no repository":      {"there is no place to read from", componentVersion(change{"repository": "{}"}), "spec.repository.url", "Required value"},
+		"no destination url": {"there is no place to write to", componentVersion(change{"destination": "{secretRef: {name: a}}"}), "spec.destination.url", "Required value"},
+		"no key":             {"a signature without a key cannot be checked", componentVersion(change{"verify": "[{name: a, publicKey: {}}]"}), "spec.verify[0].publicKey", "set secretRef.name"},
+		"empty key":          {"an empty key is no key", componentVersion(change{"verify": `[{name: a, publicKey: {value: ""}}]`}), "spec.verify[0].publicKey", "or set value"},
+		"no signature name":  {"a key without a signature checks nothing", componentVersion(change{"verify": "[{publicKey: {value: YQ==}}]"}), "spec.verify[0].name", "Required value"},
+
+		"nothing to do":      {"a mutation that changes nothing is a mistake", mutation(change{"configRef": ""}), "spec", "there is nothing to do"},
+		"values twice":       {"it would not be seen which values hold", mutation(change{"values": "{a: 1}", "valuesFrom": configMap}), "spec", "exclude each other"},
+		"values and list":    {"it would not be seen which values hold", mutation(change{"values": "{a: 1}", "valuesSources": "[" + configMap + "]"}), "spec", "exclude each other"},
+		"from and list":      {"it would not be seen in which order they are merged", mutation(change{"valuesFrom": configMap, "valuesSources": "[" + configMap + "]"}), "spec", "list them in valuesSources"},
+		"values no object":   {"rules refer to values by name", mutation(change{"values": "[1]"}), "spec.values", "must be of type object"},
+		"empty valuesFrom":   {"no place is no values", mutation(change{"valuesFrom": "{}"}), "spec.valuesFrom", "set one of fluxSource"},
+		"empty list":         {"no place is no values", mutation(change{"valuesSources": "[]"}), "spec.valuesSources", "at least 1 items"},
+		"entry of two":       {"the order within an entry would not be seen", mutation(change{"valuesSources": twoPlaces}), "spec.valuesSources[0]", "its own entry"},
+		"entry of none":      {"no place is no values", mutation(change{"valuesSources": "[{}]"}), "spec.valuesSources[0]", "set one of fluxSource"},
+		"no source kind":     {"only a Resource knows what is meant without", mutation(change{"sourceRef": "{name: a}"}), "spec.sourceRef", "sourceRef.kind is missing"},
+		"no config kind":     {"only a Resource knows what is meant without", mutation(change{"configRef": "{name: a}"}), "spec.configRef", "configRef.kind is missing"},
+		"no source name":     {"a reference needs a name", mutation(change{"sourceRef": "{kind: Resource}"}), "spec.sourceRef.name", "Required value"},
+		"no values kind":     {"only a Resource knows what is meant without", mutation(change{"valuesFrom": "{sourceRef: {name: a}}"}), "spec.valuesFrom.sourceRef", "sourceRef.kind is missing"},
+		"foreign source":     {"values are read from sources only", mutation(change{"valuesFrom": "{fluxSource: {sourceRef: {kind: Kustomization, name: a}, path: b}}"}), "spec.valuesFrom.fluxSource.sourceRef", "one of GitRepository"},
+		"no path of values":  {"a source has many files", mutation(change{"valuesFrom": "{fluxSource: {sourceRef: {kind: Bucket, name: a}}}"}), "spec.valuesFrom.fluxSource.path", "Required value"},
+		"no key of values":   {"a ConfigMap has many keys", mutation(change{"valuesFrom": "{configMapSource: {sourceRef: {name: a}}}"}), "spec.valuesFrom.configMapSource.key", "Required value"},
+		"no target of patch": {"a patch needs a file", mutation(change{"patchStrategicMerge": "{source: {sourceRef: {kind: GitRepository, name: a}, path: b}}"}), "spec.patchStrategicMerge.target", "Required value"},
+
+		"both templates":   {"one FluxDeployer makes one object", deployer(change{"kustomizationTemplate": "{path: ./}", "helmReleaseTemplate": "{}"}), "spec", "use a second FluxDeployer"},
+		"template no spec": {"a template is the spec of an object", deployer(change{"kustomizationTemplate": "text"}), "spec.kustomizationTemplate", "must be of type object"},
+		"deployer no kind": {"only a Resource knows what is meant without", deployer(change{"sourceRef": "{name: a}"}), "spec.sourceRef", "sourceRef.kind is missing"},
+
+		"access without type": {"nobody can use it", render("ComponentDescriptor", change{"version": "1.0.0", "resources": "[{name: a, version: 1.0.0, type: blob, access: {}}]"}, nil), "spec.resources[0].access.type", "Required value"},
+		"snapshot no digest":  {"a Snapshot stands for content by its digest", render("Snapshot", change{"identity": "{}", "tag": "a"}, nil), "spec.digest", "Required value"},
+	}
+	known := load(t)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, problems := known.admit(t, manifests(t, []byte(tt.manifest))[0])
+			for _, problem := range problems {
+				if problem.Field == tt.field && strings.Contains(problem.Error(), tt.message) {
+					return
+				}
+			}
+			t.Errorf("%s: got %v, want a problem at %s that says %q", tt.reason, problems, tt.field, tt.message)
+		})
+	}
+}
+
+// TestUnknownFieldsArePruned shows what the API server does with a misspelt field, and that the fields which hold foreign data are exempt.
+func TestUnknownFieldsArePruned(t *testing.T) {
+	t.Parallel()
+	known := load(t)
+	pruned, problems := known.admit(t, manifests(t, []byte(deployer(map[string]string{
+		"kustomizationTemplate": "{path: ./, aFieldOfTomorrow: {a: 1}}", "waitForRedy": "true",
+	})))[0])
+	if len(problems) > 0 {
+		t.Error(problems)
+	}
+	if len(pruned) != 1 || pruned[0] != "spec.waitForRedy" {
+		t.Errorf("got %v pruned, want the misspelt field only", pruned)
+	}
+}
