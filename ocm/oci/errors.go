@@ -1,0 +1,124 @@
+package oci
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+)
+
+// Errors every function of this package returns, to be matched with errors.Is.
+var (
+	// ErrNotFound says that the registry does not have what was asked for.
+	ErrNotFound = errors.New("not found")
+	// ErrUnauthorized says that the registry refused the credentials, or that
+	// there were none.
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrUnreachable says that there was no answer from the registry.
+	ErrUnreachable = errors.New("unreachable")
+	// ErrTooLarge says that a bound on what is accepted was exceeded.
+	ErrTooLarge = errors.New("too large")
+	// ErrNotComponent says that an artifact is no component version.
+	ErrNotComponent = errors.New("not a component version")
+)
+
+// DigestMismatchError says that content is not what its digest promised.
+type DigestMismatchError struct {
+	// Object is what was read.
+	Object string
+	// Want is the promised digest.
+	Want string
+	// Got is the digest of the content.
+	Got string
+}
+
+// Error names both digests.
+func (e *DigestMismatchError) Error() string {
+	return fmt.Sprintf("content of %s is not what its digest promises: want %s, got %s; it was damaged or replaced", e.Object, e.Want, e.Got)
+}
+
+// hint is an error whose message is complete and that matches a sentinel
+// without repeating its words.
+type hint struct {
+	message  string
+	sentinel error
+	cause    error
+}
+
+func (h *hint) Error() string { return h.message }
+
+func (h *hint) Unwrap() []error {
+	if h.cause == nil {
+		return []error{h.sentinel}
+	}
+	return []error{h.sentinel, h.cause}
+}
+
+// explain turns an error of the client into one that says what to do. The
+// object is what was asked for.
+func (r *Repository) explain(object string, err error) error {
+	var refused *realmError
+	var response *errcode.ErrorResponse
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errdef.ErrNotFound), errors.As(err, &response) && response.StatusCode == http.StatusNotFound:
+		return &hint{fmt.Sprintf("%s: not found", object), ErrNotFound, err}
+	case errors.As(err, &refused):
+		return &hint{fmt.Sprintf("%s: %v", object, refused), ErrUnauthorized, err}
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return r.unauthorized(object, "the registry wants a log-in", err)
+	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
+		return r.unauthorized(object, fmt.Sprintf("the registry answered %d %s", response.StatusCode, http.StatusText(response.StatusCode)), err)
+	case errors.Is(err, errdef.ErrTooManyPages), errors.Is(err, errdef.ErrSizeExceedsLimit):
+		return &hint{fmt.Sprintf("%s: %v", object, err), ErrTooLarge, err}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", object, err)
+	}
+	if advice := unreachable(err); advice != "" {
+		return &hint{fmt.Sprintf("%s: cannot reach the registry at %s: %s", object, r.location.base(), advice), ErrUnreachable, err}
+	}
+	return fmt.Errorf("%s: %w", object, err)
+}
+
+func (r *Repository) unauthorized(object, what string, err error) error {
+	advice := "check the user and its password, and that it may access " + r.location.Path
+	if r.credential.IsZero() {
+		advice = fmt.Sprintf("give credentials for %s, for example with spec.repository.secretRef", r.location.Host)
+	}
+	return &hint{fmt.Sprintf("%s: %s using %s; %s", object, what, r.credential, advice), ErrUnauthorized, err}
+}
+
+// unreachable returns what to tell the user about an error that happened
+// before the registry answered, or nothing if it was another error.
+func unreachable(err error) string {
+	const check = "; check spec.repository.url"
+	var dns *net.DNSError
+	var unknown x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &dns):
+		return fmt.Sprintf("host name %q cannot be resolved", dns.Name) + check
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused" + check
+	case errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
+		return fmt.Sprintf("its TLS certificate is not accepted: %v", err)
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return "it does not speak TLS; if this is intended, write the URL with http://"
+	case errors.As(err, &op):
+		return op.Error() + check
+	}
+	return ""
+}

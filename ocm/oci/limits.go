@@ -1,0 +1,33 @@
+package oci
+
+// Limits bound what is accepted from a registry. A zero field means its
+// default.
+type Limits struct {
+	// ManifestBytes bounds manifests and descriptors, 4 MiB by default.
+	ManifestBytes int64
+	// ConfigBytes bounds configs, 64 KiB by default.
+	ConfigBytes int64
+	// TagPages bounds the pages of one listing, 1,000 by default.
+	TagPages int
+	// Tags bounds the tags of one listing, 100,000 by default.
+	Tags int
+	// Redirects bounds the redirects of one request, 5 by default.
+	Redirects int
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		ManifestBytes: or(l.ManifestBytes, 4<<20),
+		ConfigBytes:   or(l.ConfigBytes, 64<<10),
+		TagPages:      or(l.TagPages, 1000),
+		Tags:          or(l.Tags, 100_000),
+		Redirects:     or(l.Redirects, 5),
+	}
+}
+
+func or[T int | int64](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,308 @@
+package oci
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/ocm-operator/ocm-operator/ocm/credentials"
+)
+
+// Media types of manifests besides those of the OCI image specification.
+const (
+	dockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+const (
+	tagPageSize = 1000
+	// errorBytes bounds how much of the answer to a failed request is read.
+	errorBytes = 8 << 10
+)
+
+// Repository is one repository of a registry.
+type Repository struct {
+	location   Location
+	credential credentials.Credential
+	client     *auth.Client
+	remote     *remote.Repository
+	limits     Limits
+}
+
+// Manifest is a manifest or an index as the registry stores it.
+type Manifest struct {
+	MediaType string
+	Digest    digest.Digest
+	Bytes     []byte
+}
+
+// IsIndex reports whether the manifest is a list of manifests.
+func (m *Manifest) IsIndex() bool {
+	return m.MediaType == ocispec.MediaTypeImageIndex || m.MediaType == dockerManifestList
+}
+
+// IsImage reports whether the manifest is one of config and layers.
+func (m *Manifest) IsImage() bool {
+	return m.MediaType == ocispec.MediaTypeImageManifest || m.MediaType == dockerManifest
+}
+
+// Image decodes a manifest of config and layers.
+func (m *Manifest) Image() (*ocispec.Manifest, error) {
+	var out ocispec.Manifest
+	if err := json.Unmarshal(m.Bytes, &out); err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", m.Digest, err)
+	}
+	return &out, nil
+}
+
+// Repository returns the repository at a location, using the credentials for
+// its host and path.
+func (c *Client) Repository(l Location) (*Repository, error) {
+	ref := registry.Reference{Registry: l.Host, Repository: l.Path}
+	if err := ref.Validate(); err != nil {
+		return nil, fmt.Errorf("repository %s: %w", l, err)
+	}
+	credential, _ := c.options.Credentials.Lookup(l.Host, l.Path)
+	client := c.authClient(l, credential)
+	return &Repository{
+		location:   l,
+		credential: credential,
+		client:     client,
+		limits:     c.limits,
+		remote: &remote.Repository{
+			Client:           client,
+			Reference:        ref,
+			PlainHTTP:        l.PlainHTTP,
+			TagListPageSize:  tagPageSize,
+			TagListMaxPages:  c.limits.TagPages,
+			MaxMetadataBytes: c.limits.ManifestBytes,
+		},
+	}, nil
+}
+
+// Location returns where the repository is.
+func (r *Repository) Location() Location { return r.location }
+
+// Tags lists all tags.
+func (r *Repository) Tags(ctx context.Context) ([]string, error) {
+	object := "list tags of " + r.location.String()
+	var all []string
+	err := r.remote.Tags(ctx, "", func(page []string) error {
+		if len(all)+len(page) > r.limits.Tags {
+			return &hint{fmt.Sprintf("more than %d tags", r.limits.Tags), ErrTooLarge, nil}
+		}
+		all = append(all, page...)
+		return nil
+	})
+	if err != nil {
+		return nil, r.explain(object, err)
+	}
+	return all, nil
+}
+
+// Resolve returns the digest a tag points to.
+func (r *Repository) Resolve(ctx context.Context, tag string) (digest.Digest, error) {
+	object := fmt.Sprintf("resolve %s:%s", r.location, tag)
+	resp, err := r.do(ctx, http.MethodHead, "manifests", tag)
+	var response *errcode.ErrorResponse
+	if err != nil && !(errors.As(err, &response) && response.StatusCode == http.StatusMethodNotAllowed) {
+		return "", r.explain(object, err)
+	}
+	if err == nil {
+		resp.Body.Close()
+		if d, err := digest.Parse(resp.Header.Get("Docker-Content-Digest")); err == nil {
+			return d, nil
+		}
+	}
+	// The header is optional; without it only the content tells the digest.
+	m, err := r.Manifest(ctx, tag)
+	if err != nil {
+		return "", err
+	}
+	return m.Digest, nil
+}
+
+// Manifest reads the manifest of a tag or a digest. Its digest is computed from
+// the bytes, and compared if it was asked for by digest.
+func (r *Repository) Manifest(ctx context.Context, ref string) (*Manifest, error) {
+	object := fmt.Sprintf("manifest %s of %s", ref, r.location)
+	want, err := digest.Parse(ref)
+	byDigest := err == nil
+	resp, err := r.do(ctx, http.MethodGet, "manifests", ref)
+	if err != nil {
+		return nil, r.explain(object, err)
+	}
+	defer resp.Body.Close()
+	data, err := readAll(resp.Body, object, r.limits.ManifestBytes)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, r.explain(object, err)
+	}
+	m := &Manifest{Digest: digest.FromBytes(data), Bytes: data}
+	if byDigest {
+		if got := want.Algorithm().FromBytes(data); got != want {
+			return nil, &DigestMismatchError{Object: object, Want: want.String(), Got: got.String()}
+		}
+		m.Digest = want
+	}
+	if m.MediaType, err = mediaType(data, resp.Header.Get("Content-Type")); err != nil {
+		return nil, fmt.Errorf("%s: %w", object, err)
+	}
+	return m, nil
+}
+
+// mediaType prefers what the manifest says, because its digest covers that.
+func mediaType(data []byte, header string) (string, error) {
+	var head struct {
+		MediaType string `json:"mediaType"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return "", fmt.Errorf("it is no JSON object: %w", err)
+	}
+	if head.MediaType != "" {
+		return head.MediaType, nil
+	}
+	header, _, _ = strings.Cut(header, ";")
+	return strings.TrimSpace(header), nil
+}
+
+// Blob opens a blob. The reader compares size and digest at the end; a size
+// below zero is not known yet, and the returned one is what the registry says.
+func (r *Repository) Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
+	object := fmt.Sprintf("blob %s of %s", d, r.location)
+	if err := d.Validate(); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", object, err)
+	}
+	resp, err := r.do(ctx, http.MethodGet, "blobs", d.String())
+	if err != nil {
+		return nil, 0, r.explain(object, err)
+	}
+	if length := resp.ContentLength; length >= 0 {
+		if size >= 0 && length != size {
+			resp.Body.Close()
+			return nil, 0, &DigestMismatchError{Object: object, Want: fmt.Sprintf("%d bytes of %s", size, d), Got: fmt.Sprintf("%d bytes", length)}
+		}
+		size = length
+	}
+	rc, err := Verify(resp.Body, object, size, append([]digest.Digest{d}, also...)...)
+	if err != nil {
+		resp.Body.Close()
+		return nil, 0, err
+	}
+	return rc, size, nil
+}
+
+// SmallBlob reads a whole blob that is known to be small.
+func (r *Repository) SmallBlob(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	object := fmt.Sprintf("blob %s of %s", desc.Digest, r.location)
+	if desc.Size > limit {
+		return nil, tooLarge(object, limit)
+	}
+	rc, _, err := r.Blob(ctx, desc.Digest, desc.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return readAll(rc, object, limit)
+}
+
+// do sends a request and turns every status but 200 into an error.
+func (r *Repository) do(ctx context.Context, method, class, ref string) (*http.Response, error) {
+	ctx = auth.AppendRepositoryScope(ctx, r.remote.Reference, auth.ActionPull)
+	l := r.location
+	l.Host = apiHost(l.Host)
+	url := fmt.Sprintf("%s/v2/%s/%s/%s", l.base(), l.Path, class, ref)
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	// Transparent compression would change the bytes the digest is over.
+	req.Header.Set("Accept-Encoding", "identity")
+	if class == "manifests" {
+		req.Header.Set("Accept", strings.Join([]string{
+			ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerManifest, dockerManifestList,
+		}, ", "))
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	failure := &errcode.ErrorResponse{Method: method, URL: req.URL, StatusCode: resp.StatusCode}
+	var body struct {
+		Errors errcode.Errors `json:"errors"`
+	}
+	if data, err := io.ReadAll(io.LimitReader(resp.Body, errorBytes)); err == nil && json.Unmarshal(data, &body) == nil {
+		failure.Errors = body.Errors
+	}
+	return nil, failure
+}
+
+// PushBlob uploads a blob unless it is there already. The content is opened
+// again when the registry asks to try later.
+func (r *Repository) PushBlob(ctx context.Context, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) error {
+	object := fmt.Sprintf("push blob %s to %s", desc.Digest, r.location)
+	exists, err := r.remote.Blobs().Exists(ctx, desc)
+	if err != nil {
+		return r.explain(object, err)
+	}
+	for attempt := 0; !exists; attempt++ {
+		err := r.pushOnce(ctx, desc, object, open)
+		var response *errcode.ErrorResponse
+		again := errors.As(err, &response) && retryable(&http.Response{StatusCode: response.StatusCode}, nil)
+		if !again || attempt >= maxRetries {
+			return r.explain(object, err)
+		}
+		timer := time.NewTimer(backoff(attempt))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%s: %w", object, ctx.Err())
+		case <-timer.C:
+		}
+	}
+	return nil
+}
+
+func (r *Repository) pushOnce(ctx context.Context, desc ocispec.Descriptor, object string, open func() (io.ReadCloser, error)) error {
+	content, err := open()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	verified, err := Verify(content, object, desc.Size, desc.Digest)
+	if err != nil {
+		return err
+	}
+	return r.remote.Blobs().Push(ctx, desc, verified)
+}
+
+// PushManifest uploads a manifest and lets the tag point to it, in one request,
+// so that no reader sees the one without the other.
+func (r *Repository) PushManifest(ctx context.Context, mediaType string, body []byte, tag string) (digest.Digest, error) {
+	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(body), Size: int64(len(body))}
+	err := r.remote.Manifests().PushReference(ctx, desc, bytes.NewReader(slices.Clone(body)), tag)
+	if err != nil {
+		return "", r.explain(fmt.Sprintf("push manifest %s:%s", r.location, tag), err)
+	}
+	return desc.Digest, nil
+}

@@ -1,0 +1,72 @@
+package oci
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const (
+	maxRetries   = 3
+	firstWait    = 200 * time.Millisecond
+	longestWait  = 10 * time.Second
+	waitVariance = 0.2
+)
+
+// retryPolicy retries what is likely to pass within seconds. Anything longer is
+// for the caller, which knows how urgent it is.
+type retryPolicy struct{}
+
+// Retry implements retry.Policy.
+func (retryPolicy) Retry(attempt int, resp *http.Response, err error) (time.Duration, error) {
+	if attempt >= maxRetries || !retryable(resp, err) {
+		return -1, nil
+	}
+	if resp != nil {
+		if wait, ok := retryAfter(resp.Header.Get("Retry-After"), time.Now()); ok {
+			if wait > longestWait {
+				return -1, nil
+			}
+			return wait, nil
+		}
+	}
+	return backoff(attempt), nil
+}
+
+func retryable(resp *http.Response, err error) bool {
+	if err != nil {
+		var timeout net.Error
+		return errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF)
+	}
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusRequestTimeout,
+		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+func backoff(attempt int) time.Duration {
+	wait := float64(firstWait << attempt)
+	wait *= 1 + waitVariance*(2*rand.Float64()-1) //nolint:gosec // spreading load needs no secrecy
+	return min(time.Duration(wait), longestWait)
+}
+
+// retryAfter reads seconds or a date.
+func retryAfter(value string, now time.Time) (time.Duration, bool) {
+	if value == "" {
+		return 0, false
+	}
+	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil && seconds >= 0 {
+		return time.Duration(seconds) * time.Second, true
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(at.Sub(now), 0), true
+	}
+	return 0, false
+}

@@ -1,0 +1,101 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Verify returns a reader that passes content on and compares it with its size
+// and digests when it ends. A reader that saw io.EOF has read exactly the
+// promised bytes; anything else ends with a *DigestMismatchError. A negative
+// size is not compared.
+func Verify(rc io.ReadCloser, object string, size int64, want ...digest.Digest) (io.ReadCloser, error) {
+	v := &verifier{rc: rc, object: object, size: size}
+	for _, d := range want {
+		if err := d.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: digest %q: %w", object, d, err)
+		}
+		v.checks = append(v.checks, check{want: d, digester: d.Algorithm().Digester()})
+	}
+	return v, nil
+}
+
+type check struct {
+	want     digest.Digest
+	digester digest.Digester
+}
+
+type verifier struct {
+	rc     io.ReadCloser
+	object string
+	size   int64
+	read   int64
+	checks []check
+	err    error
+}
+
+// Read implements io.Reader.
+func (v *verifier) Read(p []byte) (int, error) {
+	if v.err != nil {
+		return 0, v.err
+	}
+	n, err := v.rc.Read(p)
+	v.read += int64(n)
+	if v.size >= 0 && v.read > v.size {
+		v.err = v.wrongSize(fmt.Sprintf("more than %d bytes", v.size))
+		return 0, v.err
+	}
+	for _, c := range v.checks {
+		c.digester.Hash().Write(p[:n])
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		err = v.finish()
+	case err != nil:
+		err = fmt.Errorf("read %s: %w", v.object, err)
+	}
+	v.err = err
+	return n, err
+}
+
+func (v *verifier) finish() error {
+	if v.size >= 0 && v.read != v.size {
+		return v.wrongSize(fmt.Sprintf("%d bytes", v.read))
+	}
+	for _, c := range v.checks {
+		if got := c.digester.Digest(); got != c.want {
+			return &DigestMismatchError{Object: v.object, Want: c.want.String(), Got: got.String()}
+		}
+	}
+	return io.EOF
+}
+
+func (v *verifier) wrongSize(got string) error {
+	want := fmt.Sprintf("%d bytes", v.size)
+	if len(v.checks) > 0 {
+		want = fmt.Sprintf("%s of %s", want, v.checks[0].want)
+	}
+	return &DigestMismatchError{Object: v.object, Want: want, Got: got}
+}
+
+// Close implements io.Closer.
+func (v *verifier) Close() error { return v.rc.Close() }
+
+// readAll reads small content up to a limit.
+func readAll(r io.Reader, object string, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, tooLarge(object, limit)
+	}
+	return data, nil
+}
+
+func tooLarge(object string, limit int64) error {
+	return &hint{fmt.Sprintf("%s: larger than the %d bytes that are accepted", object, limit), ErrTooLarge, nil}
+}
