@@ -1,0 +1,134 @@
+# Everything here needs Go, git, make and the shell tools of a plain Debian; nothing is downloaded but Go modules.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ocm-operator
+FUZZTIME ?= 10s
+BENCHTIME ?= 1s
+TESTTIMEOUT ?= 40m
+# Packages tested at the same time. Two keep a real API server and its neighbours responsive on a small machine.
+TESTPARALLEL ?= 2
+PKG ?= ./...
+
+# Lazy on purpose: `make help` should not start Go.
+TOOLS_HASH = $(shell { cat hack/tools/go.mod hack/tools/go.sum; $(GO) env GOVERSION; } | sha256sum | cut -c1-16)
+TOOLS_DIR = $(CACHE)/tools/$(TOOLS_HASH)
+MODULES = . $(shell git ls-files --cached --others --exclude-standard '*/go.mod' | xargs -r -n1 dirname)
+
+VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo v0.0.0-dev)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# The date of the commit, not of the build: the same commit gives the same bytes.
+DATE ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
+
+##@ Start here
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN {FS = ":.*## "; printf "usage: make <target>\n"} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: ## Start a cluster on this machine and deliver a component version to it.
+	@$(GO) run ./e2e/demo up
+
+.PHONY: demo-down
+demo-down: ## Stop the demo and remove what it wrote.
+	@$(GO) run ./e2e/demo down
+
+.PHONY: build
+build: ## Build the operator to bin/ocm-operator: static, trimmed, reproducible.
+	@mkdir -p bin
+	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ocm-operator .
+	@ls -l bin/ocm-operator | awk '{printf "bin/ocm-operator: %.1f MB, $(VERSION)\n", $$5/1e6}'
+
+.PHONY: image
+image: ## Build the container image with docker (IMAGE=..., BASE=scratch for an empty base).
+	@docker build --build-arg VERSION='$(VERSION)' --build-arg COMMIT='$(COMMIT)' --build-arg DATE='$(DATE)' \
+	  $(if $(BASE),--build-arg BASE='$(BASE)') -t '$(or $(IMAGE),ocm-operator:$(VERSION))' .
+
+##@ Before a pull request
+
+.PHONY: generate
+generate: tool-controller-gen ## Generate deep copies and custom resource definitions from apis/.
+	@echo '--- generate: deep copies'
+	@$(TOOLS_DIR)/controller-gen object paths=./apis/...
+	@echo '--- generate: custom resource definitions'
+	@$(TOOLS_DIR)/controller-gen crd paths=./apis/... output:crd:artifacts:config=apis/crds
+
+.PHONY: fmt
+fmt: tool-golangci-lint ## Format the code (gofumpt and import order).
+	@echo '--- fmt'
+	@$(TOOLS_DIR)/golangci-lint fmt
+
+.PHONY: lint
+lint: tool-golangci-lint ## Lint the code; .golangci.yml says which rule is off, and why.
+	@echo '--- lint'
+	@$(TOOLS_DIR)/golangci-lint run --timeout 20m $(PKG)
+
+.PHONY: tidy
+tidy: ## Tidy go.mod and go.sum of every module in the repository.
+	@for m in $(MODULES); do echo "--- tidy: $$m"; (cd $$m && $(GO) mod tidy); done
+
+.PHONY: tidy-check
+tidy-check:
+	@for m in $(MODULES); do \
+	  echo "--- tidy check: $$m"; \
+	  (cd $$m && $(GO) mod tidy -diff) || { echo "error: $$m/go.mod is not tidy; run 'make tidy' and commit the result" >&2; exit 1; }; \
+	done
+
+.PHONY: verify
+verify: ## Generate, format, tidy, lint; fails if a committed file was not up to date.
+	@hack/verify.sh
+
+##@ Tests
+
+.PHONY: test
+test: ## Run all tests: unit, integration with a real API server, end to end.
+	@hack/test.sh -p $(TESTPARALLEL) -timeout $(TESTTIMEOUT) $(PKG)
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no cluster (everything outside e2e/).
+	@hack/test.sh -timeout 10m $$($(GO) list ./... | grep -v '/e2e')
+
+.PHONY: test-race
+test-race: ## Run the tests outside e2e/ with the race detector (needs a C compiler).
+	@CGO_ENABLED=1 hack/test.sh -race -timeout 20m $$($(GO) list ./... | grep -v '/e2e')
+
+.PHONY: e2e
+e2e: ## Run the end-to-end tests only.
+	@hack/test.sh -p 1 -timeout $(TESTTIMEOUT) ./e2e/...
+
+.PHONY: test-fuzz
+test-fuzz: ## Run every fuzz target for FUZZTIME (default 10s).
+	@FUZZTIME=$(FUZZTIME) hack/fuzz.sh
+
+.PHONY: bench
+bench: ## Run every benchmark, after the limits of this machine they are to be read against.
+	@BENCHTIME=$(BENCHTIME) hack/bench.sh
+
+.PHONY: graph
+graph: ## Print who imports whom among the top-level packages.
+	@$(GO) test -count=1 -v -run '^TestImportGraph$$' ./hack/importgraph | grep -v '^=== '
+
+##@ Housekeeping
+
+.PHONY: tools
+tools: tool-controller-gen tool-golangci-lint ## Build the pinned tools into the cache.
+	@echo $(TOOLS_DIR)
+
+.PHONY: tool-%
+tool-%:
+	@hack/tool.sh '$(TOOLS_DIR)' '$*'
+
+.PHONY: clean
+clean: ## Remove what was built in this clone (the caches outside it stay).
+	@rm -rf bin dist
+
+.PHONY: clean-cache
+clean-cache: ## Remove the tools and test binaries kept outside this clone.
+	@rm -rf '$(CACHE)'
