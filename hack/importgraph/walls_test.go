@@ -117,6 +117,8 @@ func throughWalls(p pkg, byPath map[string]pkg) []string {
 		for _, path := range p.Deps {
 			if belowAny(path, w.never) {
 				found = append(found, from+" reaches "+path+" through "+through(p, path, byPath)+": "+w.reason)
+				// The first one names the culprit; what it brings along would only fill the screen.
+				break
 			}
 		}
 	}
