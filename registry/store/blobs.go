@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// blobs are the files of the store: blobs/<algorithm>/<first two digits>/<digits>.
+type blobs struct {
+	dir  string
+	sync bool
+
+	mu   sync.Mutex
+	made map[string]bool
+
+	count, bytes atomic.Int64
+}
+
+func (b *blobs) path(d digest.Digest) string {
+	encoded := d.Encoded()
+	return filepath.Join(b.dir, d.Algorithm().String(), encoded[:2], encoded)
+}
+
+// size returns the length of a blob's file, or ErrBlobNotFound.
+func (b *blobs) size(d digest.Digest) (int64, error) {
+	info, err := os.Stat(b.path(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("%s: %w", d, ErrBlobNotFound)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look for blob %s: %w", d, err)
+	}
+	return info.Size(), nil
+}
+
+func (b *blobs) open(d digest.Digest) (*os.File, int64, error) {
+	f, err := os.Open(b.path(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, fmt.Errorf("%s: %w", d, ErrBlobNotFound)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("open blob %s: %w", d, err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("open blob %s: %w", d, err), f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+// place moves a finished temporary file to where its digest says. It returns when the name
+// itself is on the disk.
+func (b *blobs) place(temp string, d digest.Digest, size int64) error {
+	target := b.path(d)
+	dir := filepath.Dir(target)
+	old, oldErr := b.size(d)
+	if err := b.mkdir(dir); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, target); err != nil {
+		return fmt.Errorf("store blob %s: %w", d, err)
+	}
+	if oldErr == nil {
+		b.bytes.Add(size - old)
+	} else {
+		b.count.Add(1)
+		b.bytes.Add(size)
+	}
+	return b.syncDir(dir)
+}
+
+func (b *blobs) remove(d digest.Digest) (int64, error) {
+	size, err := b.size(d)
+	if err != nil {
+		return 0, err
+	}
+	if err := os.Remove(b.path(d)); err != nil {
+		return 0, fmt.Errorf("remove blob %s: %w", d, err)
+	}
+	b.count.Add(-1)
+	b.bytes.Add(-size)
+	return size, nil
+}
+
+// walk calls visit for every blob file there is, and corrects the totals by what it saw. An upload
+// that ends during the walk may count twice until the next one.
+func (b *blobs) walk(ctx context.Context, visit func(d digest.Digest)) error {
+	count, bytes := b.count.Load(), b.bytes.Load()
+	var seen, size int64
+	err := filepath.WalkDir(b.dir, func(name string, entry fs.DirEntry, err error) error {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err != nil || !entry.Type().IsRegular() {
+			return ignoreNotExist(err)
+		}
+		algorithm := filepath.Base(filepath.Dir(filepath.Dir(name)))
+		d, err := ParseDigest(algorithm + ":" + entry.Name())
+		if err != nil || b.path(d) != name {
+			// Nothing that the store put there; leave it alone.
+			return nil
+		}
+		if info, err := entry.Info(); err == nil {
+			seen++
+			size += info.Size()
+			visit(d)
+		}
+		return nil
+	})
+	if err == nil {
+		b.count.Add(seen - count)
+		b.bytes.Add(size - bytes)
+	}
+	return err
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// mkdir makes a blob directory and the ones above it durable, once in the life of the process.
+func (b *blobs) mkdir(dir string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.made[dir] {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create blob directory: %w", err)
+	}
+	for _, parent := range []string{filepath.Dir(dir), b.dir} {
+		if err := b.syncDir(parent); err != nil {
+			return err
+		}
+	}
+	b.made[dir] = true
+	return nil
+}
+
+func (b *blobs) syncDir(dir string) error {
+	if !b.sync {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("sync directory %s: %w", dir, err)
+	}
+	return nil
+}

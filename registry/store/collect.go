@@ -1,0 +1,303 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"go.etcd.io/bbolt"
+)
+
+// sweepBatch is how many manifests one transaction removes, and how long their locks are held.
+const sweepBatch = 64
+
+// Root is a manifest that must stay.
+type Root struct {
+	// Repository is the name of the repository.
+	Repository string
+	// Digest is the manifest's digest.
+	Digest digest.Digest
+}
+
+// RootSet is everything that must stay.
+type RootSet struct {
+	// Complete has to be true; a collection does not start before.
+	Complete bool
+	// Manifests stay, with all that they name and all that refers to them.
+	Manifests []Root
+	// Managed tells whether only Manifests keep the content of a repository. In every other
+	// repository tags keep it too. Nil means that no repository is managed.
+	Managed func(repository string) bool
+}
+
+// Roots tells the collector what must stay.
+type Roots interface {
+	// Roots returns the current set. A manifest that is pushed, or read, after Roots was called
+	// needs no root yet: its lease keeps it.
+	Roots(ctx context.Context) (RootSet, error)
+}
+
+// CollectStats tells what a collection removed.
+type CollectStats struct {
+	// Manifests and Blobs are the numbers of those removed.
+	Manifests, Blobs int
+	// Bytes is the size of the blobs removed.
+	Bytes int64
+}
+
+// Collect removes the manifests that no root, tag or lease keeps, and the blobs that no
+// manifest and no lease keeps. Everything else goes on meanwhile. It refuses with ErrRootsIncomplete
+// to start before the roots are known.
+func (s *Store) Collect(ctx context.Context, roots Roots) (CollectStats, error) {
+	s.collecting.Lock()
+	defer s.collecting.Unlock()
+	set, err := roots.Roots(ctx)
+	if err != nil {
+		return CollectStats{}, fmt.Errorf("find out what has to stay in the registry: %w", err)
+	}
+	if !set.Complete {
+		return CollectStats{}, ErrRootsIncomplete
+	}
+	c := collection{store: s, set: set, roots: map[string][]digest.Digest{}}
+	for _, root := range set.Manifests {
+		c.roots[root.Repository] = append(c.roots[root.Repository], root.Digest)
+	}
+	c.leases = s.leases.all(func(k key) bool { return !k.isBlob() })
+	if err := c.manifests(ctx); err != nil {
+		return c.stats, err
+	}
+	return c.stats, c.blobs(ctx)
+}
+
+// Collector collects again and again.
+type Collector struct {
+	// Store is the store to collect in.
+	Store *Store
+	// Roots tells what must stay.
+	Roots Roots
+	// Interval is the time between two collections.
+	Interval time.Duration
+	// Report is told the outcome of each; it may be nil.
+	Report func(CollectStats, error)
+}
+
+// Run collects until the context is over.
+func (c *Collector) Run(ctx context.Context) error {
+	ticker := time.NewTicker(c.Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		stats, err := c.Store.Collect(ctx, c.Roots)
+		if c.Report != nil && ctx.Err() == nil {
+			c.Report(stats, err)
+		}
+	}
+}
+
+type collection struct {
+	store  *Store
+	set    RootSet
+	roots  map[string][]digest.Digest
+	leases map[string][]key
+	stats  CollectStats
+}
+
+func (c *collection) manifests(ctx context.Context) error {
+	for last, more := "", true; more; {
+		var names []string
+		var err error
+		if names, more, err = c.store.Repositories(ctx, last, 1000); err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := c.repository(ctx, name); err != nil {
+				return fmt.Errorf("collect repository %s: %w", name, err)
+			}
+			last = name
+		}
+	}
+	return nil
+}
+
+// repository sweeps one repository. A manifest that another dead one names goes in a later
+// round than that one, so that no index ever names what is gone.
+func (c *collection) repository(ctx context.Context, name string) error {
+	dead, err := c.mark(name)
+	for err == nil && len(dead) > 0 {
+		var kept []digest.Digest
+		for batch := range slices.Chunk(dead, sweepBatch) {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			left, err := c.sweep(name, batch)
+			if err != nil {
+				return err
+			}
+			kept = append(kept, left...)
+		}
+		if len(kept) == len(dead) {
+			return nil
+		}
+		dead = kept
+	}
+	return err
+}
+
+func (c *collection) managed(name string) bool { return c.set.Managed != nil && c.set.Managed(name) }
+
+// mark returns the manifests that nothing keeps.
+func (c *collection) mark(name string) (dead []digest.Digest, err error) {
+	err = c.store.view(func(tx *bbolt.Tx) error {
+		repo, found := readRepo(tx, name)
+		if !found {
+			return nil
+		}
+		todo := slices.Clone(c.roots[name])
+		for _, k := range c.leases[name] {
+			todo = append(todo, k.digest())
+		}
+		if !c.managed(name) {
+			tags := repo.tags.Cursor()
+			for tag, target := tags.First(); tag != nil; tag, target = tags.Next() {
+				todo = append(todo, digest.Digest(target))
+			}
+		}
+		live, err := repo.reach(todo)
+		if err != nil {
+			return err
+		}
+		return repo.manifests.ForEach(func(k, _ []byte) error {
+			if d := digest.Digest(k); !live[d] {
+				dead = append(dead, d)
+			}
+			return nil
+		})
+	})
+	return dead, err
+}
+
+// reach follows children and referrers from the manifests given.
+func (r *repo) reach(todo []digest.Digest) (map[digest.Digest]bool, error) {
+	live := map[digest.Digest]bool{}
+	for len(todo) > 0 {
+		d := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if live[d] {
+			continue
+		}
+		rec, err := r.record(d)
+		if err != nil {
+			return nil, err
+		}
+		if rec == nil {
+			continue
+		}
+		live[d] = true
+		todo = append(todo, rec.Children...)
+		c, prefix := r.referrers.Cursor(), string(d)+"!"
+		for k, _ := c.Seek([]byte(prefix)); strings.HasPrefix(string(k), prefix); k, _ = c.Next() {
+			todo = append(todo, digest.Digest(k[len(prefix):]))
+		}
+	}
+	return live, nil
+}
+
+// sweep removes a batch of manifests, and returns those that somebody wants after all. Their
+// locks are held over the transaction: a client that is told that a manifest is there keeps it.
+func (c *collection) sweep(name string, batch []digest.Digest) (kept []digest.Digest, err error) {
+	slices.Sort(batch)
+	for _, d := range batch {
+		defer c.store.locks.lock(manifestKey(d))()
+	}
+	err = c.store.update(func(tx *bbolt.Tx) error {
+		kept = nil
+		repo, found := readRepo(tx, name)
+		if !found {
+			return nil
+		}
+		for _, d := range batch {
+			removed, err := c.remove(repo, d)
+			if err != nil {
+				return err
+			}
+			if !removed {
+				kept = append(kept, d)
+			}
+		}
+		return repo.dropIfEmpty()
+	})
+	if err == nil {
+		c.stats.Manifests += len(batch) - len(kept)
+	}
+	return kept, err
+}
+
+func (c *collection) remove(repo *repo, d digest.Digest) (bool, error) {
+	k := manifestKey(d)
+	if c.store.leases.leasedBy(repo.name, k) || repo.linked(k) {
+		return false, nil
+	}
+	if !c.managed(repo.name) && repo.tagged(d) {
+		return false, nil
+	}
+	rec, err := repo.record(d)
+	if err != nil || rec == nil {
+		return err == nil, err
+	}
+	if err := repo.untag(d); err != nil {
+		return false, err
+	}
+	return true, repo.remove(d, rec)
+}
+
+// blobs removes the files that nothing refers to. The walk also finds what a crash left behind.
+func (c *collection) blobs(ctx context.Context) error {
+	var failed error
+	err := c.store.blobs.walk(ctx, func(d digest.Digest) {
+		if err := c.blob(d); err != nil {
+			failed = errors.Join(failed, err)
+		}
+	})
+	return errors.Join(err, failed)
+}
+
+func (c *collection) blob(d digest.Digest) error {
+	s, k := c.store, blobKey(d)
+	used, err := s.referenced(k)
+	if err != nil || used {
+		return err
+	}
+	// Only now that it looks unused is it worth a lock, and a second look under it.
+	defer s.locks.lock(k)()
+	if s.leases.leased(k) {
+		return nil
+	}
+	if used, err = s.referenced(k); err != nil || used {
+		return err
+	}
+	size, err := s.blobs.remove(d)
+	if errors.Is(err, ErrBlobNotFound) {
+		return nil
+	}
+	if err == nil {
+		c.stats.Blobs++
+		c.stats.Bytes += size
+	}
+	return err
+}
+
+func (s *Store) referenced(k key) (used bool, err error) {
+	err = s.view(func(tx *bbolt.Tx) error {
+		used = refs(tx, k) > 0
+		return nil
+	})
+	return used, err
+}

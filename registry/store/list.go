@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.etcd.io/bbolt"
+)
+
+// Tags lists up to limit tags after last, in ASCII order, and tells whether there are more. The
+// error matches ErrRepositoryNotFound when the repository holds nothing.
+func (r *Repository) Tags(ctx context.Context, last string, limit int) (tags []string, more bool, err error) {
+	err = r.store.view(func(tx *bbolt.Tx) error {
+		repo, found := readRepo(tx, r.name)
+		if !found {
+			return fmt.Errorf("%s: %w", r.name, ErrRepositoryNotFound)
+		}
+		tags, more = page(repo.tags.Cursor(), last, limit)
+		return context.Cause(ctx)
+	})
+	return tags, more, err
+}
+
+// Repositories lists up to limit names of repositories after last, in ASCII order, and tells
+// whether there are more.
+func (s *Store) Repositories(ctx context.Context, last string, limit int) (names []string, more bool, err error) {
+	err = s.view(func(tx *bbolt.Tx) error {
+		names, more = page(tx.Bucket(bucketRepositories).Cursor(), last, limit)
+		return context.Cause(ctx)
+	})
+	return names, more, err
+}
+
+func page(c *bbolt.Cursor, last string, limit int) (names []string, more bool) {
+	k, _ := c.Seek([]byte(last))
+	if last != "" && string(k) == last {
+		k, _ = c.Next()
+	}
+	for ; k != nil; k, _ = c.Next() {
+		if len(names) >= limit {
+			return names, true
+		}
+		names = append(names, string(k))
+	}
+	return names, false
+}
+
+// Referrers lists up to limit manifests whose subject has that digest, in the order of their
+// digests and after last, and tells whether there are more. An artifact type that is not empty
+// lists only those of that type.
+func (r *Repository) Referrers(ctx context.Context, subject digest.Digest, artifactType string, last digest.Digest, limit int) (found []ocispec.Descriptor, more bool, err error) {
+	if _, err := ParseDigest(string(subject)); err != nil {
+		return nil, false, err
+	}
+	err = r.store.view(func(tx *bbolt.Tx) error {
+		found, more = nil, false
+		repo, exists := readRepo(tx, r.name)
+		if !exists {
+			return nil
+		}
+		c, prefix := repo.referrers.Cursor(), string(subject)+"!"
+		for k, raw := c.Seek(referrerKey(subject, last)); strings.HasPrefix(string(k), prefix); k, raw = c.Next() {
+			var d ocispec.Descriptor
+			if err := json.Unmarshal(raw, &d); err != nil {
+				return fmt.Errorf("registry index is damaged: referrer %s of %s: %w", k, r.name, err)
+			}
+			if d.Digest == last || artifactType != "" && d.ArtifactType != artifactType {
+				continue
+			}
+			if len(found) >= limit {
+				more = true
+				return nil
+			}
+			found = append(found, d)
+		}
+		return context.Cause(ctx)
+	})
+	return found, more, err
+}

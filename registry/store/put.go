@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.etcd.io/bbolt"
+)
+
+// PutManifest stores a manifest under its sha256 digest and the tags. Every blob that it names has to
+// be linked to the repository, and every manifest that it names to be in it; else the error is a
+// *MissingBlobError. When PutManifest returns nil, the artifact outlives a crash.
+func (r *Repository) PutManifest(ctx context.Context, mediaType string, body []byte, tags ...string) (ocispec.Descriptor, error) {
+	return r.PutManifestAs(ctx, digest.FromBytes(body), mediaType, body, tags...)
+}
+
+// PutManifestAs is PutManifest for a digest that the caller knows, which may be a sha512.
+func (r *Repository) PutManifestAs(ctx context.Context, want digest.Digest, mediaType string, body []byte, tags ...string) (ocispec.Descriptor, error) {
+	if err := context.Cause(ctx); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if _, err := ParseDigest(string(want)); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	for _, tag := range tags {
+		if !ValidTag(tag) {
+			return ocispec.Descriptor{}, &NameError{Kind: "tag", Value: tag}
+		}
+	}
+	m, err := parseManifest(mediaType, body)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if got := want.Algorithm().FromBytes(body); got != want {
+		return ocispec.Descriptor{}, &DigestMismatchError{Want: want, Got: got}
+	}
+	p := put{repo: r, digest: want, mediaType: mediaType, body: body, tags: tags, manifest: m}
+	return p.run()
+}
+
+// put is one manifest on its way into the index.
+type put struct {
+	repo      *Repository
+	digest    digest.Digest
+	mediaType string
+	body      []byte
+	tags      []string
+	manifest  *document
+	record    record
+}
+
+func (p *put) run() (ocispec.Descriptor, error) {
+	s := p.repo.store
+	desc := ocispec.Descriptor{MediaType: p.mediaType, Digest: p.digest, Size: int64(len(p.body))}
+	unpin := p.pin()
+	defer unpin()
+	if err := p.makeRecord(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	defer s.locks.lock(manifestKey(p.digest))()
+	unchanged, err := p.unchanged()
+	if err == nil && !unchanged {
+		err = s.update(p.apply)
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	s.leases.renew(p.repo.name, manifestKey(p.digest))
+	return desc, nil
+}
+
+// pin keeps the collector away from the blobs while the manifest that names them is not in the
+// index. It is taken under each blob's lock, so what is looked at afterwards stays as it is.
+func (p *put) pin() (unpin func()) {
+	s := p.repo.store
+	var unpins []func()
+	for _, d := range p.manifest.blobs() {
+		unlock := s.locks.lock(blobKey(d.Digest))
+		unpins = append(unpins, s.leases.pin(blobKey(d.Digest)))
+		unlock()
+	}
+	return func() {
+		for _, unpin := range unpins {
+			unpin()
+		}
+	}
+}
+
+// makeRecord checks the blobs that the manifest names.
+func (p *put) makeRecord() error {
+	p.record = record{MediaType: p.mediaType, Size: int64(len(p.body))}
+	if p.manifest.Subject != nil {
+		p.record.Subject = p.manifest.Subject.Digest
+	}
+	seen := map[key]bool{}
+	for _, d := range p.manifest.blobs() {
+		if seen[blobKey(d.Digest)] {
+			continue
+		}
+		linked, err := p.checkBlob(d)
+		if err != nil {
+			return err
+		}
+		if linked {
+			seen[blobKey(d.Digest)] = true
+			p.record.Blobs = append(p.record.Blobs, d.Digest)
+		}
+	}
+	for _, d := range p.manifest.children() {
+		if k := manifestKey(d.Digest); !seen[k] {
+			seen[k] = true
+			p.record.Children = append(p.record.Children, d.Digest)
+		}
+	}
+	return nil
+}
+
+func (p *put) checkBlob(d ocispec.Descriptor) (linked bool, err error) {
+	s, k := p.repo.store, blobKey(d.Digest)
+	linked = s.leases.leasedBy(p.repo.name, k)
+	if !linked {
+		err := s.view(func(tx *bbolt.Tx) error {
+			repo, found := readRepo(tx, p.repo.name)
+			linked = found && repo.linked(k)
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	if !linked && elsewhere(d) {
+		return false, nil
+	}
+	missing := &MissingBlobError{Digest: d.Digest, Repository: p.repo.name, Size: -1}
+	if !linked {
+		return false, missing
+	}
+	size, err := s.blobs.size(d.Digest)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", missing, err)
+	}
+	if size != d.Size {
+		missing.Size = d.Size
+		return false, missing
+	}
+	return true, nil
+}
+
+// unchanged tells whether the index has everything already, which spares it a write.
+func (p *put) unchanged() (same bool, err error) {
+	err = p.repo.store.view(func(tx *bbolt.Tx) error {
+		repo, found := readRepo(tx, p.repo.name)
+		if !found {
+			return nil
+		}
+		rec, err := repo.record(p.digest)
+		if err != nil || rec == nil || rec.MediaType != p.mediaType {
+			return err
+		}
+		for _, tag := range p.tags {
+			if string(repo.tags.Get([]byte(tag))) != string(p.digest) {
+				return nil
+			}
+		}
+		same = true
+		return nil
+	})
+	return same, err
+}
+
+func (p *put) apply(tx *bbolt.Tx) error {
+	repo, err := writeRepo(tx, p.repo.name)
+	if err != nil {
+		return err
+	}
+	if err := p.checkChildren(repo); err != nil {
+		return err
+	}
+	known, err := repo.record(p.digest)
+	if err != nil {
+		return err
+	}
+	if known != nil && known.MediaType != p.mediaType {
+		if err := repo.remove(p.digest, known); err != nil {
+			return err
+		}
+		known = nil
+	}
+	if known == nil {
+		if err := repo.add(p.digest, &p.record, p.body, p.referrer()); err != nil {
+			return err
+		}
+	}
+	for _, tag := range p.tags {
+		if err := repo.tags.Put([]byte(tag), []byte(p.digest)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkChildren looks inside the transaction, where the collector can't come between.
+func (p *put) checkChildren(repo *repo) error {
+	for _, d := range p.manifest.children() {
+		rec, err := repo.record(d.Digest)
+		if err != nil {
+			return err
+		}
+		if rec == nil {
+			return &MissingBlobError{Digest: d.Digest, Repository: p.repo.name, Size: -1}
+		}
+		if rec.Size != d.Size {
+			return &MissingBlobError{Digest: d.Digest, Repository: p.repo.name, Size: d.Size}
+		}
+	}
+	return nil
+}
+
+// referrer is how the manifest is listed among the referrers of its subject.
+func (p *put) referrer() *ocispec.Descriptor {
+	if p.record.Subject == "" {
+		return nil
+	}
+	return &ocispec.Descriptor{
+		MediaType: p.mediaType, Digest: p.digest, Size: int64(len(p.body)),
+		ArtifactType: p.manifest.artifactType(), Annotations: p.manifest.Annotations,
+	}
+}

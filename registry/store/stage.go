@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Stage is the upload of one blob. It is written by one goroutine at a time.
+type Stage struct {
+	repo *Repository
+	file *os.File
+	hash hash.Hash
+	n    int64
+	err  error
+}
+
+// Stage begins the upload of a blob.
+func (r *Repository) Stage(ctx context.Context) (*Stage, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(r.store.uploads, "blob-")
+	if err != nil {
+		return nil, fmt.Errorf("begin upload to %s: %w", r.name, err)
+	}
+	r.store.staged.Add(1)
+	return &Stage{repo: r, file: f, hash: sha256.New()}, nil
+}
+
+// Write adds bytes to the blob. After an error the stage is of no more use.
+func (s *Stage) Write(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.file.Write(p)
+	s.hash.Write(p[:n])
+	s.n += int64(n)
+	if err != nil {
+		s.err = fmt.Errorf("write upload to %s: %w", s.repo.name, err)
+	}
+	return n, s.err
+}
+
+// Size returns how many bytes were written.
+func (s *Stage) Size() int64 { return s.n }
+
+// Commit makes the blob part of the repository. When want is not empty, it has to be the
+// digest of what was written; else the error is a *DigestMismatchError. Commit ends the stage
+// either way.
+func (s *Stage) Commit(ctx context.Context, want digest.Digest) (ocispec.Descriptor, error) {
+	if s.err != nil {
+		return ocispec.Descriptor{}, s.err
+	}
+	desc, err := s.commit(ctx, want)
+	return desc, errors.Join(err, s.Close())
+}
+
+func (s *Stage) commit(ctx context.Context, want digest.Digest) (ocispec.Descriptor, error) {
+	if err := context.Cause(ctx); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	d, err := s.check(want)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	desc := ocispec.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: s.n}
+	if s.adopt(d) {
+		return desc, nil
+	}
+	if s.repo.store.blobs.sync {
+		if err := s.file.Sync(); err != nil {
+			return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, err)
+		}
+	}
+	return desc, s.place(d)
+}
+
+// check returns the digest of what was written.
+func (s *Stage) check(want digest.Digest) (digest.Digest, error) {
+	got := digest.NewDigest(digest.SHA256, s.hash)
+	if want == "" {
+		return got, nil
+	}
+	want, err := ParseDigest(string(want))
+	if err != nil {
+		return "", err
+	}
+	if want.Algorithm() != digest.SHA256 {
+		// Which algorithm a client uses is known at the end only; the rare one reads again.
+		if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+			return "", fmt.Errorf("read upload back: %w", err)
+		}
+		if got, err = want.Algorithm().FromReader(s.file); err != nil {
+			return "", fmt.Errorf("read upload back: %w", err)
+		}
+	}
+	if got != want {
+		return "", &DigestMismatchError{Want: want, Got: got}
+	}
+	return got, nil
+}
+
+// adopt links the blob that is there already, which spares writing it again.
+func (s *Stage) adopt(d digest.Digest) bool {
+	defer s.repo.store.locks.lock(blobKey(d))()
+	size, err := s.repo.store.blobs.size(d)
+	if err != nil || size != s.n {
+		return false
+	}
+	s.repo.store.leases.renew(s.repo.name, blobKey(d))
+	return true
+}
+
+func (s *Stage) place(d digest.Digest) error {
+	defer s.repo.store.locks.lock(blobKey(d))()
+	blobs := s.repo.store.blobs
+	// Another upload of the same blob may have been faster. A file of another size is damaged, and
+	// is replaced.
+	size, err := blobs.size(d)
+	if err != nil && !errors.Is(err, ErrBlobNotFound) {
+		return err
+	}
+	if err != nil || size != s.n {
+		if err := blobs.place(s.file.Name(), d, s.n); err != nil {
+			return err
+		}
+	}
+	s.repo.store.leases.renew(s.repo.name, blobKey(d))
+	return nil
+}
+
+// Close drops what was not committed. It is safe to call after Commit, and twice.
+func (s *Stage) Close() error {
+	if s.file == nil {
+		return nil
+	}
+	name := s.file.Name()
+	err := s.file.Close()
+	s.file = nil
+	s.err = fmt.Errorf("upload to %s: %w", s.repo.name, ErrClosed)
+	s.repo.store.staged.Add(-1)
+	return errors.Join(err, ignoreNotExist(os.Remove(name)))
+}

@@ -1,0 +1,238 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+const (
+	defaultLeaseTTL = time.Hour
+	// checkEvery keeps readiness probes from wearing the disk.
+	checkEvery = 5 * time.Second
+)
+
+// Options configures Open.
+type Options struct {
+	// NoSync leaves out every fsync. It is for tests: a crash may then lose or tear content.
+	NoSync bool
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+	// LeaseTTL is how long content that nothing keeps stays after it was last pushed or asked
+	// for; an hour when zero. It has to be longer than a client takes from the first blob of an
+	// artifact to its manifest.
+	LeaseTTL time.Duration
+}
+
+// Store keeps blobs and manifests in a directory. It is safe for use by many goroutines.
+type Store struct {
+	uploads string
+	blobs   *blobs
+	index   *index
+	leases  *leases
+	locks   locks
+	now     func() time.Time
+	staged  atomic.Int64
+
+	collecting sync.Mutex
+
+	check struct {
+		sync.Mutex
+		at  time.Time
+		err error
+	}
+	close struct {
+		sync.Once
+		err error
+	}
+	// open is held for reading by whatever uses the index, so that Close can wait for it.
+	open struct {
+		sync.RWMutex
+		closed bool
+	}
+}
+
+// Open opens the store in a directory, which it creates when needed. What uploads left there
+// when the process ended is removed.
+func Open(dir string, o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.LeaseTTL <= 0 {
+		o.LeaseTTL = defaultLeaseTTL
+	}
+	s := &Store{
+		uploads: filepath.Join(dir, "uploads"),
+		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), sync: !o.NoSync, made: map[string]bool{}},
+		leases:  newLeases(o.LeaseTTL, o.Now),
+		locks:   locks{held: map[key]*keyLock{}},
+		now:     o.Now,
+	}
+	if err := os.MkdirAll(s.blobs.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create registry directory: %w", err)
+	}
+	// The index holds the lock of the directory; nothing may be touched before.
+	x, err := openIndex(dir, o.NoSync)
+	if err != nil {
+		return nil, err
+	}
+	s.index = x
+	if err := s.prepare(dir); err != nil {
+		return nil, errors.Join(err, x.close())
+	}
+	return s, nil
+}
+
+func (s *Store) prepare(dir string) error {
+	if err := os.RemoveAll(s.uploads); err != nil {
+		return fmt.Errorf("remove what uploads left behind: %w", err)
+	}
+	if err := os.Mkdir(s.uploads, 0o700); err != nil {
+		return fmt.Errorf("create upload directory: %w", err)
+	}
+	if err := s.blobs.syncDir(dir); err != nil {
+		return err
+	}
+	err := s.index.update(func(tx *bbolt.Tx) error {
+		state := tx.Bucket(bucketState)
+		saved := state.Get(keyLeases)
+		if saved == nil {
+			return nil
+		}
+		if err := s.leases.load(saved); err != nil {
+			return fmt.Errorf("read leases: %w", err)
+		}
+		return state.Delete(keyLeases)
+	})
+	if err != nil {
+		return err
+	}
+	return s.countBlobs()
+}
+
+// countBlobs sets the totals from the index, which is much faster than a walk; a collection
+// walks and corrects them.
+func (s *Store) countBlobs() error {
+	return s.index.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketRefs).ForEach(func(k, _ []byte) error {
+			if key(k).isBlob() {
+				s.blobs.count.Add(1)
+				if size, err := s.blobs.size(key(k).digest()); err == nil {
+					s.blobs.bytes.Add(size)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// Close waits for what is being written and closes the store. Leases are kept for the next start.
+func (s *Store) Close() error {
+	s.close.Do(func() {
+		s.open.Lock()
+		defer s.open.Unlock()
+		s.open.closed = true
+		saved, err := s.leases.save()
+		if err == nil {
+			err = s.index.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketState).Put(keyLeases, saved) })
+		}
+		s.close.err = errors.Join(err, s.index.close())
+	})
+	return s.close.err
+}
+
+// view and update are the only ways to the index: they keep it open while they run.
+func (s *Store) view(read func(tx *bbolt.Tx) error) error {
+	s.open.RLock()
+	defer s.open.RUnlock()
+	if s.open.closed {
+		return fmt.Errorf("registry store: %w", ErrClosed)
+	}
+	return s.index.view(read)
+}
+
+func (s *Store) update(apply func(tx *bbolt.Tx) error) error {
+	s.open.RLock()
+	defer s.open.RUnlock()
+	if s.open.closed {
+		return fmt.Errorf("registry store: %w", ErrClosed)
+	}
+	return s.index.update(apply)
+}
+
+// Check proves that the store can be written and read: it writes a file to the disk and reads it
+// back, and does the same to the index. A verdict holds for some seconds.
+func (s *Store) Check(ctx context.Context) error {
+	s.check.Lock()
+	defer s.check.Unlock()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	now := s.now()
+	if age := now.Sub(s.check.at); age >= 0 && age < checkEvery {
+		return s.check.err
+	}
+	probe := []byte(rand.Text())
+	s.check.err = errors.Join(s.checkFile(probe), s.checkIndex(probe))
+	s.check.at = now
+	return s.check.err
+}
+
+func (s *Store) checkFile(probe []byte) (err error) {
+	f, err := os.CreateTemp(s.uploads, "probe-")
+	if err != nil {
+		return fmt.Errorf("registry store is not writable: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	if _, err := f.Write(probe); err != nil {
+		return fmt.Errorf("registry store is not writable: %w", err)
+	}
+	if s.blobs.sync {
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("registry store is not writable: %w", err)
+		}
+	}
+	got := make([]byte, len(probe))
+	if _, err := f.ReadAt(got, 0); err != nil {
+		return fmt.Errorf("registry store is not readable: %w", err)
+	}
+	if !bytes.Equal(got, probe) {
+		return errors.New("registry store gives back other bytes than were written")
+	}
+	return nil
+}
+
+func (s *Store) checkIndex(probe []byte) error {
+	err := s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketState).Put(keyProbe, probe) })
+	if err != nil {
+		return fmt.Errorf("registry index is not writable: %w", err)
+	}
+	return s.view(func(tx *bbolt.Tx) error {
+		if !bytes.Equal(tx.Bucket(bucketState).Get(keyProbe), probe) {
+			return errors.New("registry index gives back other bytes than were written")
+		}
+		return nil
+	})
+}
+
+// Stats is how much a store holds.
+type Stats struct {
+	// Blobs and Bytes are the number and the total size of the blobs on the disk.
+	Blobs, Bytes int64
+	// Staged is the number of uploads in progress.
+	Staged int64
+}
+
+// Stats returns how much the store holds.
+func (s *Store) Stats() Stats {
+	return Stats{Blobs: s.blobs.count.Load(), Bytes: s.blobs.bytes.Load(), Staged: s.staged.Load()}
+}
