@@ -3,118 +3,166 @@ package ocm
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"net/http"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/versions"
 )
 
-var errSkeleton = errors.New("skeleton")
-
-// Sentinels.
-var (
-	ErrNotFound     = errors.New("not found")
-	ErrUnauthorized = errors.New("unauthorized")
-)
-
-// DigestMismatchError says that content is not what its digest promised.
-type DigestMismatchError struct{ What, Want, Got string }
-
-// Error names both digests.
-func (e *DigestMismatchError) Error() string { return e.What + e.Want + e.Got }
-
-// Limits bound what is accepted from a registry; zero fields mean defaults.
-type Limits struct {
-	ManifestBytes, DescriptorBytes, ConfigBytes int64
-	TagPages, Tags                              int
-}
+// Limits bound what is accepted from a registry; a zero field means its
+// default.
+type Limits = oci.Limits
 
 // Options configure a repository.
 type Options struct {
+	// Credentials are looked up by host and path, for the repository and for
+	// every other place a resource may be; nil means anonymous access.
 	Credentials *credentials.Store
-	Transport   http.RoundTripper
-	UserAgent   string
-	Limits      Limits
+	// Transport sends the requests, http.DefaultTransport if nil.
+	Transport http.RoundTripper
+	// UserAgent is sent with each request.
+	UserAgent string
+	// Limits bound what is accepted.
+	Limits Limits
 }
 
-// Repository is a place component versions are stored in.
-type Repository struct{}
+// Repository is a place component versions are stored in. It is safe for
+// concurrent use.
+type Repository struct {
+	location oci.Location
+	client   *oci.Client
+}
 
-// Open returns the repository at a URL.
-func Open(url string, o Options) (*Repository, error) { return nil, errSkeleton }
+// Open returns the repository at a URL: host[:port][/path] with an optional
+// https://, oci:// or http:// in front. Only http:// means plain HTTP. It sends
+// no request.
+func Open(url string, o Options) (*Repository, error) {
+	location, err := oci.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	client := oci.NewClient(oci.Options{
+		Credentials: o.Credentials,
+		Transport:   o.Transport,
+		UserAgent:   o.UserAgent,
+		Limits:      o.Limits,
+	})
+	return &Repository{location: location, client: client}, nil
+}
 
-// URL returns the normalised URL.
-func (r *Repository) URL() string { return "" }
+// URL returns the URL in its normal form.
+func (r *Repository) URL() string { return r.location.String() }
 
-// ListVersions lists versions, newest first.
+func (r *Repository) of(component string) (*oci.Repository, error) {
+	if err := descriptor.CheckName(component); err != nil {
+		return nil, err
+	}
+	return r.client.Repository(r.location.Join(oci.ComponentPath(component)))
+}
+
+// ListVersions returns the versions of a component, newest first. Tags that
+// are no version are left out.
 func (r *Repository) ListVersions(ctx context.Context, component string) ([]string, error) {
-	return nil, errSkeleton
+	repo, err := r.of(component)
+	if err != nil {
+		return nil, err
+	}
+	found, err := list(ctx, repo)
+	if errors.Is(err, ErrNotFound) {
+		return nil, &NotFoundError{Repository: r.URL(), Component: component}
+	}
+	return found, err
 }
 
-// Resolve returns the digest of the manifest.
+func list(ctx context.Context, repo *oci.Repository) ([]string, error) {
+	tags, err := repo.Tags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, tag := range tags {
+		tags[i] = oci.VersionOf(tag)
+	}
+	return versions.Sort(tags), nil
+}
+
+// Resolve returns the digest of the manifest of a version, which pins it. The
+// digest is what the registry says; reading by it checks the content.
 func (r *Repository) Resolve(ctx context.Context, component, version string) (digest.Digest, error) {
-	return "", errSkeleton
+	repo, err := r.of(component)
+	if err != nil {
+		return "", err
+	}
+	tag, err := oci.TagOf(version)
+	if err != nil {
+		return "", err
+	}
+	d, err := repo.Resolve(ctx, tag)
+	if errors.Is(err, ErrNotFound) {
+		return "", r.missing(ctx, repo, component, version, err)
+	}
+	return d, err
 }
 
-// Get reads a component version.
+// missing finds out whether the component or just the version is missing. It
+// costs a request, but only when something is wrong.
+func (r *Repository) missing(ctx context.Context, repo *oci.Repository, component, version string, cause error) error {
+	found, err := list(ctx, repo)
+	switch {
+	case err == nil && len(found) > 0:
+		return &NotFoundError{Repository: r.URL(), Component: component, Version: version, Available: found}
+	case err == nil || errors.Is(err, ErrNotFound):
+		return &NotFoundError{Repository: r.URL(), Component: component}
+	}
+	return cause
+}
+
+// Get reads a component version by its name.
 func (r *Repository) Get(ctx context.Context, component, version string) (*ComponentVersion, error) {
-	return nil, errSkeleton
+	repo, err := r.of(component)
+	if err != nil {
+		return nil, err
+	}
+	tag, err := oci.TagOf(version)
+	if err != nil {
+		return nil, err
+	}
+	m, err := repo.Manifest(ctx, tag)
+	if errors.Is(err, ErrNotFound) {
+		return nil, r.missing(ctx, repo, component, version, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.read(ctx, repo, component, version, m)
 }
 
-// GetPinned reads a component version by digest.
+// GetPinned reads a component version by the digest of its manifest. What the
+// version is tagged with by now does not matter.
 func (r *Repository) GetPinned(ctx context.Context, component, version string, manifest digest.Digest) (*ComponentVersion, error) {
-	return nil, errSkeleton
+	repo, err := r.of(component)
+	if err != nil {
+		return nil, err
+	}
+	if err := manifest.Validate(); err != nil {
+		return nil, fmt.Errorf("%s:%s: manifest digest %q: %w", component, version, manifest, err)
+	}
+	m, err := repo.Manifest(ctx, manifest.String())
+	if err != nil {
+		return nil, fmt.Errorf("%s:%s: %w", component, version, err)
+	}
+	return r.read(ctx, repo, component, version, m)
 }
 
-// BlobSource provides the local blobs of a component version.
-type BlobSource interface {
-	OpenBlob(ctx context.Context, d digest.Digest) (io.ReadCloser, int64, error)
-}
-
-// PutOptions configure Put.
-type PutOptions struct{ Overwrite bool }
-
-// Put writes a component version.
-func (r *Repository) Put(ctx context.Context, d *descriptor.Descriptor, blobs BlobSource, o PutOptions) (digest.Digest, error) {
-	return "", errSkeleton
-}
-
-// ComponentVersion is a component version that was read.
-type ComponentVersion struct{}
-
-// Descriptor returns the descriptor.
-func (v *ComponentVersion) Descriptor() *descriptor.Descriptor { return nil }
-
-// ManifestDigest returns the digest of the manifest.
-func (v *ComponentVersion) ManifestDigest() digest.Digest { return "" }
-
-// Component returns the name.
-func (v *ComponentVersion) Component() string { return "" }
-
-// Version returns the version.
-func (v *ComponentVersion) Version() string { return "" }
-
-// Blob is content being read.
-type Blob struct {
-	io.ReadCloser
-
-	MediaType string
-	Size      int64
-	Digest    digest.Digest
-}
-
-// ReadOptions bound a read.
-type ReadOptions struct{ MaxBytes int64 }
-
-// Open opens the content of a resource.
-func (v *ComponentVersion) Open(ctx context.Context, res *descriptor.Resource, o ReadOptions) (*Blob, error) {
-	return nil, errSkeleton
-}
-
-// ImageReference returns the image reference of a resource.
-func (v *ComponentVersion) ImageReference(res *descriptor.Resource) (string, error) {
-	return "", errSkeleton
+func (r *Repository) read(ctx context.Context, repo *oci.Repository, component, version string, m *oci.Manifest) (*ComponentVersion, error) {
+	c, err := repo.Component(ctx, component, version, m)
+	if err != nil {
+		return nil, err
+	}
+	return &ComponentVersion{source: access.Source{Client: r.client, Repository: repo, Component: c}}, nil
 }

@@ -42,13 +42,9 @@ type componentConfigContent struct {
 	} `json:"componentDescriptorLayer"`
 }
 
-// Component reads the component version a tag or a digest points to. The
-// descriptor must have the given name and version.
-func (r *Repository) Component(ctx context.Context, name, version, ref string) (*Component, error) {
-	m, err := r.Manifest(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
+// Component reads the component version a manifest belongs to. The descriptor
+// must have the given name and version.
+func (r *Repository) Component(ctx context.Context, name, version string, m *Manifest) (*Component, error) {
 	image, err := componentManifest(m)
 	if err != nil {
 		return nil, fmt.Errorf("%s:%s in %s: %w", name, version, r.location, err)

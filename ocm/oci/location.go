@@ -187,8 +187,8 @@ func (r Reference) String() string {
 	return s
 }
 
-// version is what the reference is looked up by.
-func (r Reference) version() string {
+// Version returns the digest or tag the artifact is looked up by.
+func (r Reference) Version() string {
 	switch {
 	case r.Digest != "":
 		return r.Digest.String()

@@ -1,0 +1,194 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// Media types of Helm charts in registries.
+const (
+	helmConfig = "application/vnd.cncf.helm.config.v1+json"
+	helmChart  = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+)
+
+// parse reads an image reference. The registry of the component is spoken to
+// the way its URL says, because references to it often leave the scheme out.
+func (s *Source) parse(reference string) (oci.Reference, error) {
+	ref, err := oci.ParseReference(reference)
+	if err != nil {
+		return oci.Reference{}, err
+	}
+	if here := s.Repository.Location(); ref.Host == here.Host {
+		ref.PlainHTTP = here.PlainHTTP
+	}
+	return ref, nil
+}
+
+func (s *Source) artifactReference(kind string, a descriptor.Access) (oci.Reference, error) {
+	if kind == KindRelativeOCIReference {
+		var spec RelativeOCIReference
+		if err := a.Decode(&spec); err != nil {
+			return oci.Reference{}, err
+		}
+		return oci.ParseRelative(s.Repository.Location(), spec.Reference)
+	}
+	var spec OCIArtifact
+	if err := a.Decode(&spec); err != nil {
+		return oci.Reference{}, err
+	}
+	return s.parse(spec.ImageReference)
+}
+
+// openArtifact opens the layer that is the content of an artifact.
+func (s *Source) openArtifact(ctx context.Context, res *descriptor.Resource, ref oci.Reference) (*Blob, error) {
+	repo, err := s.Client.Repository(ref.Location)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := readManifest(ctx, repo, ref, res)
+	if err != nil {
+		return nil, err
+	}
+	layer, err := contentLayer(manifest)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	rc, size, err := repo.Blob(ctx, layer.Digest, layer.Size)
+	if err != nil {
+		return nil, err
+	}
+	return &Blob{ReadCloser: rc, MediaType: layer.MediaType, Size: size, Digest: layer.Digest}, nil
+}
+
+// readManifest reads the manifest by the digest the resource states, and by
+// what its access says only when the resource states none.
+func readManifest(ctx context.Context, repo *oci.Repository, ref oci.Reference, res *descriptor.Resource) (*oci.Manifest, error) {
+	want, err := artifactDigest(res)
+	if err != nil {
+		return nil, err
+	}
+	if want == "" {
+		return repo.Manifest(ctx, ref.Version())
+	}
+	if ref.Digest != "" && ref.Digest.Algorithm() == want.Algorithm() && ref.Digest != want {
+		return nil, &oci.DigestMismatchError{Object: ref.String(), Want: want.String(), Got: ref.Digest.String()}
+	}
+	m, err := repo.Manifest(ctx, want.String())
+	if !errors.Is(err, oci.ErrNotFound) {
+		return m, err
+	}
+	// Either all is gone, or there is another artifact in its place.
+	other, tagErr := repo.Manifest(ctx, ref.Version())
+	if tagErr != nil {
+		return nil, tagErr
+	}
+	if got := want.Algorithm().FromBytes(other.Bytes); got != want {
+		return nil, &oci.DigestMismatchError{Object: ref.String(), Want: want.String(), Got: got.String()}
+	}
+	return other, nil
+}
+
+func artifactDigest(res *descriptor.Resource) (digest.Digest, error) {
+	if res.Digest == nil || res.Digest.Excluded() {
+		return "", nil
+	}
+	if !res.Digest.ForArtifact() {
+		return "", &UnsupportedError{
+			What:   fmt.Sprintf("an OCI artifact with a digest of kind %q", res.Digest.NormalisationAlgorithm),
+			Advice: "its digest must be of kind " + descriptor.OCIArtifactDigest,
+		}
+	}
+	return res.Digest.OCI()
+}
+
+// contentLayer picks the layer that is the content: the chart of a Helm chart,
+// or the only layer of anything else.
+func contentLayer(m *oci.Manifest) (ocispec.Descriptor, error) {
+	const advice = "images are used by localization rules, which need their reference only"
+	if m.IsIndex() {
+		return ocispec.Descriptor{}, &UnsupportedError{What: "an image for several platforms as content", Advice: advice}
+	}
+	if !m.IsImage() {
+		return ocispec.Descriptor{}, &UnsupportedError{
+			What:   fmt.Sprintf("a manifest of media type %q", m.MediaType),
+			Advice: "publish the resource as an OCI artifact",
+		}
+	}
+	image, err := m.Image()
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	layers := image.Layers
+	if image.Config.MediaType == helmConfig {
+		layers = nil
+		for _, l := range image.Layers {
+			if l.MediaType == helmChart {
+				layers = append(layers, l)
+			}
+		}
+		if len(layers) != 1 {
+			return ocispec.Descriptor{}, fmt.Errorf("the Helm chart has %d layers of type %s, it must have one", len(layers), helmChart)
+		}
+	}
+	if len(layers) != 1 {
+		return ocispec.Descriptor{}, &UnsupportedError{What: fmt.Sprintf("an image of %d layers as content", len(layers)), Advice: advice}
+	}
+	return layers[0], nil
+}
+
+// ImageReference returns the reference to put into a pod: host, path, and tag
+// or digest as the access states them, without a scheme.
+func (s *Source) ImageReference(res *descriptor.Resource) (string, error) {
+	ref, err := s.imageReference(res.Access, false)
+	if err != nil {
+		return "", s.wrap(res, err)
+	}
+	return ref, nil
+}
+
+func (s *Source) imageReference(a descriptor.Access, global bool) (string, error) {
+	kind, err := kindOf(a)
+	if err != nil {
+		return "", err
+	}
+	switch kind {
+	case KindOCIBlob:
+		var spec OCIBlob
+		if err := a.Decode(&spec); err != nil {
+			return "", err
+		}
+		ref, err := s.parse(spec.Reference)
+		if err != nil {
+			return "", err
+		}
+		if err := spec.Digest.Validate(); err != nil {
+			return "", fmt.Errorf("digest %q: %w", spec.Digest, err)
+		}
+		ref.Tag, ref.Digest = "", spec.Digest
+		return ref.String(), nil
+	case KindLocalBlob:
+		var spec LocalBlob
+		if err := a.Decode(&spec); err != nil {
+			return "", err
+		}
+		if spec.GlobalAccess == nil || spec.GlobalAccess.Type == "" || global {
+			return "", &UnsupportedError{
+				What:   "an image reference for a local blob without globalAccess",
+				Advice: "transfer the component version by value, so that images are stored as images",
+			}
+		}
+		return s.imageReference(*spec.GlobalAccess, true)
+	}
+	ref, err := s.artifactReference(kind, a)
+	if err != nil {
+		return "", err
+	}
+	return ref.String(), nil
+}

@@ -1,0 +1,111 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+)
+
+// Kinds of access this package reads.
+const (
+	KindLocalBlob            = "localBlob"
+	KindOCIArtifact          = "ociArtifact"
+	KindRelativeOCIReference = "relativeOciReference"
+	KindOCIBlob              = "ociBlob"
+)
+
+// LocalBlob is content that is stored with the component version.
+type LocalBlob struct {
+	Type           string             `json:"type"`
+	LocalReference string             `json:"localReference"`
+	MediaType      string             `json:"mediaType"`
+	ReferenceName  string             `json:"referenceName,omitempty"`
+	GlobalAccess   *descriptor.Access `json:"globalAccess,omitempty"`
+}
+
+// OCIArtifact is an artifact in any registry.
+type OCIArtifact struct {
+	Type           string `json:"type"`
+	ImageReference string `json:"imageReference"`
+}
+
+// RelativeOCIReference is an artifact in the registry of the component.
+type RelativeOCIReference struct {
+	Type      string `json:"type"`
+	Reference string `json:"reference"`
+}
+
+// OCIBlob is one blob in any registry.
+type OCIBlob struct {
+	Type      string        `json:"type"`
+	Reference string        `json:"ref"`
+	MediaType string        `json:"mediaType,omitempty"`
+	Digest    digest.Digest `json:"digest"`
+	Size      int64         `json:"size"`
+}
+
+// ErrUnsupported says that content is of a kind that cannot be read.
+var ErrUnsupported = errors.New("not supported")
+
+// UnsupportedError says what about a resource is not supported.
+type UnsupportedError struct {
+	// What is the kind of access or content, in words.
+	What string
+	// Advice says what to do about it.
+	Advice string
+}
+
+// Error says what to do.
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("%s is not supported; %s", e.What, e.Advice)
+}
+
+// Is makes the error match ErrUnsupported.
+func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupported }
+
+// kindOf maps the spellings in use to one.
+func kindOf(a descriptor.Access) (string, error) {
+	kind := ""
+	switch a.Kind() {
+	case "localBlob", "LocalBlob":
+		kind = KindLocalBlob
+	case "ociArtifact", "ociArtefact", "ociRegistry", "ociImage", "OCIImage":
+		kind = KindOCIArtifact
+	case "relativeOciReference":
+		kind = KindRelativeOCIReference
+	case "ociBlob", "OCIImageLayer":
+		kind = KindOCIBlob
+	}
+	switch {
+	case a.Kind() == "none" || a.Kind() == "None":
+		return "", &UnsupportedError{What: "reading a resource with access of kind none", Advice: "it has no content"}
+	case a.Type == "":
+		return "", &UnsupportedError{What: "a resource without access", Advice: "publish the component version again"}
+	case kind == "" || a.Version() != "v1":
+		return "", &UnsupportedError{
+			What:   fmt.Sprintf("access of kind %q", a.Type),
+			Advice: fmt.Sprintf("transfer the component version with its resources by value to have them as %s or %s", KindLocalBlob, KindOCIArtifact),
+		}
+	}
+	return kind, nil
+}
+
+// DecodeLocal decodes an access of kind localBlob and reports whether it is one.
+func DecodeLocal(a descriptor.Access) (*LocalBlob, bool, error) {
+	if kind, err := kindOf(a); err != nil || kind != KindLocalBlob {
+		return nil, false, nil //nolint:nilerr // other kinds are no concern of whoever asks
+	}
+	var spec LocalBlob
+	if err := a.Decode(&spec); err != nil {
+		return nil, false, err
+	}
+	return &spec, true, nil
+}
+
+// NewLocalBlob returns the access of a plain local blob.
+func NewLocalBlob(d digest.Digest, mediaType string) (descriptor.Access, error) {
+	return descriptor.NewAccess(LocalBlob{Type: KindLocalBlob, LocalReference: d.String(), MediaType: mediaType})
+}

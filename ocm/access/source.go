@@ -1,0 +1,213 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// Source is a component version whose resources are read.
+type Source struct {
+	// Client reaches other repositories of this and other registries.
+	Client *oci.Client
+	// Repository is where the component version is.
+	Repository *oci.Repository
+	// Component is the component version.
+	Component *oci.Component
+}
+
+// Blob is content being read. Its reader ends with io.EOF only after all bytes
+// have been compared with the digests they must have; wrong bytes end with a
+// *oci.DigestMismatchError instead.
+type Blob struct {
+	io.ReadCloser
+
+	// MediaType is the media type of the content.
+	MediaType string
+	// Size is the number of bytes, -1 if the registry does not say.
+	Size int64
+	// Digest is the digest of the bytes.
+	Digest digest.Digest
+}
+
+// Options bound a read.
+type Options struct {
+	// MaxBytes is the largest content that is read, without a bound if zero.
+	MaxBytes int64
+}
+
+// Open opens the content of a resource.
+func (s *Source) Open(ctx context.Context, res *descriptor.Resource, o Options) (*Blob, error) {
+	blob, err := s.open(ctx, res)
+	if err != nil {
+		return nil, s.wrap(res, err)
+	}
+	if o.MaxBytes <= 0 {
+		return blob, nil
+	}
+	if blob.Size > o.MaxBytes {
+		blob.Close()
+		return nil, s.wrap(res, fmt.Errorf("content is %w: it has %d bytes, at most %d are read", oci.ErrTooLarge, blob.Size, o.MaxBytes))
+	}
+	blob.ReadCloser = &limited{rc: blob.ReadCloser, left: o.MaxBytes, max: o.MaxBytes}
+	return blob, nil
+}
+
+func (s *Source) wrap(res *descriptor.Resource, err error) error {
+	c := &s.Component.Descriptor.Component
+	return fmt.Errorf("resource %s of %s:%s: %w", &res.Element, c.Name, c.Version, err)
+}
+
+func (s *Source) open(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
+	kind, err := kindOf(res.Access)
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case KindLocalBlob:
+		return s.openLocal(ctx, res)
+	case KindOCIBlob:
+		return s.openBlob(ctx, res)
+	}
+	ref, err := s.artifactReference(kind, res.Access)
+	if err != nil {
+		return nil, err
+	}
+	return s.openArtifact(ctx, res, ref)
+}
+
+func (s *Source) openLocal(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
+	var spec LocalBlob
+	if err := res.Access.Decode(&spec); err != nil {
+		return nil, err
+	}
+	if err := checkPlain(&spec); err != nil {
+		return nil, err
+	}
+	d, err := digest.Parse(spec.LocalReference)
+	if err != nil {
+		return nil, fmt.Errorf("localReference %q is no digest: %w", spec.LocalReference, err)
+	}
+	layer, ok := s.Component.Layer(d)
+	if !ok {
+		return nil, fmt.Errorf("local blob %s is no layer of the manifest %s of the component version: %w", d, s.Component.Digest, oci.ErrNotFound)
+	}
+	also, err := blobDigest(res, d)
+	if err != nil {
+		return nil, err
+	}
+	rc, size, err := s.Repository.Blob(ctx, d, layer.Size, also...)
+	if err != nil {
+		return nil, err
+	}
+	mediaType := spec.MediaType
+	if mediaType == "" {
+		mediaType = layer.MediaType
+	}
+	return &Blob{ReadCloser: rc, MediaType: mediaType, Size: size, Digest: d}, nil
+}
+
+// checkPlain refuses the forms of local blobs whose bytes are not the content.
+func checkPlain(spec *LocalBlob) error {
+	const advice = "transfer the component version without embedding OCI artifacts"
+	if strings.Contains(spec.LocalReference, ",") {
+		return &UnsupportedError{What: "a local blob that is split into several", Advice: "publish the component version without a blob limit"}
+	}
+	mediaType := spec.MediaType
+	switch {
+	case isArtifact(strings.TrimSuffix(strings.TrimSuffix(mediaType, "+gzip"), "+tar")):
+		return &UnsupportedError{What: fmt.Sprintf("a local blob that holds an OCI artifact (%s)", mediaType), Advice: advice}
+	case strings.HasPrefix(mediaType, "application/vnd.ocm.software.oci.layout.v1+tar"):
+		return &UnsupportedError{What: fmt.Sprintf("a local blob that holds an OCI layout (%s)", mediaType), Advice: advice}
+	}
+	return nil
+}
+
+func isArtifact(mediaType string) bool {
+	m := oci.Manifest{MediaType: mediaType}
+	// The archive forms leave out the +json of the manifest.
+	j := oci.Manifest{MediaType: mediaType + "+json"}
+	return m.IsImage() || m.IsIndex() || j.IsImage() || j.IsIndex()
+}
+
+// blobDigest returns what a blob must match besides its own digest. Where both
+// use the same hash they are compared at once.
+func blobDigest(res *descriptor.Resource, own digest.Digest) ([]digest.Digest, error) {
+	if res.Digest == nil || res.Digest.Excluded() {
+		return nil, nil
+	}
+	if !res.Digest.ForBlob() {
+		return nil, &UnsupportedError{
+			What:   fmt.Sprintf("a blob with a digest of kind %q", res.Digest.NormalisationAlgorithm),
+			Advice: "its digest must be of kind " + descriptor.GenericBlobDigest,
+		}
+	}
+	want, err := res.Digest.OCI()
+	if err != nil {
+		return nil, err
+	}
+	if want.Algorithm() != own.Algorithm() {
+		return []digest.Digest{want}, nil
+	}
+	if want != own {
+		return nil, &oci.DigestMismatchError{Object: "the blob its access names", Want: want.String(), Got: own.String()}
+	}
+	return nil, nil
+}
+
+func (s *Source) openBlob(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
+	var spec OCIBlob
+	if err := res.Access.Decode(&spec); err != nil {
+		return nil, err
+	}
+	ref, err := s.parse(spec.Reference)
+	if err != nil {
+		return nil, err
+	}
+	also, err := blobDigest(res, spec.Digest)
+	if err != nil {
+		return nil, err
+	}
+	repo, err := s.Client.Repository(ref.Location)
+	if err != nil {
+		return nil, err
+	}
+	size := spec.Size
+	if size <= 0 {
+		size = -1
+	}
+	rc, size, err := repo.Blob(ctx, spec.Digest, size, also...)
+	if err != nil {
+		return nil, err
+	}
+	return &Blob{ReadCloser: rc, MediaType: spec.MediaType, Size: size, Digest: spec.Digest}, nil
+}
+
+// limited fails instead of ending when there is more than it may pass on.
+type limited struct {
+	rc   io.ReadCloser
+	left int64
+	max  int64
+}
+
+// Read implements io.Reader.
+func (l *limited) Read(p []byte) (int, error) {
+	if int64(len(p)) > l.left+1 {
+		p = p[:l.left+1]
+	}
+	n, err := l.rc.Read(p)
+	if int64(n) > l.left {
+		return int(l.left), fmt.Errorf("content is %w: at most %d bytes are read", oci.ErrTooLarge, l.max)
+	}
+	l.left -= int64(n)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (l *limited) Close() error { return l.rc.Close() }

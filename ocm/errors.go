@@ -1,0 +1,78 @@
+package ocm
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ocm-operator/ocm-operator/ocm/access"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// Errors of this package, to be matched with errors.Is.
+var (
+	// ErrNotFound says that a component, a version or its content is not there.
+	ErrNotFound = oci.ErrNotFound
+	// ErrUnauthorized says that the registry refused the credentials, or that
+	// there were none.
+	ErrUnauthorized = oci.ErrUnauthorized
+	// ErrUnreachable says that there was no answer from the registry.
+	ErrUnreachable = oci.ErrUnreachable
+	// ErrTooLarge says that a bound on what is accepted was exceeded.
+	ErrTooLarge = oci.ErrTooLarge
+	// ErrNotComponent says that what was found is not the component version it
+	// should be.
+	ErrNotComponent = oci.ErrNotComponent
+	// ErrUnsupported says that content is of a kind that cannot be read.
+	ErrUnsupported = access.ErrUnsupported
+	// ErrExists says that the version is there already with other content.
+	ErrExists = errors.New("component version exists")
+)
+
+// Errors with details, to be matched with errors.As.
+type (
+	// DigestMismatchError says that content is not what its digest promised.
+	DigestMismatchError = oci.DigestMismatchError
+	// UnsupportedError says which kind of content cannot be read.
+	UnsupportedError = access.UnsupportedError
+	// ElementNotFoundError says that a component has no such resource or
+	// reference.
+	ElementNotFoundError = descriptor.NotFoundError
+	// AmbiguousError says that several resources or references match.
+	AmbiguousError = descriptor.AmbiguousError
+)
+
+// maxListed bounds how many versions a message lists.
+const maxListed = 5
+
+// NotFoundError says which part of what was asked for is missing. It matches
+// ErrNotFound.
+type NotFoundError struct {
+	// Repository is the URL that was searched.
+	Repository string
+	// Component is the name of the component.
+	Component string
+	// Version is the missing version; it is empty if there is no version of
+	// the component at all.
+	Version string
+	// Available are the versions there are, newest first.
+	Available []string
+}
+
+// Error says what there is instead, or what to check.
+func (e *NotFoundError) Error() string {
+	if e.Version == "" {
+		return fmt.Sprintf("component %s not found in %s; check spec.component and spec.repository.url", e.Component, e.Repository)
+	}
+	have := e.Available
+	more := ""
+	if len(have) > maxListed {
+		more = fmt.Sprintf(" and %d more", len(have)-maxListed)
+		have = have[:maxListed]
+	}
+	return fmt.Sprintf("component %s in %s has no version %s; it has %s%s", e.Component, e.Repository, e.Version, strings.Join(have, ", "), more)
+}
+
+// Is makes the error match ErrNotFound.
+func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
