@@ -201,18 +201,17 @@ type ComponentDescriptorStatus struct {
 // +kubebuilder:resource:shortName=cd,categories=ocm
 // +kubebuilder:printcolumn:name="Version",type="string",JSONPath=".spec.version"
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"
-// +kubebuilder:printcolumn:name="Status",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].message"
 type ComponentDescriptor struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the standard metadata of an object. Example: {name: podinfo, namespace: default}.
+	// metadata is the standard metadata of an object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is the component descriptor. Example: see the fields.
+	// spec is the component descriptor.
 	// +optional
 	Spec ComponentDescriptorSpec `json:"spec,omitempty"`
 
-	// status is there for uniformity and is not written. Example: see the fields.
+	// status is there for uniformity and is not written.
 	// +optional
 	Status ComponentDescriptorStatus `json:"status,omitempty"`
 }

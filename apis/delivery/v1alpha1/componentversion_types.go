@@ -192,15 +192,15 @@ type Reference struct {
 // +kubebuilder:printcolumn:name="Repository",type="string",JSONPath=".status.replicatedRepositoryURL",priority=1
 type ComponentVersion struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the standard metadata of an object. Example: {name: podinfo, namespace: default}.
+	// metadata is the standard metadata of an object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says which component is followed and how. Example: see the fields.
+	// spec says which component is followed and how.
 	// +optional
 	Spec ComponentVersionSpec `json:"spec,omitempty"`
 
-	// status says which version is used; it is written by the controller. Example: see the fields.
+	// status says which version is used; it is written by the controller.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status ComponentVersionStatus `json:"status,omitempty"`

@@ -16,15 +16,15 @@ import (
 // +kubebuilder:printcolumn:name="Snapshot",type="string",JSONPath=".status.snapshotName",priority=1
 type Configuration struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the standard metadata of an object. Example: {name: podinfo, namespace: default}.
+	// metadata is the standard metadata of an object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says what is changed and where the rules and values come from. Example: see the fields.
+	// spec says what is changed and where the rules and values come from.
 	// +optional
 	Spec MutationSpec `json:"spec,omitempty"`
 
-	// status says what was written; it is written by the controller. Example: see the fields.
+	// status says what was written; it is written by the controller.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status MutationStatus `json:"status,omitempty"`

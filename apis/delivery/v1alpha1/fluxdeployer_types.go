@@ -66,15 +66,15 @@ type FluxDeployerStatus struct {
 // +kubebuilder:printcolumn:name="Helm Release",type="string",JSONPath=".status.helmRelease",priority=1
 type FluxDeployer struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the standard metadata of an object. Example: {name: podinfo, namespace: default}.
+	// metadata is the standard metadata of an object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says which content is deployed and how. Example: see the fields.
+	// spec says which content is deployed and how.
 	// +optional
 	Spec FluxDeployerSpec `json:"spec,omitempty"`
 
-	// status says which objects of Flux were made; it is written by the controller. Example: see the fields.
+	// status says which objects of Flux were made; it is written by the controller.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status FluxDeployerStatus `json:"status,omitempty"`

@@ -6,6 +6,8 @@ import (
 )
 
 // MutationSpec says what a Localization or a Configuration changes, and where the rules and the values for it come from.
+//
+// Several places for values are a field of their own, valuesSources, since the API server can neither check nor explain a field that is either an object or a list.
 // +kubebuilder:validation:XValidation:rule="has(self.configRef) || has(self.values) || has(self.valuesFrom) || (has(self.valuesSources) && size(self.valuesSources) > 0) || has(self.patchStrategicMerge)",message="there is nothing to do: set configRef to the resource that holds the ConfigData, or patchStrategicMerge to a patch, or give values"
 // +kubebuilder:validation:XValidation:rule="(has(self.values) ? 1 : 0) + (has(self.valuesFrom) ? 1 : 0) + (has(self.valuesSources) ? 1 : 0) <= 1",message="values, valuesFrom and valuesSources exclude each other: keep one of them; to merge values of several places list them in valuesSources"
 type MutationSpec struct {

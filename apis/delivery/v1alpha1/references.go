@@ -13,7 +13,7 @@ type ObjectReference struct {
 	// +kubebuilder:validation:MaxLength=253
 	APIVersion string `json:"apiVersion,omitempty"`
 
-	// kind is the kind of the object, at most 63 characters. A Resource may leave it out and then means ComponentVersion; everywhere else it is required.
+	// kind is the kind of the object, at most 63 characters. The default in a Resource is ComponentVersion; everywhere else it is required.
 	// Example: Resource.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
@@ -106,7 +106,7 @@ type Label struct {
 
 	// value is any JSON value. It has no default. Example: {"team": "a"}.
 	// +required
-	// +kubebuilder:validation:Schemaless
+	// +nullable
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Value apiextensionsv1.JSON `json:"value"`
 

@@ -72,15 +72,15 @@ type ResourceStatus struct {
 // +kubebuilder:printcolumn:name="Snapshot",type="string",JSONPath=".status.snapshotName",priority=1
 type Resource struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the standard metadata of an object. Example: {name: podinfo, namespace: default}.
+	// metadata is the standard metadata of an object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says which resource is brought into the cluster. Example: see the fields.
+	// spec says which resource is brought into the cluster.
 	// +optional
 	Spec ResourceSpec `json:"spec,omitempty"`
 
-	// status says what was written; it is written by the controller. Example: see the fields.
+	// status says what was written; it is written by the controller.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status ResourceStatus `json:"status,omitempty"`

@@ -72,15 +72,15 @@ type SnapshotStatus struct {
 // +kubebuilder:printcolumn:name="Repository",type="string",JSONPath=".status.repositoryURL",priority=1
 type Snapshot struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the standard metadata of an object. Example: {name: podinfo, namespace: default}.
+	// metadata is the standard metadata of an object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says which content the Snapshot stands for. Example: see the fields.
+	// spec says which content the Snapshot stands for.
 	// +optional
 	Spec SnapshotSpec `json:"spec,omitempty"`
 
-	// status says which content was found; it is written by the controller. Example: see the fields.
+	// status says which content was found; it is written by the controller.
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}
 	Status SnapshotStatus `json:"status,omitempty"`
