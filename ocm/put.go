@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -75,57 +73,59 @@ func (r *Repository) Put(ctx context.Context, d *descriptor.Descriptor, blobs Bl
 
 // localBlobs collects the blobs in the order of the elements, each once.
 func localBlobs(ctx context.Context, d *descriptor.Descriptor, source BlobSource) ([]oci.LocalBlob, error) {
-	var out []oci.LocalBlob
-	add := func(kind string, e *descriptor.Element, a descriptor.Access, identity descriptor.Identity) error {
-		spec, ok, err := access.DecodeLocal(a)
-		if err != nil || !ok {
-			return err
+	c := collector{source: source, index: map[digest.Digest]int{}}
+	for i, id := range d.ResourceIdentities() {
+		if err := c.add(ctx, oci.BlobUser{Kind: "resource", Identity: id}, d.Component.Resources[i].Access); err != nil {
+			return nil, err
 		}
-		dgst, err := digest.Parse(spec.LocalReference)
-		if err != nil {
-			return fmt.Errorf("%s %s: localReference %q is no digest: %w", kind, e, spec.LocalReference, err)
+	}
+	for i, id := range d.SourceIdentities() {
+		if err := c.add(ctx, oci.BlobUser{Kind: "source", Identity: id}, d.Component.Sources[i].Access); err != nil {
+			return nil, err
 		}
-		user := oci.BlobUser{Kind: kind, Identity: identity}
-		if i := slices.IndexFunc(out, func(b oci.LocalBlob) bool { return b.Digest == dgst }); i >= 0 {
-			out[i].Users = append(out[i].Users, user)
-			return nil
-		}
-		if source == nil {
-			return fmt.Errorf("%s %s: there is no source for its local blob %s", kind, e, dgst)
-		}
-		size, err := sizeOf(ctx, source, dgst)
-		if err != nil {
-			return fmt.Errorf("%s %s: local blob %s: %w", kind, e, dgst, err)
-		}
-		mediaType := spec.MediaType
-		if strings.TrimSpace(mediaType) == "" {
-			mediaType = defaultMediaType
-		}
-		out = append(out, oci.LocalBlob{
-			Digest: dgst, Size: size, MediaType: mediaType, Users: []oci.BlobUser{user},
-			Open: func() (io.ReadCloser, error) {
-				rc, _, err := source.OpenBlob(ctx, dgst)
-				return rc, err
-			},
-		})
+	}
+	return c.blobs, nil
+}
+
+type collector struct {
+	source BlobSource
+	blobs  []oci.LocalBlob
+	index  map[digest.Digest]int
+}
+
+func (c *collector) add(ctx context.Context, user oci.BlobUser, a descriptor.Access) error {
+	spec, ok, err := access.DecodeLocal(a)
+	if err != nil || !ok {
+		return err
+	}
+	d, err := digest.Parse(spec.LocalReference)
+	if err != nil {
+		return fmt.Errorf("%s %s: localReference %q is no digest: %w", user.Kind, user.Identity, spec.LocalReference, err)
+	}
+	if i, ok := c.index[d]; ok {
+		c.blobs[i].Users = append(c.blobs[i].Users, user)
 		return nil
 	}
-	c := &d.Component
-	for i := range c.Resources {
-		e := &c.Resources[i]
-		id := identity(len(c.Resources), i, func(i int) *descriptor.Element { return &c.Resources[i].Element })
-		if err := add("resource", &e.Element, e.Access, id); err != nil {
-			return nil, err
-		}
+	if c.source == nil {
+		return fmt.Errorf("%s %s: there is no source for its local blob %s", user.Kind, user.Identity, d)
 	}
-	for i := range c.Sources {
-		e := &c.Sources[i]
-		id := identity(len(c.Sources), i, func(i int) *descriptor.Element { return &c.Sources[i].Element })
-		if err := add("source", &e.Element, e.Access, id); err != nil {
-			return nil, err
-		}
+	size, err := sizeOf(ctx, c.source, d)
+	if err != nil {
+		return fmt.Errorf("%s %s: local blob %s: %w", user.Kind, user.Identity, d, err)
 	}
-	return out, nil
+	mediaType := spec.MediaType
+	if mediaType == "" {
+		mediaType = defaultMediaType
+	}
+	c.index[d] = len(c.blobs)
+	c.blobs = append(c.blobs, oci.LocalBlob{
+		Digest: d, Size: size, MediaType: mediaType, Users: []oci.BlobUser{user},
+		Open: func() (io.ReadCloser, error) {
+			rc, _, err := c.source.OpenBlob(ctx, d)
+			return rc, err
+		},
+	})
+	return nil
 }
 
 func sizeOf(ctx context.Context, source BlobSource, d digest.Digest) (int64, error) {
@@ -134,22 +134,4 @@ func sizeOf(ctx context.Context, source BlobSource, d digest.Digest) (int64, err
 		return 0, err
 	}
 	return size, rc.Close()
-}
-
-// identity returns the complete identity of an element, to which its version
-// belongs only where nothing else tells it from another one.
-func identity(n, index int, at func(int) *descriptor.Element) descriptor.Identity {
-	e := at(index)
-	id := descriptor.Identity{}
-	for k, v := range e.ExtraIdentity {
-		id[k] = v
-	}
-	id["name"] = e.Name
-	for i := range n {
-		other := at(i)
-		if i != index && other.Name == e.Name && other.ExtraIdentity.String() == e.ExtraIdentity.String() {
-			id["version"] = e.Version
-		}
-	}
-	return id
 }

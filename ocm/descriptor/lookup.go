@@ -164,3 +164,37 @@ func withoutVersion(i Identity) Identity {
 	delete(out, "version")
 	return out
 }
+
+// ResourceIdentities returns the complete identities of the resources, in their
+// order: name, extra identity, and the version where nothing else tells two
+// resources apart.
+func (d *Descriptor) ResourceIdentities() []Identity {
+	return identities(len(d.Component.Resources), func(i int) *Element { return &d.Component.Resources[i].Element })
+}
+
+// SourceIdentities does for sources what ResourceIdentities does for resources.
+func (d *Descriptor) SourceIdentities() []Identity {
+	return identities(len(d.Component.Sources), func(i int) *Element { return &d.Component.Sources[i].Element })
+}
+
+// ReferenceIdentities does for references what ResourceIdentities does for
+// resources.
+func (d *Descriptor) ReferenceIdentities() []Identity {
+	return identities(len(d.Component.References), func(i int) *Element { return &d.Component.References[i].Element })
+}
+
+func identities(n int, at func(int) *Element) []Identity {
+	out := make([]Identity, n)
+	uses := make(map[string]int, n)
+	for i := range n {
+		out[i] = Identity{"name": at(i).Name}
+		maps.Copy(out[i], at(i).ExtraIdentity)
+		uses[out[i].String()]++
+	}
+	for i := range n {
+		if uses[out[i].String()] > 1 {
+			out[i]["version"] = at(i).Version
+		}
+	}
+	return out
+}
