@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/filelock"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/process"
 )
 
@@ -110,4 +111,27 @@ func Down(ctx context.Context, dir string) error {
 		return fmt.Errorf("stop the cluster in %s: %w", dir, err)
 	}
 	return removeState(layout(dir))
+}
+
+// Delete removes what a cluster has written into dir, and dir itself if nothing else is in it. It refuses while the
+// cluster runs.
+func Delete(dir string) error {
+	files := layout(dir)
+	lock, err := filelock.Try(files.lock())
+	if errors.Is(err, filelock.ErrLocked) {
+		return fmt.Errorf("%s: %w", dir, ErrInUse)
+	}
+	if err != nil {
+		return err
+	}
+	for _, path := range files.all() {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("delete the cluster in %s: %w", dir, err)
+		}
+	}
+	if err := lock.Release(); err != nil {
+		return err
+	}
+	_ = os.Remove(dir) // somebody else's files may be in it
+	return nil
 }

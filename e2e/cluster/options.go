@@ -104,8 +104,19 @@ func (l layout) kubeconfig() string         { return l.path("kubeconfig") }
 func (l layout) log(process string) string  { return l.path("logs", process+".log") }
 func (l layout) user(process string) string { return l.path("users", process+".kubeconfig") }
 
+var subfolders = []string{"logs", "users", "etcd", "tmp", "flux"}
+
+// all returns every path that a cluster writes.
+func (l layout) all() []string {
+	paths := []string{l.keys(), l.state(), l.kubeconfig(), l.lock()}
+	for _, dir := range subfolders {
+		paths = append(paths, l.path(dir))
+	}
+	return paths
+}
+
 func (l layout) create() error {
-	for _, dir := range []string{"logs", "users", "etcd", "tmp", "flux"} {
+	for _, dir := range subfolders {
 		if err := os.MkdirAll(l.path(dir), 0o700); err != nil {
 			return fmt.Errorf("create the cluster's folder: %w", err)
 		}
