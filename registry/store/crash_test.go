@@ -25,7 +25,7 @@ const crashDir = "STORE_TEST_CRASH_DIR"
 // pushUntilKilled pushes artifacts, replaces them and collects what was replaced. It prints a
 // line for each artifact after the store said that it is durable.
 func pushUntilKilled(dir string) {
-	s, err := store.Open(dir, store.Options{LeaseTTL: time.Millisecond})
+	s, err := store.Open(dir, store.Options{LeaseTTL: 100 * time.Millisecond})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)

@@ -51,12 +51,14 @@ func page(c *bbolt.Cursor, last string, limit int) (names []string, more bool) {
 
 // Referrers lists up to limit manifests whose subject has that digest, in the order of their
 // digests and after last, and tells whether there are more. An artifact type that is not empty
-// lists only those of that type.
+// lists only those of that type. A list ends early when it would not fit into a manifest, which is
+// what clients take it for.
 func (r *Repository) Referrers(ctx context.Context, subject digest.Digest, artifactType string, last digest.Digest, limit int) (found []ocispec.Descriptor, more bool, err error) {
 	if _, err := ParseDigest(string(subject)); err != nil {
 		return nil, false, err
 	}
 	err = r.store.view(func(tx *bbolt.Tx) error {
+		size := 0
 		found, more = nil, false
 		repo, exists := readRepo(tx, r.name)
 		if !exists {
@@ -71,7 +73,7 @@ func (r *Repository) Referrers(ctx context.Context, subject digest.Digest, artif
 			if d.Digest == last || artifactType != "" && d.ArtifactType != artifactType {
 				continue
 			}
-			if len(found) >= limit {
+			if size += len(raw); len(found) > 0 && (len(found) >= limit || size > MaxManifestBytes) {
 				more = true
 				return nil
 			}
