@@ -1,0 +1,330 @@
+package yamledit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	// MaxBytes is the size of the largest file that can be edited.
+	MaxBytes = 16 << 20
+
+	maxDepth = 200
+)
+
+var (
+	// ErrTooLarge is wrapped by errors about files, or results, larger than MaxBytes.
+	ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxBytes>>20)
+
+	errDepth = fmt.Errorf("nested deeper than %d", maxDepth)
+)
+
+// Edit sets one value.
+type Edit struct {
+	// Path is where the value goes, in the grammar of ParsePath. Missing maps and lists are
+	// created; an index beyond the end of a list fills it up with null.
+	Path string
+	// Value is nil, a bool, a number, a string, []any or map[string]any.
+	Value any
+	// Document is the index of the document in the file, from 0.
+	Document *int
+	// Selector chooses the document by its content instead. Without both, the value goes into
+	// the first document that has the parent of the path, or else into the first.
+	Selector *Selector
+}
+
+// Selector chooses the document of a Kubernetes object. An empty field fits every document.
+type Selector struct {
+	// Kind is the kind of the object.
+	Kind string
+	// Name is the name in the metadata of the object.
+	Name string
+}
+
+// file is a file under edit, cut into documents.
+type file struct {
+	docs []*document
+	json bool
+}
+
+type document struct {
+	text []byte
+	tree *tree // nil until needed
+}
+
+// Apply carries out edits, one after the other, and returns the new content. A file that is JSON
+// stays JSON. The error of an edit says which path it is about; content is never changed.
+func Apply(content []byte, edits []Edit) ([]byte, error) {
+	if len(content) > MaxBytes {
+		return nil, ErrTooLarge
+	}
+	text, bom := bytes.CutPrefix(content, []byte("\xef\xbb\xbf"))
+	if bytes.HasPrefix(text, []byte("\xfe\xff")) || bytes.HasPrefix(text, []byte("\xff\xfe")) {
+		return nil, errors.New("the file is in UTF-16, only UTF-8 can be edited")
+	}
+	f := open(text)
+	for _, e := range edits {
+		path, err := ParsePath(e.Path)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.apply(path, e); err != nil {
+			return nil, fmt.Errorf("set %s: %w", path, err)
+		}
+	}
+	out := f.bytes()
+	if bom {
+		out = append([]byte("\xef\xbb\xbf"), out...)
+	}
+	return out, nil
+}
+
+func open(text []byte) *file {
+	if isJSON(text) {
+		return &file{docs: []*document{{text: text}}, json: true}
+	}
+	f := &file{}
+	for _, c := range split(text) {
+		f.docs = append(f.docs, &document{text: text[c.start:c.end]})
+	}
+	return f
+}
+
+func (f *file) bytes() []byte {
+	parts := make([][]byte, len(f.docs))
+	for i, d := range f.docs {
+		parts[i] = d.text
+	}
+	return bytes.Join(parts, nil)
+}
+
+func (f *file) apply(path Path, e Edit) error {
+	value, err := toNode(e.Value, 0)
+	if err != nil {
+		return err
+	}
+	d, err := f.choose(path, e)
+	if err != nil {
+		return err
+	}
+	if err := f.set(d, path, value); err != nil {
+		return err
+	}
+	size := 0
+	for _, d := range f.docs {
+		size += len(d.text)
+	}
+	if size > MaxBytes {
+		return fmt.Errorf("the result: %w", ErrTooLarge)
+	}
+	return nil
+}
+
+// parse parses a document of the file unless that is done.
+func (f *file) parse(d *document) (*tree, error) {
+	if d.tree != nil {
+		return d.tree, nil
+	}
+	var err error
+	if f.json {
+		d.tree, err = parseJSON(d.text)
+	} else {
+		d.tree, err = parseYAML(d.text)
+	}
+	return d.tree, err
+}
+
+func (f *file) choose(path Path, e Edit) (*document, error) {
+	switch {
+	case e.Document != nil && e.Selector != nil:
+		return nil, errors.New("document and selector cannot be given both")
+	case e.Document != nil:
+		if i := *e.Document; i >= 0 && i < len(f.docs) {
+			return f.docs[i], nil
+		}
+		return nil, fmt.Errorf("document %d is not in the file, which has %d, counted from 0", *e.Document, len(f.docs))
+	case e.Selector != nil:
+		return f.selected(*e.Selector)
+	case len(f.docs) == 1:
+		return f.docs[0], nil
+	default:
+		return f.fitting(path)
+	}
+}
+
+// selected finds the one document that a selector fits.
+func (f *file) selected(s Selector) (*document, error) {
+	var found *document
+	var there []string
+	for i, d := range f.docs {
+		t, err := f.parse(d)
+		if err != nil {
+			return nil, fmt.Errorf("document %d: %w", i, err)
+		}
+		kind, name := text(find(t.root, "kind")), text(find(find(t.root, "metadata"), "name"))
+		there = append(there, kind+" "+strconv.Quote(name))
+		if s.Kind != "" && s.Kind != kind || s.Name != "" && s.Name != name {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("the selector with kind %q and name %q fits more than one document: name both, or use the index of the document", s.Kind, s.Name)
+		}
+		found = d
+	}
+	if found == nil {
+		const most = 10
+		if len(there) > most {
+			there = append(there[:most], "...")
+		}
+		return nil, fmt.Errorf("no document has kind %q and name %q, there are: %s", s.Kind, s.Name, strings.Join(there, ", "))
+	}
+	return found, nil
+}
+
+// fitting finds the first document that has the parent of a path, or else the first one with
+// something in it.
+func (f *file) fitting(path Path) (*document, error) {
+	var first *document
+	for i, d := range f.docs {
+		t, err := f.parse(d)
+		if err != nil {
+			return nil, fmt.Errorf("document %d: %w", i, err)
+		}
+		if t.root == nil || isEmpty(t.root) {
+			continue
+		}
+		if first == nil {
+			first = d
+		}
+		if p, err := resolve(t, path); err == nil && len(p.rest) <= 1 && (len(path) > 1 || t.root.Kind == yaml.MappingNode) {
+			return d, nil
+		}
+	}
+	if first == nil {
+		first = f.docs[0]
+	}
+	return first, nil
+}
+
+// find returns the value of a key, nil if it is not there.
+func find(n *yaml.Node, key string) *yaml.Node {
+	if i := keyIndex(n, key); i >= 0 {
+		return n.Content[i+1]
+	}
+	return nil
+}
+
+func keyIndex(n *yaml.Node, key string) int {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return -1
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		if k := n.Content[i]; k.Kind == yaml.ScalarNode && k.Value == key && k.ShortTag() != "!!merge" {
+			return i
+		}
+	}
+	return -1
+}
+
+func text(n *yaml.Node) string {
+	if n == nil || n.Kind != yaml.ScalarNode {
+		return ""
+	}
+	return n.Value
+}
+
+// place is where a path leads.
+type place struct {
+	parent *yaml.Node // the collection with the node, nil for the root
+	index  int        // of the node in the content of the parent
+	node   *yaml.Node // nil if the document is empty
+	rest   Path       // the steps that are not there
+}
+
+// resolve follows a path as far as the document goes.
+func resolve(t *tree, path Path) (place, error) {
+	p := place{node: t.root}
+	for i, step := range path {
+		p.rest = path[i:]
+		if p.node == nil || p.node.Kind == yaml.ScalarNode && p.node.ShortTag() == "!!null" {
+			return p, nil
+		}
+		index, err := enter(p.node, step, path[:i], i == len(path)-1)
+		if err != nil || index < 0 {
+			return p, err
+		}
+		p.parent, p.index, p.node = p.node, index, p.node.Content[index]
+	}
+	p.rest = nil
+	return p, nil
+}
+
+// enter returns the index of a step in the content of a node, -1 if it can be created there.
+func enter(n *yaml.Node, step Step, at Path, last bool) (int, error) {
+	where := "the document"
+	if len(at) > 0 {
+		where = at.String()
+	}
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return 0, fmt.Errorf("%s is an alias of the anchor %q (line %d): edit the anchored value instead", where, n.Value, n.Line)
+	case n.Kind == yaml.SequenceNode && step.Index < 0:
+		return 0, fmt.Errorf("%s is a list, an element of it is written like %s[0]", where, at)
+	case n.Kind == yaml.SequenceNode && step.Index >= len(n.Content):
+		return -1, nil
+	case n.Kind == yaml.SequenceNode:
+		return step.Index, nil
+	case n.Kind == yaml.MappingNode && step.Index >= 0:
+		return 0, fmt.Errorf("%s is a map, [%d] is an element of a list", where, step.Index)
+	case n.Kind == yaml.MappingNode:
+		return enterMap(n, step.Key, where, last)
+	default:
+		return 0, fmt.Errorf("%s is the value %s, it has nothing inside", where, strconv.Quote(shorten(n.Value)))
+	}
+}
+
+func enterMap(n *yaml.Node, key, where string, last bool) (int, error) {
+	if i := keyIndex(n, key); i >= 0 {
+		return i + 1, nil
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		if n.Content[i].ShortTag() == "!!merge" && !last {
+			return 0, fmt.Errorf("%s has no key %q of its own, and merges others with \"<<\": edit what is merged instead", where, key)
+		}
+	}
+	return -1, nil
+}
+
+func shorten(s string) string {
+	const most = 40
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return s
+}
+
+// nest wraps a value into the collections that the steps ask for.
+func nest(steps Path, value *yaml.Node) *yaml.Node {
+	for i := len(steps) - 1; i >= 0; i-- {
+		if steps[i].Index < 0 {
+			value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{stringNode(steps[i].Key), value}}
+			continue
+		}
+		value = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: padded(0, steps[i].Index, value)}
+	}
+	return value
+}
+
+// padded is what a list of a length needs appended so that the value has an index.
+func padded(length, index int, value *yaml.Node) []*yaml.Node {
+	var items []*yaml.Node
+	for range index - length {
+		items = append(items, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"})
+	}
+	return append(items, value)
+}
