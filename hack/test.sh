@@ -4,12 +4,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Integration tests talk to a real API server. Its binaries are compiled once into a cache outside the clone; set
-# KUBEBUILDER_ASSETS to use others. Unit tests alone do not need them.
+# Integration tests talk to a real API server and to Flux. Their binaries are compiled once into a cache outside the clone,
+# here and not inside a test, so that one sees it. Set KUBEBUILDER_ASSETS to use other binaries of a control plane.
 case " $* " in
 *' ./... '* | *' ./e2e/'*)
+  echo '--- test: preparing the binaries of the test cluster (minutes the first time, then seconds)'
+  go run ./e2e/cluster/cmd/testcluster build
   if [ -z "${KUBEBUILDER_ASSETS:-}" ]; then
-    echo '--- test: preparing the binaries of a control plane (minutes the first time, then seconds)'
     KUBEBUILDER_ASSETS=$(go run ./e2e/cluster/cmd/testcluster assets)
     export KUBEBUILDER_ASSETS
   fi
