@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Limits bound one call of Eval. Zero fields have defaults.
+// Limits bound all that one Evaluator does. Zero fields have defaults.
 type Limits struct {
 	// Source is the largest text with an expression in it, in bytes. Default 64 KiB.
 	Source int
@@ -32,19 +32,31 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Eval returns value with all expressions in its texts evaluated. References are looked up in
-// root, whose own texts are data and never evaluated. The result may share lists and maps with
-// root and must not be changed.
+// Evaluator evaluates any number of values within common limits. It is not safe for concurrent use.
+type Evaluator struct{ env env }
+
+// NewEvaluator returns an Evaluator that looks references up in root. The texts in root are data and
+// never evaluated.
+func NewEvaluator(root map[string]any, l Limits) *Evaluator {
+	return &Evaluator{env: env{root: root, limits: l.withDefaults()}}
+}
+
+// Eval returns value with all expressions in its texts evaluated. The result may share lists and
+// maps with the root and must not be changed.
 //
 // Errors are *SyntaxError, *UnresolvedError, *ForbiddenError, ErrLimit or say which operation
 // could not be done; those from within a map or list are wrapped with the place.
-func Eval(value any, root map[string]any, l Limits) (any, error) {
-	e := &env{root: root, limits: l.withDefaults()}
-	v, err := e.value(value, 0)
+func (e *Evaluator) Eval(value any) (any, error) {
+	v, err := e.env.value(value, 0)
 	if err != nil {
 		return nil, err
 	}
-	return v, e.chargeValue(v)
+	return v, e.env.chargeValue(v)
+}
+
+// Eval evaluates one value as an Evaluator does.
+func Eval(value any, root map[string]any, l Limits) (any, error) {
+	return NewEvaluator(root, l).Eval(value)
 }
 
 // value evaluates the texts in a value.

@@ -46,6 +46,22 @@ type Selector struct {
 	Name string
 }
 
+// EditError says which edit could not be done.
+type EditError struct {
+	// Index is the index of the edit.
+	Index int
+	// Path is its path.
+	Path string
+	// Err is the reason.
+	Err error
+}
+
+// Error implements error.
+func (e *EditError) Error() string { return fmt.Sprintf("set %s: %v", e.Path, e.Err) }
+
+// Unwrap makes errors.Is see the reason.
+func (e *EditError) Unwrap() error { return e.Err }
+
 // file is a file under edit, cut into documents.
 type file struct {
 	docs []*document
@@ -58,7 +74,7 @@ type document struct {
 }
 
 // Apply carries out edits, one after the other, and returns the new content. A file that is JSON
-// stays JSON. The error of an edit says which path it is about; content is never changed.
+// stays JSON. Errors are ErrTooLarge or an *EditError; content is never changed.
 func Apply(content []byte, edits []Edit) ([]byte, error) {
 	if len(content) > MaxBytes {
 		return nil, ErrTooLarge
@@ -68,13 +84,13 @@ func Apply(content []byte, edits []Edit) ([]byte, error) {
 		return nil, errors.New("the file is in UTF-16, only UTF-8 can be edited")
 	}
 	f := open(text)
-	for _, e := range edits {
+	for i, e := range edits {
 		path, err := ParsePath(e.Path)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = f.apply(path, e)
 		}
-		if err := f.apply(path, e); err != nil {
-			return nil, fmt.Errorf("set %s: %w", path, err)
+		if err != nil {
+			return nil, &EditError{Index: i, Path: e.Path, Err: err}
 		}
 	}
 	out := f.bytes()

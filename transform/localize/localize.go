@@ -1,0 +1,98 @@
+// Package localize turns localization rules into substitutions: it puts the image references that a
+// component has, where it lies now, into the files that use the images.
+//
+// Which image reference a resource has is the business of a Resolver.
+package localize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	configv1 "github.com/ocm-operator/ocm-operator/apis/config/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/transform"
+	"github.com/ocm-operator/ocm-operator/transform/yamledit"
+)
+
+// ErrMapping says that a rule has a mapping.
+var ErrMapping = errors.New("a mapping is not supported by this version; use registry, repository, fullyQualifiedRepository, image or tag")
+
+// Resolver returns the image reference of a resource of the component.
+type Resolver func(ctx context.Context, name string, extraIdentity map[string]string) (imageReference string, err error)
+
+// Substitutions returns what the rules put where, in the order of the rules and within a rule in the
+// order registry, repository, fullyQualifiedRepository, image, tag. Errors name the rule,
+// counted from 1, and wrap those of resolve.
+func Substitutions(ctx context.Context, rules []configv1.LocalizationRule, resolve Resolver) ([]transform.Substitution, error) {
+	var subs []transform.Substitution
+	for i, rule := range rules {
+		title := fmt.Sprintf("localization rule %d", i+1)
+		if rule.Mapping != nil {
+			return nil, fmt.Errorf("%s: file %q, path %q: %w", title, rule.File, rule.Mapping.Path, ErrMapping)
+		}
+		reference, err := resolve(ctx, rule.Resource.Name, rule.Resource.ExtraIdentity)
+		if err != nil {
+			return nil, fmt.Errorf("%s: resource %q: %w", title, rule.Resource.Name, err)
+		}
+		image, err := ParseImage(reference)
+		if err != nil {
+			return nil, fmt.Errorf("%s: resource %q: %w", title, rule.Resource.Name, err)
+		}
+		subs = append(subs, substitutions(title, rule, image)...)
+	}
+	return subs, nil
+}
+
+func substitutions(title string, rule configv1.LocalizationRule, image Image) []transform.Substitution {
+	var subs []transform.Substitution
+	for _, part := range []struct{ path, value string }{
+		{rule.Registry, image.Registry},
+		{rule.Repository, image.Repository},
+		{rule.FullyQualifiedRepository, image.Registry + "/" + image.Repository},
+		{rule.Image, image.String()},
+		{rule.Tag, image.Tag},
+	} {
+		if part.path == "" {
+			continue
+		}
+		subs = append(subs, transform.Substitution{
+			Rule: title, File: rule.File, Path: part.path, Value: part.value,
+			Document: rule.Document, Selector: (*yamledit.Selector)(rule.Selector),
+		})
+	}
+	return subs
+}
+
+// Image is an image reference in its parts.
+type Image struct {
+	// Registry is the host, with its port if there is one.
+	Registry string
+	// Repository is the path without the host.
+	Repository string
+	// Tag is the tag or the digest.
+	Tag string
+}
+
+// String returns the full, normalised reference.
+func (i Image) String() string {
+	separator := ":"
+	if strings.Contains(i.Tag, ":") {
+		separator = "@"
+	}
+	return i.Registry + "/" + i.Repository + separator + i.Tag
+}
+
+// ParseImage parses an image reference with the defaults of Docker: a reference without a host is one
+// of index.docker.io, one without a tag has the tag latest. Of a tag and a digest, only the
+// digest is kept.
+func ParseImage(reference string) (Image, error) {
+	parsed, err := name.ParseReference(reference, name.WeakValidation)
+	if err != nil {
+		return Image{}, fmt.Errorf("image reference %q: %w", reference, err)
+	}
+	repository := parsed.Context()
+	return Image{Registry: repository.RegistryStr(), Repository: repository.RepositoryStr(), Tag: parsed.Identifier()}, nil
+}
