@@ -155,12 +155,12 @@ func (c *Cluster) Kubeconfig() string { return c.files.kubeconfig() }
 func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
 
 // State returns what is recorded of the cluster.
-func (c *Cluster) State() State {
+func (c *Cluster) State() *State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	state := c.state
 	state.Processes = slices.Clone(state.Processes)
-	return state
+	return &state
 }
 
 // Wait returns nil when ctx ends or the cluster is stopped, and an error when one of its processes ends by itself.

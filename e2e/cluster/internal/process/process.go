@@ -97,17 +97,17 @@ func start(c Command) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	// Identified before Wait is called: until then even a child that has ended keeps its id.
+	// Identified before Wait is called: until then even a child that has ended keeps its id. Having ended it can't be
+	// identified any more, but then there is nothing left to end either.
 	identity, err := Identify(cmd.Process.Pid)
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	}
 	p := &Process{Name: c.Name, Identity: identity, logFile: c.LogFile, logOffset: info.Size(), exited: make(chan struct{})}
 	go func() {
 		defer close(p.exited)
 		p.exitErr = cmd.Wait()
 	}()
-	if err != nil {
-		<-p.exited // the only reason not to find a child of ours is that it has ended
-		return nil, p.Err()
-	}
 	return p, nil
 }
 
