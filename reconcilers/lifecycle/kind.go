@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fluxcd/pkg/runtime/conditions"
@@ -49,6 +50,10 @@ type Kind[T Object, R any] struct {
 	Ready func(run R) string
 	// Progress returns the message of the condition Reconciling; a default names the kind.
 	Progress func(obj T) string
+	// Instant kinds take no time worth showing: no object of theirs is marked as in progress first.
+	Instant bool
+	// Every is the interval of kinds whose objects have none of their own; zero leaves them to their watches.
+	Every time.Duration
 	// LegacyFinalizers are removed from objects that are deleted. The operator sets none of its own: whatever it keeps
 	// outside the cluster is found and collected by reachability, so no deletion ever waits for a registry.
 	LegacyFinalizers []string
@@ -93,7 +98,9 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 		o.MaxRetryDelay = max(15*time.Minute, o.MinRetryDelay)
 	}
 	if kind.Progress == nil {
-		kind.Progress = func(obj T) string { return fmt.Sprintf("reconciliation in progress for %s", client.ObjectKeyFromObject(obj)) }
+		kind.Progress = func(obj T) string {
+			return fmt.Sprintf("reconciliation in progress for %s", client.ObjectKeyFromObject(obj))
+		}
 	}
 	return &Reconciler[T, R]{
 		kind:    kind,
@@ -108,4 +115,10 @@ var _ reconcile.Reconciler = (*Reconciler[Object, struct{}])(nil)
 // events returns the kind's events with the logger of the context.
 func (r *Reconciler[T, R]) events(ctx context.Context) Events {
 	return Events{kind: r.kind.Name, recorder: r.opts.Recorder, log: ctrl.LoggerFrom(ctx)}
+}
+
+// ControllerOptions are the options that every controller of the operator has, with the number of objects that it
+// reconciles at once.
+func ControllerOptions(concurrent int) controller.Options {
+	return controller.Options{MaxConcurrentReconciles: max(concurrent, 1)}
 }

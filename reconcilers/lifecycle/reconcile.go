@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -98,7 +99,7 @@ func (r *Reconciler[T, R]) steps(ctx context.Context, obj T, run R) *Verdict {
 
 // begin shows, once for every new generation, that work is in progress, so that kstatus doesn't take the object for done.
 func (r *Reconciler[T, R]) begin(ctx context.Context, obj, before T) error {
-	if slices.ContainsFunc(obj.GetConditions(), concerns(obj)) {
+	if r.kind.Instant || slices.ContainsFunc(obj.GetConditions(), concerns(obj)) {
 		return nil
 	}
 	message := r.kind.Progress(obj)
@@ -142,7 +143,7 @@ func (r *Reconciler[T, R]) requeue(req ctrl.Request, obj T, out outcome) ctrl.Re
 		r.backoff.Forget(req)
 	}
 	schedule := obj.GetSchedule()
-	interval := schedule.Interval.Duration
+	interval := cmp.Or(schedule.Interval.Duration, r.kind.Every)
 	switch {
 	case out.verdict == nil, out.verdict.kind == stall:
 	case out.verdict.After > 0:
@@ -150,7 +151,7 @@ func (r *Reconciler[T, R]) requeue(req ctrl.Request, obj T, out outcome) ctrl.Re
 	case out.verdict.kind == retry:
 		return ctrl.Result{RequeueAfter: r.backoff.When(req)}
 	case out.verdict.kind == fail:
-		interval = schedule.GetRetryInterval()
+		interval = cmp.Or(schedule.GetRetryInterval(), r.kind.Every)
 	}
 	return ctrl.Result{RequeueAfter: jitter.JitteredIntervalDuration(interval)}
 }

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -97,7 +98,7 @@ func (r *Reconciler[T, R]) reportFailure(events Events, obj T, out outcome) {
 		events.Warning(obj, out.verdict.Reason, out.message)
 		return
 	}
-	suffix := fmt.Sprintf("retrying in %s", obj.GetSchedule().GetRetryInterval())
+	suffix := fmt.Sprintf("retrying in %s", cmp.Or(obj.GetSchedule().GetRetryInterval(), r.kind.Every))
 	if out.verdict.kind == retry {
 		suffix = "retrying with backoff"
 	}

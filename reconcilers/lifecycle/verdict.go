@@ -61,8 +61,12 @@ func Stall(reason string, err error) error {
 	return &Verdict{kind: stall, Reason: reason, Err: err}
 }
 
-// Retry gives a passing fault the reason that its condition shows.
+// Retry gives a passing fault the reason that its condition shows. An error that is a verdict already stays what it is.
 func Retry(reason string, err error) error {
+	var verdict *Verdict
+	if errors.As(err, &verdict) {
+		return err
+	}
 	return &Verdict{kind: retry, Reason: reason, Err: err}
 }
 
@@ -92,3 +96,6 @@ func unwrapped(err error, v *Verdict) error {
 func isNoise(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 }
+
+// Passing tells whether the verdict is a fault that passes by itself, rather than a judgement.
+func (v *Verdict) Passing() bool { return v.kind == retry }

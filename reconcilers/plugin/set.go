@@ -43,6 +43,19 @@ func NewSet(plugins ...Plugin) (*Set, error) {
 	return s, nil
 }
 
+// With returns the set of other plugins with the gates of this one: those of the same features, made with what they need
+// to run.
+func (s *Set) With(plugins ...Plugin) (*Set, error) {
+	out, err := NewSet(plugins...)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range out.Names() {
+		out.enabled[name] = s.enabled[name]
+	}
+	return out, nil
+}
+
 // ParseGates reads "GitSync=false,Resource=true" into gates, checking the names against those known.
 func ParseGates(text string, known []string) (map[string]bool, error) {
 	gates := map[string]bool{}
@@ -98,6 +111,15 @@ func (s *Set) Names() []string {
 // Enabled returns the plugins that are on, in the order of the list.
 func (s *Set) Enabled() []Plugin {
 	return slices.DeleteFunc(slices.Clone(s.plugins), func(p Plugin) bool { return !s.enabled[p.Name] })
+}
+
+// State returns the gates as in the flag --features, for the log.
+func (s *Set) State() string {
+	var gates []string
+	for _, name := range s.Names() {
+		gates = append(gates, fmt.Sprintf("%s=%t", name, s.enabled[name]))
+	}
+	return strings.Join(gates, ",")
 }
 
 // Describe returns a line for every gate, for --help.

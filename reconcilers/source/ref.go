@@ -18,6 +18,13 @@ import (
 // IndexField is the field under which every kind indexes the objects it refers to, whatever their kind.
 const IndexField = ".references"
 
+// Kinds of the core API that objects refer to.
+const (
+	SecretKind         = "Secret"
+	ServiceAccountKind = "ServiceAccount"
+	ConfigMapKind      = "ConfigMap"
+)
+
 // Ref is an object that another refers to.
 type Ref struct {
 	Kind, Namespace, Name string
@@ -28,6 +35,9 @@ func RefTo(ref v1alpha1.ObjectReference, namespace string) Ref {
 	ref = ref.WithDefaults(namespace)
 	return Ref{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}
 }
+
+// Any stands for all objects of a kind in a namespace, for objects that can't tell by their spec which of them matter.
+func Any(kind, namespace string) Ref { return Ref{Kind: kind, Namespace: namespace, Name: "*"} }
 
 // String returns "Kind namespace/name".
 func (r Ref) String() string { return fmt.Sprintf("%s %s/%s", r.Kind, r.Namespace, r.Name) }
@@ -50,8 +60,19 @@ func Index(ctx context.Context, mgr ctrl.Manager, obj client.Object, refs func(c
 
 // Dependents wakes the objects of one kind, given by its list, that refer to an object of the given kind.
 func Dependents(reader client.Reader, list client.ObjectList, kind string) handler.EventHandler {
+	return wake(reader, list, func(obj client.Object) Ref {
+		return Ref{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	})
+}
+
+// Neighbours wakes the objects of one kind, given by its list, that refer to Any object of the given kind in the namespace.
+func Neighbours(reader client.Reader, list client.ObjectList, kind string) handler.EventHandler {
+	return wake(reader, list, func(obj client.Object) Ref { return Any(kind, obj.GetNamespace()) })
+}
+
+func wake(reader client.Reader, list client.ObjectList, refOf func(client.Object) Ref) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
-		ref := Ref{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+		ref := refOf(obj)
 		requests, err := dependents(ctx, reader, list, ref)
 		if err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "Objects that depend on a change were not woken", "reference", ref.String())
@@ -81,4 +102,20 @@ func dependents(ctx context.Context, reader client.Reader, list client.ObjectLis
 		return nil
 	})
 	return requests, err
+}
+
+// DependentsOfOwner wakes the objects of one kind, given by its list, that refer to an owner of a Snapshot.
+func DependentsOfOwner(reader client.Reader, list client.ObjectList) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
+		var all []reconcile.Request
+		for _, owner := range obj.GetOwnerReferences() {
+			ref := Ref{Kind: owner.Kind, Namespace: obj.GetNamespace(), Name: owner.Name}
+			requests, err := dependents(ctx, reader, list, ref)
+			if err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "Objects that depend on a change were not woken", "reference", ref.String())
+			}
+			all = append(all, requests...)
+		}
+		return all
+	})
 }

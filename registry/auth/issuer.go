@@ -30,8 +30,9 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // Scope is what a credential allows.
 type Scope struct {
-	// Prefix is where it holds: "team-a/" for the repositories of one namespace, empty for all. It
-	// ends with a slash, so that "team-a/" never covers "team-a-secret/".
+	// Prefix is where it holds: "team-a/" for the repositories of one namespace, "team-a/app/" for
+	// the repository team-a/app and those below it, empty for all. It ends with a slash, so that
+	// "team-a/" never covers "team-a-secret/".
 	Prefix string
 	// Push also allows to write and to delete.
 	Push bool
@@ -185,7 +186,7 @@ func (s Scope) allows(r Request) error {
 		return fmt.Errorf("%w: it covers %s* only, not the list of all repositories", ErrDenied, s.Prefix)
 	case r.Action == Catalog:
 		return nil
-	case !strings.HasPrefix(r.Repository, s.Prefix):
+	case !strings.HasPrefix(r.Repository+"/", s.Prefix):
 		return fmt.Errorf("%w: it covers %s* only", ErrDenied, s.Prefix)
 	case r.Action != Pull && !s.Push:
 		return fmt.Errorf("%w: it is for reading only", ErrDenied)

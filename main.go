@@ -1,0 +1,150 @@
+// Command ocm-operator delivers software described with the Open Component Model to Kubernetes, through Flux.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/fluxcd/pkg/runtime/logger"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/componentversion"
+	"github.com/ocm-operator/ocm-operator/reconcilers/configuration"
+	"github.com/ocm-operator/ocm-operator/reconcilers/fluxdeployer"
+	"github.com/ocm-operator/ocm-operator/reconcilers/localization"
+	"github.com/ocm-operator/ocm-operator/reconcilers/manager"
+	"github.com/ocm-operator/ocm-operator/reconcilers/mutation"
+	"github.com/ocm-operator/ocm-operator/reconcilers/options"
+	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/registryserver"
+	"github.com/ocm-operator/ocm-operator/reconcilers/resource"
+	snapshotkind "github.com/ocm-operator/ocm-operator/reconcilers/snapshot"
+	"github.com/ocm-operator/ocm-operator/snapshot"
+)
+
+// version, commit and date are stamped by the build.
+var (
+	version = "v0.0.0-dev"
+	commit  = "unknown"
+	date    = "unknown"
+)
+
+func main() {
+	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stdout)
+	if err != nil && !errors.Is(err, options.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "ocm-operator:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the operator: flags, clients, plugins, manager.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	known, err := plugin.NewSet(features(&shared{options: &options.Options{}, services: &manager.Services{}, registry: &registryserver.Registry{}})...)
+	if err != nil {
+		return err
+	}
+	o, err := options.Parse(args, known.Describe(), fmt.Sprintf("%s (commit %s, built %s)", version, commit, date), out)
+	if err != nil {
+		return err
+	}
+	if err := known.Switch(o.Features); err != nil {
+		return fmt.Errorf("--features: %w", err)
+	}
+	logger.SetLogger(logger.NewLogger(o.Log))
+	s, err := connect(ctx, o)
+	if err != nil {
+		return err
+	}
+	set, err := known.With(features(s)...)
+	if err != nil {
+		return err
+	}
+	mgr, err := manager.New(s.scheme, o)
+	if err != nil {
+		return err
+	}
+	if err := manager.Assemble(ctx, mgr, set, s.registry, metrics.Registry); err != nil {
+		return err
+	}
+	ctrl.Log.WithName("setup").Info("Starting ocm-operator", "version", version, "commit", commit, "features", set.State())
+	return mgr.Start(ctx)
+}
+
+// shared is what several features are made with.
+type shared struct {
+	options      *options.Options
+	scheme       *runtime.Scheme
+	services     *manager.Services
+	repositories *access.Provider
+	registry     *registryserver.Registry
+	store        snapshot.Store
+}
+
+// connect makes the clients: to the API server, to component repositories, and to the embedded registry.
+func connect(ctx context.Context, o *options.Options) (*shared, error) {
+	s := &shared{options: o, scheme: runtime.NewScheme()}
+	if err := errors.Join(clientgoscheme.AddToScheme(s.scheme), v1alpha1.AddToScheme(s.scheme)); err != nil {
+		return nil, err
+	}
+	config, err := manager.Config(o)
+	if err != nil {
+		return nil, err
+	}
+	live, err := client.New(config, client.Options{Scheme: s.scheme})
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	if s.services, err = manager.NewServices(live, o, metrics.Registry); err != nil {
+		return nil, err
+	}
+	if s.repositories, err = access.New(access.Options{Live: live, UserAgent: "ocm-operator/" + version}); err != nil {
+		return nil, err
+	}
+	s.registry, err = registryserver.New(ctx, live, o.Namespace, o.Registry, metrics.Registry, ctrl.Log.WithName("registry"))
+	if err != nil {
+		return nil, err
+	}
+	s.store = snapshot.Embedded(s.registry.Store())
+	return s, nil
+}
+
+// features is the feature list of the operator.
+func features(s *shared) []plugin.Plugin {
+	o := s.options
+	mutations := mutation.Options{
+		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store,
+		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Concurrent,
+	}
+	return []plugin.Plugin{
+		componentversion.Plugin(componentversion.Options{
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Concurrent,
+		}),
+		snapshotkind.Plugin(snapshotkind.Options{
+			Lifecycle: s.services.Lifecycle, Store: s.store, Address: s.registry.URL(), Recheck: o.SnapshotRecheck, Concurrent: o.Concurrent,
+		}),
+		resource.Plugin(resource.Options{
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store,
+			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Concurrent: o.Concurrent,
+		}),
+		localization.Plugin(mutations),
+		configuration.Plugin(mutations),
+		fluxdeployer.Plugin(fluxdeployer.Options{
+			Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign,
+			Registry: fluxdeployer.Registry{
+				Address: o.Registry.Address, PlainHTTP: o.Registry.PlainHTTP,
+				CA: s.registry.CA, Issue: s.registry.Issue, Valid: s.registry.Valid,
+			},
+			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Concurrent,
+		}),
+	}
+}

@@ -1,0 +1,135 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/singleflight"
+	"k8s.io/utils/lru"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+)
+
+// Options of a Provider.
+type Options struct {
+	// Live reads Secrets and ServiceAccounts past the cache.
+	Live client.Reader
+	// UserAgent is sent to registries.
+	UserAgent string
+	// Transport carries requests to registries; nil is the library's default.
+	Transport http.RoundTripper
+	// Repositories and Versions bound how many opened repositories and component descriptors are remembered; zero is a
+	// default of 256 and 1024.
+	Repositories, Versions int
+}
+
+// Provider opens component repositories.
+type Provider struct {
+	opts         Options
+	repositories *lru.Cache
+	versions     *lru.Cache
+	flight       singleflight.Group
+}
+
+// New returns a Provider.
+func New(o Options) (*Provider, error) {
+	if o.Live == nil {
+		return nil, fmt.Errorf("options are incomplete: Live is required")
+	}
+	if o.Repositories == 0 {
+		o.Repositories = 256
+	}
+	if o.Versions == 0 {
+		o.Versions = 1024
+	}
+	return &Provider{opts: o, repositories: lru.New(o.Repositories), versions: lru.New(o.Versions)}, nil
+}
+
+// Repository is an opened component repository.
+type Repository struct {
+	*ocm.Repository
+	// key is the address and the credentials that the repository was opened with.
+	key      string
+	provider *Provider
+}
+
+// Source opens the repository that a component version is followed in. It returns an *UnusableError when something that the user has
+// to provide is missing.
+func (p *Provider) Source(ctx context.Context, cv *v1alpha1.ComponentVersion) (*Repository, error) {
+	return p.open(ctx, cv, cv.Spec.Repository)
+}
+
+// Effective opens the repository that the accepted version of a component version is read from.
+func (p *Provider) Effective(ctx context.Context, cv *v1alpha1.ComponentVersion) (*Repository, error) {
+	repository := cv.Spec.Repository
+	repository.URL = cv.Status.ReplicatedRepositoryURL
+	return p.open(ctx, cv, repository)
+}
+
+func (p *Provider) open(ctx context.Context, cv *v1alpha1.ComponentVersion, repository v1alpha1.Repository) (*Repository, error) {
+	creds, err := gather(ctx, p.opts.Live, cv, repository)
+	if err != nil {
+		return nil, err
+	}
+	key := repository.URL + " " + creds.fingerprint
+	if known, ok := p.repositories.Get(key); ok {
+		return known.(*Repository), nil
+	}
+	opened, err := ocm.Open(repository.URL, ocm.Options{
+		Credentials: creds.store,
+		Transport:   p.opts.Transport,
+		UserAgent:   p.opts.UserAgent,
+	})
+	if err != nil {
+		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, err)
+	}
+	r := &Repository{Repository: opened, key: key, provider: p}
+	p.repositories.Add(key, r)
+	return r, nil
+}
+
+// Pinned returns a component version by the digest of its manifest. Equal requests share one read, and what was read is
+// remembered.
+func (r *Repository) Pinned(ctx context.Context, node source.Node) (*ocm.ComponentVersion, error) {
+	key := fmt.Sprintf("%s %s:%s@%s", r.key, node.Component, node.Version, node.ManifestDigest)
+	if known, ok := r.provider.versions.Get(key); ok {
+		return known.(*ocm.ComponentVersion), nil
+	}
+	manifest, err := digest.Parse(node.ManifestDigest)
+	if err != nil {
+		return nil, fmt.Errorf("pinned digest %q of component %s %s: %w", node.ManifestDigest, node.Component, node.Version, err)
+	}
+	read := r.provider.flight.DoChan(key, func() (any, error) {
+		// The read outlives a caller that gives up, because others may wait for it.
+		version, err := r.GetPinned(context.WithoutCancel(ctx), node.Component, node.Version, manifest)
+		if err == nil {
+			r.provider.versions.Add(key, version)
+		}
+		return version, err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case result := <-read:
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		return result.Val.(*ocm.ComponentVersion), nil
+	}
+}
+
+// Selector returns the selector of the OCM client for a reference to a resource.
+func Selector(ref v1alpha1.ResourceReference) descriptor.Selector {
+	selector := descriptor.Selector{Name: ref.Name, ExtraIdentity: ref.ExtraIdentity}
+	if !ref.AnyVersion() {
+		selector.Version = ref.Version
+	}
+	return selector
+}

@@ -1,0 +1,121 @@
+// Package componentversion reconciles ComponentVersions: it finds the version that is wanted, pins it and everything it
+// refers to by digest, and writes what it found as ComponentDescriptors.
+package componentversion
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+)
+
+// Options are what the plugin depends on.
+type Options struct {
+	// Lifecycle makes the options of the lifecycle for a manager.
+	Lifecycle func(ctrl.Manager) lifecycle.Options
+	// Repositories opens component repositories.
+	Repositories *access.Provider
+	// Concurrent is how many objects are reconciled at once.
+	Concurrent int
+}
+
+// Plugin returns the feature.
+func Plugin(o Options) plugin.Plugin {
+	return plugin.Plugin{
+		Name:      v1alpha1.ComponentVersionKind,
+		Stage:     plugin.Beta,
+		Since:     "v0.1.0",
+		AddScheme: v1alpha1.AddToScheme,
+		Setup:     func(ctx context.Context, mgr ctrl.Manager) error { return setup(ctx, mgr, o) },
+	}
+}
+
+func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	c := &controller{client: mgr.GetClient(), repositories: o.Repositories}
+	reconciler, err := lifecycle.New(kind(c), o.Lifecycle(mgr))
+	if err != nil {
+		return err
+	}
+	if err := source.Index(ctx, mgr, &v1alpha1.ComponentVersion{}, references); err != nil {
+		return err
+	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.ComponentDescriptor{}, ownerField, ownerUIDs); err != nil {
+		return err
+	}
+	list := &v1alpha1.ComponentVersionList{}
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.ComponentVersion{}, builder.WithPredicates(source.SpecOrRequest())).
+		Watches(&v1alpha1.ComponentDescriptor{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.ComponentVersion{}),
+			builder.WithPredicates(source.SpecOrRequest(), notCreated)).
+		WatchesMetadata(&corev1.Secret{}, source.Dependents(mgr.GetClient(), list, source.SecretKind)).
+		WatchesMetadata(&corev1.Secret{}, source.Neighbours(mgr.GetClient(), list, source.SecretKind)).
+		WatchesMetadata(&corev1.ServiceAccount{}, source.Dependents(mgr.GetClient(), list, source.ServiceAccountKind)).
+		WithOptions(lifecycle.ControllerOptions(o.Concurrent)).
+		Complete(reconciler)
+}
+
+// kind is the sequence of a reconciliation.
+func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentVersion, *run] {
+	return lifecycle.Kind[*v1alpha1.ComponentVersion, *run]{
+		Name: v1alpha1.ComponentVersionKind,
+		New:  func() *v1alpha1.ComponentVersion { return &v1alpha1.ComponentVersion{} },
+		Begin: func(obj *v1alpha1.ComponentVersion, events lifecycle.Events) *run {
+			return &run{obj: obj, events: events}
+		},
+		Steps: []lifecycle.Step[*run]{
+			{Name: "connect", Run: c.connect},
+			{Name: "resolveVersion", Run: c.resolveVersion},
+			{Name: "verify", Run: c.verify},
+			{Name: "fetchDescriptors", Run: c.fetchDescriptors},
+			{Name: "publish", Run: c.publish},
+			{Name: "prune", Run: c.prune},
+		},
+		Ready: func(r *run) string { return "Applied version: " + r.obj.Status.ReconciledVersion },
+		Progress: func(obj *v1alpha1.ComponentVersion) string {
+			return "reconciliation in progress for component: " + obj.Spec.Component
+		},
+	}
+}
+
+// references are the objects whose change can matter: every Secret and ServiceAccount that the spec names. Which pull
+// secrets a service account has is not in the spec, so any Secret of the namespace counts for those that use one.
+func references(obj client.Object) []source.Ref {
+	cv, ok := obj.(*v1alpha1.ComponentVersion)
+	if !ok {
+		return nil
+	}
+	secret := func(name string) source.Ref {
+		return source.Ref{Kind: source.SecretKind, Namespace: cv.Namespace, Name: name}
+	}
+	var refs []source.Ref
+	if ref := cv.Spec.Repository.SecretRef; ref != nil {
+		refs = append(refs, secret(ref.Name))
+	}
+	if destination := cv.Spec.Destination; destination != nil && destination.SecretRef != nil {
+		refs = append(refs, secret(destination.SecretRef.Name))
+	}
+	for _, signature := range cv.Spec.Verify {
+		if signature.PublicKey.SecretRef != nil {
+			refs = append(refs, secret(signature.PublicKey.SecretRef.Name))
+		}
+	}
+	if name := cv.Spec.ServiceAccountName; name != "" {
+		refs = append(refs,
+			source.Ref{Kind: source.ServiceAccountKind, Namespace: cv.Namespace, Name: name},
+			source.Any(source.SecretKind, cv.Namespace))
+	}
+	return refs
+}
+
+// describe names a component version in messages.
+func describe(component, version string) string { return fmt.Sprintf("%s %s", component, version) }

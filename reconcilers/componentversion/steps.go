@@ -1,0 +1,222 @@
+package componentversion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/versions"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+)
+
+// controller holds what the steps of every run share.
+type controller struct {
+	client       client.Client
+	repositories *access.Provider
+}
+
+// run is what the steps of one reconciliation hand to each other.
+type run struct {
+	obj    *v1alpha1.ComponentVersion
+	events lifecycle.Events
+
+	repository *access.Repository
+	// version and manifest are what the constraint chose.
+	version  string
+	manifest digest.Digest
+	// tree pins the version and all that it refers to. It is nil when the status has it already.
+	tree *tree
+}
+
+// connect opens the repository with the credentials of the namespace.
+func (c *controller) connect(ctx context.Context, r *run) error {
+	if r.obj.Spec.Destination != nil {
+		return lifecycle.Stall(v1alpha1.TransferFailedReason, errors.New(
+			"spec.destination is not supported by this version of the operator: remove it to use the version from spec.repository"))
+	}
+	if err := descriptor.CheckName(r.obj.Spec.Component); err != nil {
+		return lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("spec.component: %w", err))
+	}
+	repository, err := c.repositories.Source(ctx, r.obj)
+	if err != nil {
+		return access.Verdict(v1alpha1.AuthenticatedContextCreationFailedReason, err)
+	}
+	r.repository = repository
+	return nil
+}
+
+// resolveVersion finds the version that is wanted and the digest that its tag has now.
+func (c *controller) resolveVersion(ctx context.Context, r *run) error {
+	component, constraint := r.obj.Spec.Component, r.obj.Spec.Version.Semver
+	version, manifest, err := c.choose(ctx, r, component, constraint)
+	if err != nil {
+		err = fmt.Errorf("version check failed for %s %s: %w", component, constraint, err)
+		if errors.Is(err, errNothingMatches) {
+			return lifecycle.Fail(v1alpha1.CheckVersionFailedReason, err)
+		}
+		return access.Verdict(v1alpha1.CheckVersionFailedReason, err)
+	}
+	r.version, r.manifest = version, manifest
+	if !r.unchanged() {
+		r.events.Normal(r.obj, meta.ProgressingReason, "Version check succeeded, found latest version: "+version)
+	}
+	return nil
+}
+
+// errNothingMatches is matched by the errors that say that there is no such version.
+var errNothingMatches = errors.New("nothing matches")
+
+// choose picks the version. An exact version costs one request and no listing.
+func (c *controller) choose(ctx context.Context, r *run, component, constraint string) (string, digest.Digest, error) {
+	if exact, ok := versions.Exact(constraint); ok {
+		manifest, err := r.repository.Resolve(ctx, component, exact)
+		if !errors.Is(err, ocm.ErrNotFound) {
+			return exact, manifest, err
+		}
+		// The tag may spell the version otherwise, with or without "v": the listing finds it.
+	}
+	all, err := r.repository.ListVersions(ctx, component)
+	if err != nil {
+		return "", "", err
+	}
+	matching, err := versions.Select(all, constraint)
+	if err != nil {
+		return "", "", lifecycle.Stall(v1alpha1.CheckVersionFailedReason, err)
+	}
+	version, err := pick(matching, all, constraint, r.current())
+	if err != nil {
+		return "", "", fmt.Errorf("%w in %s", err, r.repository.URL())
+	}
+	if version == r.current() && !slices.Contains(all, version) {
+		return version, digest.Digest(r.obj.Status.ManifestDigest), nil // its tag is gone, what it is pinned to may not be
+	}
+	manifest, err := r.repository.Resolve(ctx, component, version)
+	return version, manifest, err
+}
+
+// pick returns the newest matching version. The current one is kept while it matches and nothing newer does: that it
+// disappeared from the listing is no reason to go back.
+func pick(matching, all []string, constraint, current string) (string, error) {
+	if len(matching) == 0 {
+		return "", fmt.Errorf("%w: there are %s", errNothingMatches, some(all))
+	}
+	if current == "" {
+		return matching[0], nil
+	}
+	withCurrent, err := versions.Select(append(slices.Clone(matching), current), constraint)
+	if err != nil || len(withCurrent) == 0 {
+		return matching[0], nil
+	}
+	return withCurrent[0], nil
+}
+
+// some lists the newest few versions for a message.
+func some(all []string) string {
+	const few = 5
+	if len(all) == 0 {
+		return "no versions"
+	}
+	sorted := versions.Sort(slices.Clone(all))
+	if len(sorted) <= few {
+		return strings.Join(sorted, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(sorted[:few], ", "), len(sorted)-few)
+}
+
+// current is the version in use. It counts only for the component and the repository that it came from.
+func (r *run) current() string {
+	status := r.obj.Status
+	if status.ComponentDescriptor == nil || status.ComponentDescriptor.Name != r.obj.Spec.Component ||
+		status.ReplicatedRepositoryURL != r.obj.Spec.Repository.URL {
+		return ""
+	}
+	return status.ReconciledVersion
+}
+
+// unchanged tells whether the status already describes the chosen version, resolved for the current spec.
+func (r *run) unchanged() bool {
+	status := r.obj.Status
+	return conditions.IsTrue(r.obj, meta.ReadyCondition) && status.ObservedGeneration == r.obj.Generation &&
+		status.ReconciledVersion == r.version && status.ManifestDigest == r.manifest.String() &&
+		status.ComponentDescriptor != nil
+}
+
+// verify refuses a version whose signatures are to be checked: better nothing than something unchecked.
+func (c *controller) verify(_ context.Context, r *run) error {
+	if len(r.obj.Spec.Verify) == 0 {
+		return nil
+	}
+	return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf(
+		"failed to verify %s with constraint %s: this version of the operator can't check signatures, and uses no version whose check was asked for: "+
+			"remove spec.verify to use it unchecked", r.obj.Spec.Component, r.obj.Spec.Version.Semver))
+}
+
+// fetchDescriptors reads the descriptor of the version and of everything that it refers to.
+func (c *controller) fetchDescriptors(ctx context.Context, r *run) error {
+	if r.unchanged() {
+		intact, err := c.intact(ctx, r.obj)
+		if err != nil {
+			return lifecycle.Retry(v1alpha1.GetComponentDescriptorFailedReason, err)
+		}
+		if intact {
+			return nil
+		}
+	}
+	root := source.Node{Component: r.obj.Spec.Component, Version: r.version, ManifestDigest: r.manifest.String()}
+	t, err := fetch(ctx, r.repository, root)
+	if err != nil {
+		var cycle *CycleError
+		if errors.As(err, &cycle) {
+			return lifecycle.Fail(v1alpha1.ReferenceCycleReason, err)
+		}
+		return access.Verdict(v1alpha1.ComponentVersionInvalidReason, err)
+	}
+	r.tree = t
+	return nil
+}
+
+// publish writes the descriptors into the cluster and the tree into the status.
+func (c *controller) publish(ctx context.Context, r *run) error {
+	if r.tree == nil {
+		return nil
+	}
+	for _, node := range r.tree.all {
+		if !r.obj.Spec.References.Expand && node != r.tree.root {
+			continue
+		}
+		if err := c.writeDescriptor(ctx, r.obj, node); err != nil {
+			return lifecycle.Retry(v1alpha1.CreateOrUpdateComponentDescriptorFailedReason, err)
+		}
+	}
+	status := &r.obj.Status
+	reference := r.tree.reference(r.obj.Namespace, r.obj.Spec.References.Expand)
+	status.ComponentDescriptor = &reference
+	status.ReconciledVersion = r.version
+	status.ManifestDigest = r.manifest.String()
+	status.ReplicatedRepositoryURL = r.obj.Spec.Repository.URL
+	return nil
+}
+
+// prune lets go of the descriptors that the version no longer has.
+func (c *controller) prune(ctx context.Context, r *run) error {
+	if r.tree == nil {
+		return nil
+	}
+	if err := c.pruneDescriptors(ctx, r.obj); err != nil {
+		return lifecycle.Retry(v1alpha1.CreateOrUpdateComponentDescriptorFailedReason, err)
+	}
+	return nil
+}

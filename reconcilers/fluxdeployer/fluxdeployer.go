@@ -1,0 +1,179 @@
+// Package fluxdeployer reconciles FluxDeployers: it hands a snapshot to Flux, pinned by digest, and keeps what Flux needs
+// to pull it and to apply it.
+package fluxdeployer
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+)
+
+// Kinds of Flux that are created.
+var (
+	ociRepositoryKind = schema.GroupVersionKind{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "OCIRepository"}
+	kustomizationKind = schema.GroupVersionKind{Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"}
+	helmReleaseKind   = schema.GroupVersionKind{Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: "HelmRelease"}
+)
+
+// Registry is how Flux reaches the snapshots.
+type Registry struct {
+	// Address is host and port as Flux reaches them.
+	Address string
+	// PlainHTTP is set when the registry doesn't speak TLS.
+	PlainHTTP bool
+	// CA returns the certificates in PEM that the registry is trusted by; empty means the system's.
+	CA func() []byte
+	// Issue returns a credential that may pull the repository and nothing else, for the given time.
+	Issue func(repository string, ttl time.Duration) (username, password string, err error)
+	// Valid tells whether a credential may still pull the repository.
+	Valid func(ctx context.Context, repository, username, password string) bool
+}
+
+// Options are what the plugin depends on.
+type Options struct {
+	// Lifecycle makes the options of the lifecycle for a manager.
+	Lifecycle func(ctrl.Manager) lifecycle.Options
+	// Registry is how Flux reaches the snapshots.
+	Registry Registry
+	// Foreign tells when the kinds of Flux are served.
+	Foreign func(ctrl.Manager) (*source.Foreign, error)
+	// NoCrossNamespaceRefs refuses references into other namespaces.
+	NoCrossNamespaceRefs bool
+	// Concurrent is how many objects are reconciled at once.
+	Concurrent int
+}
+
+// Plugin returns the feature.
+func Plugin(o Options) plugin.Plugin {
+	return plugin.Plugin{
+		Name:      v1alpha1.FluxDeployerKind,
+		Stage:     plugin.Beta,
+		Since:     "v0.1.0",
+		Requires:  []string{v1alpha1.SnapshotKind},
+		Needs:     []schema.GroupVersionKind{ociRepositoryKind, kustomizationKind, helmReleaseKind},
+		AddScheme: v1alpha1.AddToScheme,
+		Setup:     func(ctx context.Context, mgr ctrl.Manager) error { return setup(ctx, mgr, o) },
+	}
+}
+
+func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	foreign, err := o.Foreign(mgr)
+	if err != nil {
+		return err
+	}
+	options := o.Lifecycle(mgr)
+	deployer := &deployer{
+		client:   mgr.GetClient(),
+		live:     options.Live,
+		cache:    mgr.GetCache(),
+		foreign:  foreign,
+		resolver: source.Resolver{Reader: mgr.GetClient(), NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
+		registry: o.Registry,
+		now:      time.Now,
+	}
+	reconciler, err := lifecycle.New(kind(deployer), options)
+	if err != nil {
+		return err
+	}
+	if err := source.Index(ctx, mgr, &v1alpha1.FluxDeployer{}, references); err != nil {
+		return err
+	}
+	c, err := watches(mgr).WithOptions(lifecycle.ControllerOptions(o.Concurrent)).Build(reconciler)
+	if err != nil {
+		return err
+	}
+	for _, gvk := range []schema.GroupVersionKind{ociRepositoryKind, kustomizationKind, helmReleaseKind} {
+		foreign.WhenServed(gvk, func(ctx context.Context) { watchCreated(ctx, mgr, c, gvk) })
+	}
+	return nil
+}
+
+func watches(mgr ctrl.Manager) *builder.Builder {
+	list := &v1alpha1.FluxDeployerList{}
+	changed := builder.WithPredicates(source.Changed())
+	dependents := func(kind string) handler.EventHandler { return source.Dependents(mgr.GetClient(), list, kind) }
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.FluxDeployer{}, builder.WithPredicates(source.SpecOrRequest())).
+		Watches(&v1alpha1.Resource{}, dependents(v1alpha1.ResourceKind), changed).
+		Watches(&v1alpha1.Localization{}, dependents(v1alpha1.LocalizationKind), changed).
+		Watches(&v1alpha1.Configuration{}, dependents(v1alpha1.ConfigurationKind), changed).
+		Watches(&v1alpha1.Snapshot{}, source.DependentsOfOwner(mgr.GetClient(), list), changed).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.FluxDeployer{}),
+			builder.WithPredicates(notCreated))
+}
+
+// notCreated leaves out the events of our own writing.
+var notCreated = predicate.Funcs{CreateFunc: func(event.CreateEvent) bool { return false }}
+
+// watchCreated begins to watch a kind of Flux once the server has it: what was created is repaired, and its readiness
+// mirrored. FluxDeployers that waited for the kind are woken too.
+func watchCreated(ctx context.Context, mgr ctrl.Manager, c controller.Controller, gvk schema.GroupVersionKind) {
+	log := ctrl.LoggerFrom(ctx).WithValues("kind", gvk.String())
+	obj := &unstructured.Unstructured{}
+	obj.SetGroupVersionKind(gvk)
+	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.FluxDeployer{})
+	err := c.Watch(ctrlsource.Kind[client.Object](mgr.GetCache(), obj, owner, predicate.Predicate(outcomeChanged())))
+	if err != nil {
+		log.Error(err, "Changes of a kind will not be noticed before the next interval")
+	}
+	if err := c.Watch(ctrlsource.Func(wakeAll(mgr.GetClient()))); err != nil {
+		log.Error(err, "Objects that waited for a kind will not be woken before the next interval")
+	}
+}
+
+// outcomeChanged passes the events that can change what the deployer says or has to do.
+func outcomeChanged() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, okBefore := e.ObjectOld.(*unstructured.Unstructured)
+			after, okAfter := e.ObjectNew.(*unstructured.Unstructured)
+			return !okBefore || !okAfter ||
+				before.GetGeneration() != after.GetGeneration() ||
+				!equality.Semantic.DeepEqual(before.Object["status"], after.Object["status"])
+		},
+	}
+}
+
+// kind is the sequence of a reconciliation.
+func kind(d *deployer) lifecycle.Kind[*v1alpha1.FluxDeployer, *run] {
+	return lifecycle.Kind[*v1alpha1.FluxDeployer, *run]{
+		Name:  v1alpha1.FluxDeployerKind,
+		New:   func() *v1alpha1.FluxDeployer { return &v1alpha1.FluxDeployer{} },
+		Begin: func(obj *v1alpha1.FluxDeployer, _ lifecycle.Events) *run { return &run{obj: obj} },
+		Steps: []lifecycle.Step[*run]{
+			{Name: "resolveSource", Run: d.resolveSource},
+			{Name: "render", Run: d.render},
+			{Name: "provideAccess", Run: d.provideAccess},
+			{Name: "apply", Run: d.apply},
+			{Name: "prune", Run: d.prune},
+			{Name: "await", Run: d.await},
+		},
+		Ready: func(r *run) string { return "FluxDeployer '" + r.obj.Name + "' is ready" },
+	}
+}
+
+func references(obj client.Object) []source.Ref {
+	d, ok := obj.(*v1alpha1.FluxDeployer)
+	if !ok {
+		return nil
+	}
+	return []source.Ref{source.RefTo(d.Spec.SourceRef, d.Namespace)}
+}

@@ -1,0 +1,104 @@
+// Package manager puts the operator together: the manager with its caches, probes and leader election, the services that
+// plugins share, and the order in which they are set up.
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/ocm-operator/ocm-operator/reconcilers/options"
+	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/registryserver"
+)
+
+const (
+	// leaseName is the lease that replicas elect their leader by.
+	leaseName = "ocm-operator-leader"
+	// shutdownTimeout is what running reconciliations and transfers have when the process is asked to end.
+	shutdownTimeout = 30 * time.Second
+	// probeTimeout bounds a readiness check.
+	probeTimeout = 2 * time.Second
+)
+
+// Config returns how the API server is reached, with the limits of the command line.
+func Config(o *options.Options) (*rest.Config, error) {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the API server: %w", err)
+	}
+	config.QPS, config.Burst = o.KubeQPS, o.KubeBurst
+	return config, nil
+}
+
+// New returns the manager. Secrets, ConfigMaps and ServiceAccounts are never cached: only their metadata is watched.
+func New(scheme *runtime.Scheme, o *options.Options) (ctrl.Manager, error) {
+	config, err := Config(o)
+	if err != nil {
+		return nil, err
+	}
+	timeout := shutdownTimeout
+	cached := cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
+	if o.WatchNamespace != "" {
+		cached.DefaultNamespaces = map[string]cache.Config{o.WatchNamespace: {}}
+	}
+	return ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme,
+		Cache:  cached,
+		Client: client.Options{Cache: &client.CacheOptions{
+			DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.ServiceAccount{}},
+		}},
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddr},
+		HealthProbeBindAddress:        o.HealthAddr,
+		LeaderElection:                o.Leader.Enable,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: o.Leader.ReleaseOnCancel,
+		LeaseDuration:                 &o.Leader.LeaseDuration,
+		RenewDeadline:                 &o.Leader.RenewDeadline,
+		RetryPeriod:                   &o.Leader.RetryPeriod,
+		GracefulShutdownTimeout:       &timeout,
+	})
+}
+
+// Assemble sets up the registry, the plugins and the probes.
+func Assemble(ctx context.Context, mgr ctrl.Manager, set *plugin.Set, registry *registryserver.Registry, metrics prometheus.Registerer) error {
+	if err := metrics.Register(set.Collector()); err != nil {
+		return fmt.Errorf("register the metric of the features: %w", err)
+	}
+	if err := registry.Setup(mgr); err != nil {
+		return fmt.Errorf("set up the registry: %w", err)
+	}
+	if err := set.Setup(ctx, mgr); err != nil {
+		return err
+	}
+	return errors.Join(
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddReadyzCheck("registry", registry.Check),
+		mgr.AddReadyzCheck("caches", synced(mgr)),
+	)
+}
+
+// synced tells whether the caches have seen everything that was there when the process began. Before, nothing is decided.
+func synced(mgr ctrl.Manager) healthz.Checker {
+	return func(request *http.Request) error {
+		ctx, cancel := context.WithTimeout(request.Context(), probeTimeout)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("the caches are not filled yet")
+		}
+		return nil
+	}
+}

@@ -1,0 +1,67 @@
+package manager
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluxcd/pkg/runtime/events"
+	fluxmetrics "github.com/fluxcd/pkg/runtime/metrics"
+
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/options"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+)
+
+// Services makes what the plugins share once there is a manager.
+type Services struct {
+	live      client.Reader
+	options   *options.Options
+	metrics   *lifecycle.Metrics
+	durations *fluxmetrics.Recorder
+
+	once    sync.Once
+	foreign *source.Foreign
+	err     error
+}
+
+// NewServices registers the metrics of the lifecycle. The reader must read past any cache.
+func NewServices(live client.Reader, o *options.Options, registerer prometheus.Registerer) (*Services, error) {
+	metrics, err := lifecycle.NewMetrics(registerer)
+	if err != nil {
+		return nil, fmt.Errorf("register the metrics of the lifecycle: %w", err)
+	}
+	durations := fluxmetrics.NewRecorder()
+	for _, collector := range durations.Collectors() {
+		if err := registerer.Register(collector); err != nil {
+			return nil, fmt.Errorf("register the metrics of reconciliations: %w", err)
+		}
+	}
+	return &Services{live: live, options: o, metrics: metrics, durations: durations}, nil
+}
+
+// Lifecycle returns the options of the lifecycle for a manager.
+func (s *Services) Lifecycle(mgr ctrl.Manager) lifecycle.Options {
+	o := lifecycle.Options{
+		Client:        mgr.GetClient(),
+		Live:          s.live,
+		Metrics:       s.metrics,
+		Durations:     s.durations,
+		MinRetryDelay: s.options.MinRetryDelay,
+		MaxRetryDelay: s.options.MaxRetryDelay,
+	}
+	recorder, err := events.NewRecorder(mgr, ctrl.Log, s.options.EventsAddr, lifecycle.ReportingComponent)
+	if err == nil {
+		o.Recorder = recorder
+	}
+	return o
+}
+
+// Foreign returns what tells when the kinds of other projects are served; there is one for all plugins.
+func (s *Services) Foreign(mgr ctrl.Manager) (*source.Foreign, error) {
+	s.once.Do(func() { s.foreign, s.err = source.NewForeign(mgr) })
+	return s.foreign, s.err
+}

@@ -1,0 +1,184 @@
+package mutation
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1/naming"
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/snapshot"
+)
+
+// maxSmall bounds what is read whole: configuration data and values.
+const maxSmall = 1 << 20
+
+// input is content that a mutation reads: a resource of a component version, or a snapshot.
+type input struct {
+	source.Input
+	// version is the version of the component that it came from.
+	version string
+	// key decides, together with those of the other inputs, whether there is anything to do.
+	key any
+
+	// One of the two is set.
+	component *componentInput
+	snapshot  *source.Content
+}
+
+// componentInput is a resource of a component version.
+type componentInput struct {
+	object *v1alpha1.ComponentVersion
+	ref    v1alpha1.ResourceReference
+	node   source.Node
+	// version and resource are read when they are needed.
+	version  *ocm.ComponentVersion
+	resource *descriptor.Resource
+}
+
+// stream is open content with what is known of it.
+type stream struct {
+	io.ReadCloser
+	mediaType string
+	digest    string
+	meta      snapshot.Meta
+}
+
+// resolve finds what a reference leads to, without asking a registry.
+func (e *engine) resolve(ctx context.Context, namespace string, ref v1alpha1.ObjectReference) (*input, error) {
+	to := source.RefTo(ref, namespace)
+	if to.Kind != v1alpha1.ComponentVersionKind {
+		content, err := e.resolver.Snapshot(ctx, namespace, ref)
+		if err != nil {
+			return nil, err
+		}
+		return &input{
+			Input:    source.Input{Ref: to, Origins: content.Origins},
+			version:  content.Version,
+			key:      content.ManifestDigest,
+			snapshot: content,
+		}, nil
+	}
+	if ref.ResourceRef == nil {
+		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("the reference to %s has no resourceRef: name the resource of the component that is wanted", to))
+	}
+	object, err := e.resolver.ComponentVersion(ctx, namespace, ref)
+	if err != nil {
+		return nil, err
+	}
+	node, err := source.Walk(object.Status.ComponentDescriptor, ref.ResourceRef.ReferencePath)
+	if err != nil {
+		return nil, lifecycle.Fail(v1alpha1.ComponentDescriptorNotFoundReason, err)
+	}
+	return &input{
+		Input:     source.Input{Ref: to, Origins: []v1alpha1.Origin{source.OriginOf(object)}},
+		version:   object.Status.ReconciledVersion,
+		key:       []any{object.Status.ReplicatedRepositoryURL, node, ref.ResourceRef},
+		component: &componentInput{object: object, ref: *ref.ResourceRef, node: node},
+	}, nil
+}
+
+// load reads the descriptor that holds the resource, and selects it.
+func (e *engine) load(ctx context.Context, c *componentInput) error {
+	if c.resource != nil {
+		return nil
+	}
+	repository, err := e.repositories.Effective(ctx, c.object)
+	if err != nil {
+		return access.Verdict(v1alpha1.AuthenticatedContextCreationFailedReason, err)
+	}
+	if c.version, err = repository.Pinned(ctx, c.node); err != nil {
+		return access.Verdict(v1alpha1.GetComponentDescriptorFailedReason, err)
+	}
+	c.resource, err = c.version.Descriptor().FindResource(access.Selector(c.ref))
+	return access.Verdict(v1alpha1.GetResourceFailedReason, err)
+}
+
+// open opens the content.
+func (e *engine) open(ctx context.Context, in *input) (*stream, error) {
+	if in.component != nil {
+		return e.openResource(ctx, in.component)
+	}
+	repository, err := e.store.Repository(snapshot.RepositoryName(in.Ref.Namespace, in.snapshot.SnapshotName))
+	if err != nil {
+		return nil, err
+	}
+	content, err := snapshot.Open(ctx, repository, digest.Digest(in.snapshot.ManifestDigest))
+	if errors.Is(err, snapshot.ErrNotFound) {
+		return nil, lifecycle.Wait(v1alpha1.ContentMissingReason, 0, fmt.Errorf("content of %s is gone and is being written again: %w", in.Ref, err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	meta := snapshot.Meta{
+		Component:        content.Annotations[snapshot.AnnotationComponent],
+		ComponentVersion: content.Annotations[snapshot.AnnotationComponentVersion],
+		Resource:         content.Annotations[snapshot.AnnotationResource],
+		ResourceVersion:  content.Annotations[snapshot.AnnotationResourceVersion],
+	}
+	return &stream{ReadCloser: content, mediaType: content.MediaType, digest: content.LayerDigest.String(), meta: meta}, nil
+}
+
+func (e *engine) openResource(ctx context.Context, c *componentInput) (*stream, error) {
+	if err := e.load(ctx, c); err != nil {
+		return nil, err
+	}
+	blob, err := c.version.Open(ctx, c.resource, ocm.ReadOptions{})
+	if err != nil {
+		return nil, access.Verdict(v1alpha1.GetResourceFailedReason, err)
+	}
+	meta := snapshot.Meta{
+		Component: c.node.Component, ComponentVersion: c.node.Version,
+		Resource: c.resource.Name, ResourceVersion: c.resource.Version,
+	}
+	return &stream{ReadCloser: blob, mediaType: blob.MediaType, digest: blob.Digest.String(), meta: meta}, nil
+}
+
+// readSmall reads content that is configuration, whole and checked.
+func (e *engine) readSmall(ctx context.Context, in *input) ([]byte, error) {
+	content, err := e.open(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close() //nolint:errcheck // everything that matters was read and checked
+	raw, err := io.ReadAll(io.LimitReader(content, maxSmall+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", in.Ref, err)
+	}
+	if len(raw) > maxSmall {
+		return nil, fmt.Errorf("content of %s is larger than %d bytes, too large for configuration", in.Ref, maxSmall)
+	}
+	return bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), nil
+}
+
+// identity names what the mutation's snapshot comes from: the configuration, and the object that applied it.
+func (in *input) identity() map[string]string {
+	if in.snapshot != nil {
+		return maps.Clone(in.snapshot.Identity)
+	}
+	c := in.component
+	identity := map[string]string{}
+	for key, value := range c.ref.ExtraIdentity {
+		if key != v1alpha1.ResourceVersionKey {
+			identity[key] = value
+		}
+	}
+	identity[v1alpha1.ComponentNameKey] = naming.ComponentDescriptorName(c.node.Component, c.node.Version, c.node.ExtraIdentity)
+	identity[v1alpha1.ComponentVersionKey] = c.node.Version
+	identity[v1alpha1.ResourceNameKey] = c.resource.Name
+	identity[v1alpha1.ResourceVersionKey] = c.resource.Version
+	if len(c.ref.ReferencePath) > 0 {
+		identity[v1alpha1.ResourceReferencePathKey] = naming.ReferencePathKey(c.ref.ReferencePath)
+	}
+	return identity
+}

@@ -1,0 +1,182 @@
+// Package mutation is what Localization and Configuration share: both take the content of a source, change files in it by
+// the rules of a ConfigData resource, and publish the result as a snapshot of their own. They differ in the rules alone.
+package mutation
+
+import (
+	"context"
+	"net/http"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/publish"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/snapshot"
+	"github.com/ocm-operator/ocm-operator/snapshot/archive"
+	"github.com/ocm-operator/ocm-operator/transform"
+)
+
+// Options are what the plugins depend on.
+type Options struct {
+	// Lifecycle makes the options of the lifecycle for a manager.
+	Lifecycle func(ctrl.Manager) lifecycle.Options
+	// Repositories opens component repositories.
+	Repositories *access.Provider
+	// Store keeps snapshots.
+	Store snapshot.Store
+	// Foreign tells when the kinds of Flux are served.
+	Foreign func(ctrl.Manager) (*source.Foreign, error)
+	// Artifacts fetches the artifacts of Flux sources; nil is a client with a timeout.
+	Artifacts *http.Client
+	// NoCrossNamespaceRefs refuses references into other namespaces.
+	NoCrossNamespaceRefs bool
+	// Archives bounds what sources may unpack to; zero fields have their defaults.
+	Archives archive.Limits
+	// Concurrent is how many objects are reconciled at once.
+	Concurrent int
+}
+
+// Kind is what a kind adds.
+type Kind[T lifecycle.Object] struct {
+	// Name is the name of the kind.
+	Name string
+	// New returns an empty object, and List an empty list of them.
+	New  func() T
+	List func() client.ObjectList
+	// Parts returns spec and status of an object.
+	Parts func(T) (*v1alpha1.MutationSpec, *v1alpha1.MutationStatus)
+	// Plan turns the rules of a ConfigData into edits of files.
+	Plan func(context.Context, *Run) ([]transform.Substitution, error)
+}
+
+// Plugin returns the feature for a kind.
+func Plugin[T lifecycle.Object](k Kind[T], o Options) plugin.Plugin {
+	return plugin.Plugin{
+		Name:      k.Name,
+		Stage:     plugin.Beta,
+		Since:     "v0.1.0",
+		Requires:  []string{v1alpha1.ComponentVersionKind, v1alpha1.SnapshotKind},
+		Needs:     fluxSources(),
+		AddScheme: v1alpha1.AddToScheme,
+		Setup:     func(ctx context.Context, mgr ctrl.Manager) error { return setup(ctx, mgr, k, o) },
+	}
+}
+
+func setup[T lifecycle.Object](ctx context.Context, mgr ctrl.Manager, k Kind[T], o Options) error {
+	options := o.Lifecycle(mgr)
+	foreign, err := o.Foreign(mgr)
+	if err != nil {
+		return err
+	}
+	e := newEngine(mgr.GetClient(), options.Live, foreign, o)
+	reconciler, err := lifecycle.New(sequence(e, k), options)
+	if err != nil {
+		return err
+	}
+	if err := source.Index(ctx, mgr, k.New(), func(obj client.Object) []source.Ref {
+		typed, ok := obj.(T)
+		if !ok {
+			return nil
+		}
+		spec, _ := k.Parts(typed)
+		return references(obj.GetNamespace(), spec)
+	}); err != nil {
+		return err
+	}
+	c, err := watches(mgr, k).WithOptions(lifecycle.ControllerOptions(o.Concurrent)).Build(reconciler)
+	if err != nil {
+		return err
+	}
+	for _, gvk := range fluxSources() {
+		foreign.WhenServed(gvk, func(ctx context.Context) { watchFlux(ctx, mgr, c, k.List(), gvk) })
+	}
+	return nil
+}
+
+// watches wakes an object by everything that it refers to.
+func watches[T lifecycle.Object](mgr ctrl.Manager, k Kind[T]) *builder.Builder {
+	dependents := func(kind string) handler.EventHandler { return source.Dependents(mgr.GetClient(), k.List(), kind) }
+	changed := builder.WithPredicates(source.Changed())
+	return ctrl.NewControllerManagedBy(mgr).
+		For(k.New(), builder.WithPredicates(source.SpecOrRequest())).
+		Watches(&v1alpha1.ComponentVersion{}, dependents(v1alpha1.ComponentVersionKind), changed).
+		Watches(&v1alpha1.Resource{}, dependents(v1alpha1.ResourceKind), changed).
+		Watches(&v1alpha1.Localization{}, dependents(v1alpha1.LocalizationKind), changed).
+		Watches(&v1alpha1.Configuration{}, dependents(v1alpha1.ConfigurationKind), changed).
+		Watches(&v1alpha1.Snapshot{}, source.DependentsOfOwner(mgr.GetClient(), k.List()), changed).
+		Watches(&v1alpha1.Snapshot{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), k.New()),
+			builder.WithPredicates(publish.Disturbed())).
+		WatchesMetadata(&corev1.ConfigMap{}, dependents(source.ConfigMapKind)).
+		WatchesMetadata(&corev1.Secret{}, dependents(source.SecretKind))
+}
+
+// watchFlux begins to watch a kind of Flux sources once the server has it.
+func watchFlux(ctx context.Context, mgr ctrl.Manager, c controller.Controller, list client.ObjectList, kind fluxKind) {
+	handle := source.Dependents(mgr.GetClient(), list, kind.Kind)
+	err := c.Watch(ctrlsource.Kind[client.Object](mgr.GetCache(), newFluxSource(kind), handle, predicate.Predicate(artifactChanged())))
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Changes of a kind will not be noticed before the next interval", "kind", kind.String())
+	}
+}
+
+// sequence is the sequence of a reconciliation.
+func sequence[T lifecycle.Object](e *engine, k Kind[T]) lifecycle.Kind[T, *Run] {
+	return lifecycle.Kind[T, *Run]{
+		Name: k.Name,
+		New:  k.New,
+		Begin: func(obj T, _ lifecycle.Events) *Run {
+			spec, status := k.Parts(obj)
+			return &Run{obj: obj, kind: k.Name, spec: spec, status: status}
+		},
+		Steps: []lifecycle.Step[*Run]{
+			{Name: "resolveInputs", Run: e.resolveInputs},
+			{Name: "compare", Run: e.compare},
+			{Name: "readConfig", Run: e.readConfig},
+			{Name: "plan", Run: func(ctx context.Context, r *Run) error { return e.plan(ctx, r, k.Plan) }},
+			{Name: "publish", Run: e.publish},
+		},
+		Ready: func(r *Run) string { return "Applied version: " + r.status.LatestSourceVersion },
+	}
+}
+
+// references are the objects whose change can matter.
+func references(namespace string, spec *v1alpha1.MutationSpec) []source.Ref {
+	refs := []source.Ref{source.RefTo(spec.SourceRef, namespace)}
+	if spec.ConfigRef != nil {
+		refs = append(refs, source.RefTo(*spec.ConfigRef, namespace))
+	}
+	for _, values := range spec.GetValuesSources() {
+		if ref, ok := valuesRef(namespace, values); ok {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+func valuesRef(namespace string, values v1alpha1.ValuesSource) (source.Ref, bool) {
+	switch {
+	case values.FluxSource != nil:
+		ref := values.FluxSource.SourceRef
+		if ref.Namespace == "" {
+			ref.Namespace = namespace
+		}
+		return source.Ref{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}, true
+	case values.ConfigMapSource != nil:
+		return source.Ref{Kind: source.ConfigMapKind, Namespace: namespace, Name: values.ConfigMapSource.SourceRef.Name}, true
+	case values.SecretSource != nil:
+		return source.Ref{Kind: source.SecretKind, Namespace: namespace, Name: values.SecretSource.SourceRef.Name}, true
+	case values.SourceRef != nil:
+		return source.RefTo(*values.SourceRef, namespace), true
+	}
+	return source.Ref{}, false
+}

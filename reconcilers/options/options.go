@@ -1,0 +1,163 @@
+// Package options holds the operator's command line: every flag, its default and its bounds.
+package options
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/fluxcd/pkg/runtime/jitter"
+	"github.com/fluxcd/pkg/runtime/leaderelection"
+	"github.com/fluxcd/pkg/runtime/logger"
+)
+
+// ErrHelp says that help or the version was printed, and nothing else is to be done.
+var ErrHelp = pflag.ErrHelp
+
+// Options is the command line.
+type Options struct {
+	// Features switches plugins, as in "GitSync=false".
+	Features string
+	// Namespace is where the operator keeps its own Secrets and its lease.
+	Namespace string
+	// WatchNamespace restricts the operator to one namespace; empty means all.
+	WatchNamespace string
+	// Concurrent is how many objects of a kind are reconciled at once.
+	Concurrent int
+	// MetricsAddr, HealthAddr and EventsAddr are where metrics and probes are served, and where events are posted.
+	MetricsAddr, HealthAddr, EventsAddr string
+	// MinRetryDelay and MaxRetryDelay bound the backoff after passing faults.
+	MinRetryDelay, MaxRetryDelay time.Duration
+	// NoCrossNamespaceRefs refuses references into other namespaces.
+	NoCrossNamespaceRefs bool
+	// KubeQPS and KubeBurst bound the requests to the API server.
+	KubeQPS   float32
+	KubeBurst int
+	// MaxResourceSize bounds a resource in bytes, as it is stored in its repository.
+	MaxResourceSize int64
+	// SnapshotRecheck is the time after which the presence of a snapshot's content is proved again.
+	SnapshotRecheck time.Duration
+
+	// Registry configures the embedded registry.
+	Registry Registry
+	// Leader configures the leader election.
+	Leader leaderelection.Options
+	// Log configures the log.
+	Log logger.Options
+	// Jitter configures by how much intervals differ.
+	Jitter jitter.IntervalOptions
+}
+
+// Registry configures the embedded registry.
+type Registry struct {
+	// Listen is the address that the registry listens on.
+	Listen string
+	// Address is host and port under which Flux reaches it.
+	Address string
+	// Dir is where it keeps its content.
+	Dir string
+	// PlainHTTP switches TLS off.
+	PlainHTTP bool
+	// Anonymous lets everybody pull.
+	Anonymous bool
+	// CertSecret is the Secret that holds its certificates.
+	CertSecret string
+	// KeySecret is the Secret that holds the key of its credentials.
+	KeySecret string
+}
+
+// Parse reads the command line. The description of the features is part of the help, which is written to out.
+func Parse(args []string, features, version string, out io.Writer) (*Options, error) {
+	o := &Options{}
+	flags := pflag.NewFlagSet("ocm-operator", pflag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.SortFlags = false
+	flags.Usage = func() {
+		fmt.Fprintf(out, "ocm-operator %s delivers software described with the Open Component Model to Kubernetes, through Flux.\n\n"+
+			"Usage: ocm-operator [flags]\n\nFlags:\n%s\nFeatures:%s\n", version, flags.FlagUsagesWrapped(120), features)
+	}
+	o.bind(flags)
+	showVersion := flags.Bool("version", false, "Print the version and exit.")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if *showVersion {
+		fmt.Fprintln(out, version)
+		return nil, ErrHelp
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: everything is set by flags, see --help", flags.Arg(0))
+	}
+	return o, o.complete()
+}
+
+func (o *Options) bind(f *pflag.FlagSet) {
+	f.StringVar(&o.Features, "features", "", "Features to switch, as in Localization=false,FluxDeployer=true; see below.")
+	f.StringVar(&o.Namespace, "runtime-namespace", envOr("RUNTIME_NAMESPACE", "ocm-system"), "Namespace of the operator's own Secrets and lease; the default is taken from RUNTIME_NAMESPACE.")
+	f.StringVar(&o.WatchNamespace, "watch-namespace", "", "The only namespace to watch; empty watches all.")
+	f.IntVar(&o.Concurrent, "concurrent", 4, "How many objects of a kind are reconciled at once, 1 to 1000.")
+	f.BoolVar(&o.NoCrossNamespaceRefs, "no-cross-namespace-refs", false, "Refuse references to objects in other namespaces.")
+	f.DurationVar(&o.MinRetryDelay, "min-retry-delay", 750*time.Millisecond, "First delay of the backoff after a passing fault.")
+	f.DurationVar(&o.MaxRetryDelay, "max-retry-delay", 15*time.Minute, "Longest delay of the backoff after passing faults.")
+	o.Jitter.BindFlags(f)
+	f.Int64Var(&o.MaxResourceSize, "max-resource-size", 8<<30, "Largest resource in bytes, as it is stored in its repository.")
+	f.DurationVar(&o.SnapshotRecheck, "snapshot-recheck-interval", 10*time.Minute, "Time after which the presence of a snapshot's content is proved again.")
+
+	f.StringVar(&o.Registry.Listen, "registry-listen", ":5000", "Address that the embedded registry listens on.")
+	f.StringVar(&o.Registry.Address, "registry-address", "", "Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
+	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
+	f.BoolVar(&o.Registry.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
+	f.BoolVar(&o.Registry.Anonymous, "registry-anonymous-pull", false, "Let everybody pull from the embedded registry.")
+	f.StringVar(&o.Registry.CertSecret, "registry-cert-secret", "ocm-registry-tls-certs", "Secret with the certificates of the embedded registry; made by the operator if it doesn't exist.")
+	f.StringVar(&o.Registry.KeySecret, "registry-key-secret", "ocm-registry-key", "Secret with the key of the embedded registry's credentials; made by the operator if it doesn't exist.")
+
+	f.Float32Var(&o.KubeQPS, "kube-api-qps", 200, "Requests a second to the API server on average.")
+	f.IntVar(&o.KubeBurst, "kube-api-burst", 400, "Requests to the API server at once.")
+	f.StringVar(&o.MetricsAddr, "metrics-addr", ":8080", "Address that metrics are served on; 0 switches them off.")
+	f.StringVar(&o.HealthAddr, "health-addr", ":9440", "Address that /healthz and /readyz are served on.")
+	f.StringVar(&o.EventsAddr, "events-addr", "", "Address that events are posted to besides, such as Flux's notification-controller.")
+	o.Leader.BindFlags(f)
+	o.Log.BindFlags(f)
+}
+
+// complete checks the bounds and fills in what follows from other flags.
+func (o *Options) complete() error {
+	if o.Concurrent < 1 || o.Concurrent > 1000 {
+		return fmt.Errorf("--concurrent is %d, want 1 to 1000", o.Concurrent)
+	}
+	if o.MaxResourceSize < 1 {
+		return errors.New("--max-resource-size must be at least 1 byte")
+	}
+	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {
+		return fmt.Errorf("--min-retry-delay is %s and --max-retry-delay %s: the first must be longer than zero and not longer than the second", o.MinRetryDelay, o.MaxRetryDelay)
+	}
+	if o.SnapshotRecheck <= 0 {
+		return errors.New("--snapshot-recheck-interval must be longer than zero")
+	}
+	_, port, err := net.SplitHostPort(o.Registry.Listen)
+	if err != nil {
+		return fmt.Errorf("--registry-listen %q is no address, want host:port or :port", o.Registry.Listen)
+	}
+	if o.Registry.Address == "" {
+		o.Registry.Address = net.JoinHostPort(fmt.Sprintf("ocm-operator.%s.svc.cluster.local", o.Namespace), port)
+	}
+	_, port, err = net.SplitHostPort(o.Registry.Address)
+	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 {
+		return fmt.Errorf("--registry-address %q needs host and port, as in registry.example.com:5000", o.Registry.Address)
+	}
+	return o.Jitter.SetGlobalJitter(nil)
+}
+
+func envOr(name, fallback string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return fallback
+}

@@ -1,0 +1,198 @@
+// Package registryserver runs the embedded registry inside the manager: it keeps the certificates and the key of its
+// credentials in Secrets, so that all replicas have the same, serves, and tells others how to reach and use it.
+package registryserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ocm-operator/ocm-operator/reconcilers/options"
+	"github.com/ocm-operator/ocm-operator/registry"
+	"github.com/ocm-operator/ocm-operator/registry/auth"
+	"github.com/ocm-operator/ocm-operator/registry/certs"
+	"github.com/ocm-operator/ocm-operator/registry/store"
+)
+
+// lookAgain is how often the age of the certificates is looked at. They are renewed weeks before they end.
+const lookAgain = time.Hour
+
+// Registry is the embedded registry with what belongs to it in the cluster.
+type Registry struct {
+	options   options.Registry
+	namespace string
+	client    client.Client
+	log       logr.Logger
+
+	store   *store.Store
+	issuer  *auth.Issuer
+	dynamic certs.Dynamic
+	ca      atomic.Pointer[[]byte]
+	server  *registry.Server
+	// changed has room for one signal: that the Secret with the certificates was written by somebody.
+	changed chan struct{}
+}
+
+// New opens the store and makes sure of certificates and key. The client must read past any cache.
+func New(ctx context.Context, c client.Client, namespace string, o options.Registry, metrics prometheus.Registerer, log logr.Logger) (*Registry, error) {
+	content, err := store.Open(o.Dir, store.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("open the snapshot store: %w", err)
+	}
+	r := &Registry{options: o, namespace: namespace, client: c, log: log, store: content, changed: make(chan struct{}, 1)}
+	if err := r.bootstrap(ctx, metrics); err != nil {
+		return nil, errors.Join(err, content.Close())
+	}
+	return r, nil
+}
+
+func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer) error {
+	key, err := r.ensureKey(ctx)
+	if err != nil {
+		return err
+	}
+	if r.issuer, err = auth.NewIssuer(key, nil); err != nil {
+		return err
+	}
+	var authorizer auth.Authorizer = r.issuer
+	if r.options.Anonymous {
+		authorizer = auth.AllowAnonymousPull(authorizer)
+	}
+	collected := registry.NewMetrics(r.store)
+	if err := metrics.Register(collected); err != nil {
+		return fmt.Errorf("register the metrics of the registry: %w", err)
+	}
+	logger := slog.New(logr.ToSlogHandler(r.log))
+	handler := registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: collected})
+	r.server = &registry.Server{Addr: r.options.Listen, Handler: handler, Probe: r.store.Check, Logger: logger}
+	if r.options.PlainHTTP {
+		return nil
+	}
+	r.server.TLS = r.dynamic.Config()
+	return r.refresh(ctx)
+}
+
+// Store is the content of the registry, for writing and reading in this process.
+func (r *Registry) Store() *store.Store { return r.store }
+
+// URL is the address of the registry with its scheme.
+func (r *Registry) URL() string {
+	if r.options.PlainHTTP {
+		return "http://" + r.options.Address
+	}
+	return "https://" + r.options.Address
+}
+
+// CA returns the certificates in PEM that the registry is trusted by.
+func (r *Registry) CA() []byte {
+	if ca := r.ca.Load(); ca != nil {
+		return *ca
+	}
+	return nil
+}
+
+// Issue returns a credential that may pull the repository and nothing else, for the given time.
+func (r *Registry) Issue(repository string, ttl time.Duration) (username, password string, err error) {
+	credential, err := r.issuer.Issue(auth.Scope{Prefix: repository + "/"}, ttl)
+	return credential.Username, credential.Password, err
+}
+
+// Valid tells whether a credential may still pull the repository.
+func (r *Registry) Valid(ctx context.Context, repository, username, password string) bool {
+	return r.issuer.Authorize(ctx, auth.Request{Username: username, Password: password, Repository: repository, Action: auth.Pull}) == nil
+}
+
+// Setup adds the registry to the manager: every replica serves.
+func (r *Registry) Setup(mgr ctrl.Manager) error {
+	if err := mgr.Add(everywhere(r.serve)); err != nil {
+		return err
+	}
+	if r.options.PlainHTTP {
+		return nil
+	}
+	return mgr.Add(everywhere(func(ctx context.Context) error { return r.keepFresh(ctx, mgr) }))
+}
+
+// Check tells whether the registry can keep and serve content. It is a health check.
+func (r *Registry) Check(request *http.Request) error { return r.server.Check(request.Context()) }
+
+func (r *Registry) serve(ctx context.Context) error {
+	r.log.Info("Serving snapshots", "listen", r.options.Listen, "url", r.URL())
+	err := r.server.Run(ctx)
+	return errors.Join(err, r.store.Close())
+}
+
+// keepFresh renews certificates before they end, and takes those that somebody else wrote: another replica, or the user.
+func (r *Registry) keepFresh(ctx context.Context, mgr ctrl.Manager) error {
+	secrets := &metav1.PartialObjectMetadata{}
+	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	informer, err := mgr.GetCache().GetInformer(ctx, secrets)
+	if err != nil {
+		return err
+	}
+	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    r.notice,
+		UpdateFunc: func(_, obj any) { r.notice(obj) },
+		DeleteFunc: r.notice,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = informer.RemoveEventHandler(registration) }()
+	timer := time.NewTicker(lookAgain)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-r.changed:
+		}
+		if err := r.refresh(ctx); err != nil && ctx.Err() == nil {
+			r.log.Error(err, "Certificates of the registry were not refreshed, the old ones stay", "secret", r.options.CertSecret)
+		}
+	}
+}
+
+// notice signals when the object is the Secret with the certificates.
+func (r *Registry) notice(obj any) {
+	o, ok := obj.(client.Object)
+	if !ok || o.GetNamespace() != r.namespace || o.GetName() != r.options.CertSecret {
+		return
+	}
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+// hosts are the names and addresses that the serving certificate is for.
+func (r *Registry) hosts() []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if host, _, err := net.SplitHostPort(r.options.Address); err == nil && host != "localhost" && host != "127.0.0.1" {
+		hosts = append([]string{host}, hosts...)
+	}
+	return hosts
+}
+
+// everywhere is a runnable that every replica runs, leader or not.
+type everywhere func(context.Context) error
+
+// Start implements manager.Runnable.
+func (f everywhere) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (everywhere) NeedLeaderElection() bool { return false }
