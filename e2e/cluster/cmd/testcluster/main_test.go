@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ocm-operator/ocm-operator/e2e/cluster"
+)
+
+const deadline = time.Minute
+
+// TestMain lets the test binary be testcluster itself: "up" starts its own program again as the supervisor.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "supervise" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// call runs testcluster and returns what it prints as its result.
+func call(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	err := run(t.Context(), args, &out, t.Output())
+	return out.String(), err
+}
+
+func TestClusterInTheBackground(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "cluster")
+	up := []string{"up", "--dir", dir, "--controller-manager=false"}
+	t.Cleanup(func() { // whatever happens here, nothing may be left behind
+		if err := cluster.Down(context.Background(), dir); err != nil && !errors.Is(err, cluster.ErrNoCluster) {
+			t.Error(err)
+		}
+	})
+	if out, err := call(t, up...); err != nil || !strings.Contains(out, "export KUBECONFIG="+filepath.Join(dir, "kubeconfig")) {
+		t.Fatalf("up: got %q, %v", out, err)
+	}
+	first := state(t, dir)
+	if out, err := call(t, "status", "--dir", dir); err != nil || strings.Count(out, " running ") != 3 || !strings.Contains(out, first.Server) {
+		t.Errorf("status: got %q, %v; want a supervisor and two processes that run", out, err)
+	}
+	if _, err := call(t, up...); err != nil || state(t, dir).Server != first.Server {
+		t.Errorf("up again: got %v; want the same cluster", err)
+	}
+	if _, err := call(t, "down", "--dir", dir); err != nil {
+		t.Fatalf("down: %v", err)
+	}
+	gone(t, first)
+	if _, err := call(t, "status", "--dir", dir); !errors.Is(err, cluster.ErrNoCluster) {
+		t.Errorf("status: got %v, want ErrNoCluster", err)
+	}
+
+	// A supervisor that is killed can end nothing itself.
+	if _, err := call(t, up...); err != nil {
+		t.Fatalf("up after down: %v", err)
+	}
+	second := state(t, dir)
+	if err := second.Supervisor.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := call(t, "down", "--dir", dir, "--delete"); err != nil {
+		t.Fatalf("down after the supervisor's death: %v", err)
+	}
+	gone(t, second)
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("down --delete leaves the folder: %v", err)
+	}
+}
+
+func TestUpReportsWhyAClusterDoesNotStart(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "cluster")
+	var log bytes.Buffer
+	err := run(t.Context(), []string{"up", "--dir", dir, "--controller-manager=false", "--apiserver-arg=--no-such-flag"}, t.Output(), &log)
+	if err == nil || !strings.Contains(log.String(), "unknown flag: --no-such-flag") {
+		t.Errorf("got %v and the progress %q; want the API server's complaint", err, log.String())
+	}
+	if _, err := cluster.ReadState(dir); !errors.Is(err, cluster.ErrNoCluster) {
+		t.Errorf("afterwards: got %v, want ErrNoCluster", err)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{nil, {"help"}, {"--help"}} {
+		out, err := call(t, args...)
+		if err != nil {
+			t.Errorf("%v: %v", args, err)
+		}
+		for _, c := range commands() {
+			if listed := strings.Contains(out, "\n  "+c.name+" "); listed == c.hidden {
+				t.Errorf("%v: command %s listed: %t, hidden: %t", args, c.name, listed, c.hidden)
+			}
+		}
+	}
+	for _, c := range commands() {
+		out, err := call(t, c.name, "--help")
+		if !errors.Is(err, pflag.ErrHelp) || !strings.Contains(out, c.details) {
+			t.Errorf("%s --help: got %q, %v", c.name, out, err)
+		}
+	}
+	for name, args := range map[string][]string{
+		"unknown command": {"start"}, "unknown flag": {"up", "--fluks"}, "argument": {"down", "cluster"},
+	} {
+		if _, err := call(t, args...); err == nil || errors.Is(err, pflag.ErrHelp) {
+			t.Errorf("%s: got %v, want an error", name, err)
+		}
+	}
+}
+
+func state(t *testing.T, dir string) *cluster.State {
+	t.Helper()
+	s, err := cluster.ReadState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// gone checks that no process of the cluster is left.
+func gone(t *testing.T, s *cluster.State) {
+	t.Helper()
+	for _, p := range append(s.Processes, *s.Supervisor) {
+		end := time.Now().Add(deadline)
+		for p.Alive() && time.Now().Before(end) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if p.Alive() {
+			t.Errorf("%s is left behind", p.Name)
+		}
+	}
+}
