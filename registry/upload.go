@@ -1,0 +1,300 @@
+package registry
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/registry/auth"
+	"github.com/ocm-operator/ocm-operator/registry/store"
+)
+
+// sessions are the uploads that go over several requests. They live as long as the process:
+// what a restart ends, the client begins again.
+type sessions struct {
+	most int
+	idle time.Duration
+
+	mu  sync.Mutex
+	all map[string]*session
+}
+
+// session is one upload. Its lock is held by the request that is writing.
+type session struct {
+	id, name string
+	timer    *time.Timer
+
+	mu    sync.Mutex
+	stage *store.Stage
+}
+
+func newSessions(most int, idle time.Duration) *sessions {
+	return &sessions{most: most, idle: idle, all: map[string]*session{}}
+}
+
+func (s *sessions) add(name string, stage *store.Stage) (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.all) >= s.most {
+		return nil, &apiError{http.StatusTooManyRequests, codeTooMany, fmt.Sprintf("%d uploads are open; try again later", s.most)}
+	}
+	up := &session{id: rand.Text(), name: name, stage: stage}
+	up.timer = time.AfterFunc(s.idle, func() { s.expire(up) })
+	s.all[up.id] = up
+	return up, nil
+}
+
+// expire drops an upload that nobody is busy with.
+func (s *sessions) expire(up *session) {
+	if !up.mu.TryLock() {
+		up.timer.Reset(s.idle)
+		return
+	}
+	defer up.mu.Unlock()
+	s.remove(up)
+}
+
+// remove needs the session's lock.
+func (s *sessions) remove(up *session) {
+	s.mu.Lock()
+	delete(s.all, up.id)
+	s.mu.Unlock()
+	up.timer.Stop()
+	// An upload that is dropped has nothing to tell; what it leaves is removed at the next start.
+	_ = up.stage.Close()
+}
+
+// close drops every upload, and waits for those that a request is writing to.
+func (s *sessions) close() {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.all))
+	s.mu.Unlock()
+	for _, up := range all {
+		up.mu.Lock()
+		s.remove(up)
+		up.mu.Unlock()
+	}
+}
+
+// take returns an upload for one request alone. A session belongs to the repository that it was
+// begun in.
+func (s *sessions) take(name, id string) (*session, error) {
+	s.mu.Lock()
+	up := s.all[id]
+	s.mu.Unlock()
+	unknown := &apiError{http.StatusNotFound, codeUploadUnknown, "this upload is not known; begin a new one"}
+	if up == nil || up.name != name {
+		return nil, unknown
+	}
+	if !up.mu.TryLock() {
+		return nil, &apiError{http.StatusConflict, codeUploadInvalid, "another request is writing to this upload"}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[id] != up {
+		up.mu.Unlock()
+		return nil, unknown
+	}
+	up.timer.Reset(s.idle)
+	return up, nil
+}
+
+// locate tells where an upload goes on. The range ends with the last byte, and is 0-0 when there is none.
+func (up *session) locate(w http.ResponseWriter) {
+	w.Header().Set("Location", "/v2/"+up.name+"/blobs/uploads/"+up.id)
+	w.Header().Set("Docker-Upload-UUID", up.id)
+	w.Header().Set("Range", "0-"+strconv.FormatInt(max(0, up.stage.Size()-1), 10))
+	w.Header().Set("Content-Length", "0")
+}
+
+func (h *Handler) beginUpload(w http.ResponseWriter, r *http.Request, c call) error {
+	query := r.URL.Query()
+	if mount := query.Get("mount"); mount != "" {
+		mounted, err := h.mount(w, r, c, digest.Digest(mount), query.Get("from"))
+		if err != nil || mounted {
+			return err
+		}
+	}
+	stage, err := c.repo.Stage(r.Context())
+	if err != nil {
+		return err
+	}
+	if want := query.Get("digest"); want != "" {
+		defer stage.Close()
+		return h.finish(w, r, c, stage, want)
+	}
+	up, err := h.uploads.add(c.name, stage)
+	if err != nil {
+		return errors.Join(err, stage.Close())
+	}
+	up.locate(w)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// mount links a blob of another repository, if the client may read it there. Where not, an
+// ordinary upload begins, and tells nothing of what the other repository has.
+func (h *Handler) mount(w http.ResponseWriter, r *http.Request, c call, d digest.Digest, from string) (bool, error) {
+	if _, err := store.ParseDigest(d.String()); err != nil {
+		return false, err
+	}
+	source, err := h.store.Repository(from)
+	if err != nil || h.authorize(r, from, auth.Pull) != nil {
+		return false, nil
+	}
+	desc, err := c.repo.MountBlob(r.Context(), source, d)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	setCreated(w, "/v2/"+c.name+"/blobs/"+desc.Digest.String(), desc)
+	return true, nil
+}
+
+func (h *Handler) uploadStatus(w http.ResponseWriter, _ *http.Request, c call) error {
+	up, err := h.uploads.take(c.name, c.ref)
+	if err != nil {
+		return err
+	}
+	defer up.mu.Unlock()
+	up.locate(w)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *Handler) cancelUpload(w http.ResponseWriter, _ *http.Request, c call) error {
+	up, err := h.uploads.take(c.name, c.ref)
+	if err != nil {
+		return err
+	}
+	defer up.mu.Unlock()
+	h.uploads.remove(up)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *Handler) patchUpload(w http.ResponseWriter, r *http.Request, c call) error {
+	up, err := h.uploads.take(c.name, c.ref)
+	if err != nil {
+		return err
+	}
+	defer up.mu.Unlock()
+	if err := checkRange(r, up.stage.Size()); err != nil {
+		up.locate(w)
+		return err
+	}
+	if err := h.receive(w, r, up.stage); err != nil {
+		return err
+	}
+	up.locate(w)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (h *Handler) putUpload(w http.ResponseWriter, r *http.Request, c call) error {
+	up, err := h.uploads.take(c.name, c.ref)
+	if err != nil {
+		return err
+	}
+	defer up.mu.Unlock()
+	want := r.URL.Query().Get("digest")
+	if _, err := store.ParseDigest(want); err != nil {
+		return err
+	}
+	if err := checkRange(r, up.stage.Size()); err != nil {
+		up.locate(w)
+		return err
+	}
+	defer h.uploads.remove(up)
+	return h.finish(w, r, c, up.stage, want)
+}
+
+// checkRange holds a chunk to its place. A request without a range goes on where the last one ended.
+func checkRange(r *http.Request, offset int64) error {
+	header := r.Header.Get("Content-Range")
+	if header == "" {
+		return nil
+	}
+	first, last, err := parseRange(header)
+	if err != nil {
+		return err
+	}
+	if first != offset {
+		message := fmt.Sprintf("the chunk begins at %d, and the upload goes on at %d", first, offset)
+		return &apiError{http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, message}
+	}
+	if r.ContentLength >= 0 && r.ContentLength != last-first+1 {
+		return badRequest(codeSizeInvalid, "Content-Range says %d bytes and Content-Length %d", last-first+1, r.ContentLength)
+	}
+	return nil
+}
+
+func parseRange(header string) (first, last int64, err error) {
+	from, to, found := strings.Cut(strings.TrimPrefix(header, "bytes "), "-")
+	to, _, _ = strings.Cut(to, "/")
+	first, err1 := strconv.ParseInt(from, 10, 64)
+	last, err2 := strconv.ParseInt(to, 10, 64)
+	if !found || err1 != nil || err2 != nil || first < 0 || last < first-1 {
+		message := "Content-Range has to be <first>-<last>"
+		return 0, 0, &apiError{http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, message}
+	}
+	return first, last, nil
+}
+
+// receive appends a body to an upload. What came before the client went away stays, so that it
+// can ask how much that was and go on.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, stage *store.Stage) error {
+	body := r.Body
+	if most := h.options.MaxBlobBytes; most > 0 {
+		body = http.MaxBytesReader(w, body, max(0, most-stage.Size()))
+	}
+	source := &clientReader{r: body}
+	_, err := io.Copy(stage, source)
+	if err != nil && source.err != nil {
+		return readError(source.err)
+	}
+	return err
+}
+
+// clientReader remembers that an error of a copy was the client's.
+type clientReader struct {
+	r   io.Reader
+	err error
+}
+
+func (c *clientReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
+
+func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c call, stage *store.Stage, want string) error {
+	if err := h.receive(w, r, stage); err != nil {
+		return err
+	}
+	desc, err := stage.Commit(r.Context(), digest.Digest(want))
+	if err != nil {
+		return err
+	}
+	h.created(w, c, desc)
+	return nil
+}
+
+func (h *Handler) created(w http.ResponseWriter, c call, desc ocispec.Descriptor) {
+	setCreated(w, "/v2/"+c.name+"/blobs/"+desc.Digest.String(), desc)
+}
