@@ -129,7 +129,7 @@ func Delete(dir string) error {
 			return fmt.Errorf("delete the cluster in %s: %w", dir, err)
 		}
 	}
-	if err := lock.Release(); err != nil {
+	if err := lock.Remove(); err != nil {
 		return err
 	}
 	_ = os.Remove(dir) // somebody else's files may be in it

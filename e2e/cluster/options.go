@@ -106,9 +106,9 @@ func (l layout) user(process string) string { return l.path("users", process+".k
 
 var subfolders = []string{"logs", "users", "etcd", "tmp", "flux"}
 
-// all returns every path that a cluster writes.
+// all returns every path that a cluster writes, except that of its lock.
 func (l layout) all() []string {
-	paths := []string{l.keys(), l.state(), l.kubeconfig(), l.lock()}
+	paths := []string{l.keys(), l.state(), l.kubeconfig()}
 	for _, dir := range subfolders {
 		paths = append(paths, l.path(dir))
 	}

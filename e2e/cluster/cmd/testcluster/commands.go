@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -72,6 +73,9 @@ was stopped goes on with its old objects.`,
 			o := optionFlags(flags)
 			return func(ctx context.Context, out, log io.Writer) error {
 				o.Progress = log
+				if err := chooseControllerManager(flags, o, log); err != nil {
+					return err
+				}
 				if err := cluster.Build(ctx, *o); err != nil { // here, where progress is seen at once
 					return err
 				}
@@ -83,7 +87,7 @@ was stopped goes on with its old objects.`,
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(out, "export KUBECONFIG=%s\nexport PATH=%s:$PATH   # kubectl\n", state.Kubeconfig, dirOf(state.Kubectl))
+				_, err = fmt.Fprintf(out, "export KUBECONFIG=%s\nexport PATH=%s:$PATH   # kubectl\n", state.Kubeconfig, filepath.Dir(state.Kubectl))
 				return err
 			}
 		},

@@ -1,14 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/binaries"
 )
 
 // optionFlags declares the flags that say what a cluster consists of.
@@ -16,11 +17,35 @@ func optionFlags(flags *pflag.FlagSet) *cluster.Options {
 	o := &cluster.Options{}
 	flags.StringVar(&o.Dir, "dir", defaultDir, "folder for keys, database, logs and the kubeconfig file")
 	flags.BoolVar(&o.Flux, "flux", false, "run Flux's source-controller and kustomize-controller")
-	flags.BoolVar(&o.ControllerManager, "controller-manager", true,
-		"run kube-controller-manager: service accounts, garbage collection, deletion of\nnamespaces. It is never among downloaded programs, so this may build it")
+	flags.BoolVar(&o.ControllerManager, controllerManagerFlag, true,
+		"run kube-controller-manager: service accounts, garbage collection, deletion of\nnamespaces; default false if the API server was downloaded and the controller\nmanager, which never is, was not built yet")
 	flags.BoolVar(&o.Scheduler, "scheduler", false, "run kube-scheduler")
 	flags.StringArrayVar(&o.APIServerArgs, "apiserver-arg", nil, "additional argument for kube-apiserver; repeatable")
 	return o
+}
+
+const controllerManagerFlag = "controller-manager"
+
+// chooseControllerManager decides about the controller manager when the user has not: nobody who has downloaded an API
+// server wants to wait for a build that was not asked for.
+func chooseControllerManager(flags *pflag.FlagSet, o *cluster.Options, log io.Writer) error {
+	if flags.Changed(controllerManagerFlag) {
+		return nil
+	}
+	_, downloaded, err := binaries.Downloaded()
+	if err != nil || !downloaded {
+		return err
+	}
+	cache, err := binaries.Open(binaries.Options{Progress: log})
+	if err != nil {
+		return err
+	}
+	_, err = cache.CachedControlPlane()
+	if errors.Is(err, binaries.ErrNotBuilt) {
+		o.ControllerManager = false
+		_, err = fmt.Fprintf(log, "no controller manager: it was not built yet (--%s builds it)\n", controllerManagerFlag)
+	}
+	return err
 }
 
 // superviseArgs is the command line of the supervisor of such a cluster.
@@ -62,5 +87,3 @@ func status(dir string, out io.Writer) error {
 	}
 	return nil
 }
-
-func dirOf(program string) string { return filepath.Dir(program) }

@@ -92,6 +92,41 @@ func TestUpReportsWhyAClusterDoesNotStart(t *testing.T) {
 	}
 }
 
+func TestControllerManagerIsNotBuiltUnasked(t *testing.T) { // changes the environment, so not in parallel
+	downloaded := t.TempDir()
+	for _, name := range []string{"kube-apiserver", "etcd", "kubectl"} {
+		if err := os.WriteFile(filepath.Join(downloaded, name), nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // nothing is built
+	t.Setenv("XDG_DATA_HOME", t.TempDir())  // nor downloaded by setup-envtest
+	for name, tc := range map[string]struct {
+		reason string
+		args   []string
+		assets string
+		want   bool
+	}{
+		"built anyway":       {reason: "it comes with the API server", want: true},
+		"downloaded":         {reason: "a build takes minutes", assets: downloaded, want: false},
+		"downloaded, wanted": {reason: "the user has asked", assets: downloaded, args: []string{"--controller-manager"}, want: true},
+	} {
+		t.Setenv("KUBEBUILDER_ASSETS", tc.assets)
+		flags := pflag.NewFlagSet("up", pflag.ContinueOnError)
+		o := optionFlags(flags)
+		if err := flags.Parse(tc.args); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		if err := chooseControllerManager(flags, o, &log); err != nil || o.ControllerManager != tc.want {
+			t.Errorf("%s: got %t, %v; want %t: %s", name, o.ControllerManager, err, tc.want, tc.reason)
+		}
+		if told := strings.Contains(log.String(), "not built"); told == tc.want {
+			t.Errorf("%s: the user is told %q", name, log.String())
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"help"}, {"--help"}} {

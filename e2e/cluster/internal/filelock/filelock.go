@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -19,8 +20,7 @@ var ErrLocked = errors.New("file is locked by another process")
 // retryInterval is how often Acquire looks again; flock(2) itself can't be waited for with a context.
 const retryInterval = 100 * time.Millisecond
 
-// Lock is a lock that is held. The file stays when the lock is released: removing it would let two holders lock two
-// different files of the same name.
+// Lock is a lock that is held, as long as somebody keeps the value: the garbage collector gives it back.
 type Lock struct{ file *os.File }
 
 // Try takes the lock on path, creating the file and its folder, and returns ErrLocked when it is taken. A second Try
@@ -34,6 +34,9 @@ func Try(path string) (*Lock, error) {
 		return nil, fmt.Errorf("open lock file: %w", err)
 	}
 	switch err := flock(file, syscall.LOCK_EX|syscall.LOCK_NB); {
+	case err == nil && !stillAt(path, file):
+		// The former holder has removed the file after we opened it; the next one would lock another file.
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, ErrLocked), file.Close())
 	case err == nil:
 		return &Lock{file: file}, nil
 	case errors.Is(err, syscall.EWOULDBLOCK):
@@ -64,7 +67,7 @@ func Acquire(ctx context.Context, path string, giveUp func() bool) (*Lock, error
 	}
 }
 
-// Release gives the lock back. Releasing it twice does nothing.
+// Release gives the lock back and leaves the file. Releasing it twice does nothing.
 func (l *Lock) Release() error {
 	if l == nil || l.file == nil {
 		return nil
@@ -75,6 +78,28 @@ func (l *Lock) Release() error {
 		return fmt.Errorf("release lock: %w", err)
 	}
 	return nil
+}
+
+// Remove gives the lock back and removes the file. After a Release it does nothing.
+func (l *Lock) Remove() error {
+	if l == nil || l.file == nil {
+		return nil
+	}
+	// Removed while it is held, so that nobody's file is removed but our own.
+	if err := os.Remove(l.file.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("remove lock file: %w", err), l.Release())
+	}
+	return l.Release()
+}
+
+// stillAt tells whether the file is the one that has this path.
+func stillAt(path string, file *os.File) bool {
+	there, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	ours, err := file.Stat()
+	return err == nil && os.SameFile(there, ours)
 }
 
 func flock(file *os.File, how int) error {

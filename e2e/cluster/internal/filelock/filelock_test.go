@@ -8,6 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,12 +25,14 @@ func TestMain(m *testing.M) {
 	if path == "" {
 		os.Exit(m.Run())
 	}
-	if _, err := filelock.Try(path); err != nil {
+	lock, err := filelock.Try(path)
+	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 	fmt.Println("locked")
-	select {} // until killed
+	time.Sleep(time.Minute) // until killed
+	runtime.KeepAlive(lock) // a lock that is collected is given back
 }
 
 func TestTryRefusesSecondHolder(t *testing.T) {
@@ -97,6 +102,45 @@ func TestAcquire(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestRemovedFileIsLockedByOneOnly(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lock")
+	var held atomic.Int32
+	var holders sync.WaitGroup
+	for range 8 {
+		holders.Go(func() {
+			for range 50 {
+				lock, err := filelock.Try(path)
+				if errors.Is(err, filelock.ErrLocked) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if held.Add(1) != 1 {
+					t.Error("two hold the lock")
+				}
+				held.Add(-1)
+				if err := errors.Join(lock.Remove(), lock.Remove(), lock.Release()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	holders.Wait()
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		// Whoever was told that it is locked may have created it anew.
+		lock, err := filelock.Try(path)
+		if err != nil {
+			t.Fatalf("nobody holds it, but: %v", err)
+		}
+		if err := lock.Remove(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

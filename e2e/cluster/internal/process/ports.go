@@ -49,7 +49,7 @@ func (p *Ports) Lease() (int, error) {
 func (p *Ports) Release() error {
 	var errs []error
 	for _, lease := range p.leases {
-		errs = append(errs, lease.Release())
+		errs = append(errs, lease.Remove())
 	}
 	p.leases = nil
 	return errors.Join(errs...)

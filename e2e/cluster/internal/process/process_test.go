@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/process"
 )
 
@@ -28,7 +30,7 @@ const (
 func TestMain(m *testing.M) {
 	switch role, arg, _ := strings.Cut(os.Getenv(roleVariable), " "); role {
 	case "":
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	case "wait":
 		fmt.Println("ready")
 		time.Sleep(time.Minute)
