@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -23,13 +24,13 @@ import (
 
 // rewrite lets the registry lie about one class of answers, headers included.
 func rewrite(server *ocmtest.Server, methodAndClass, pathPart string, change func([]byte) []byte) {
-	inside := false // the wrapped request passes through the same faults
+	var inside atomic.Bool // the wrapped request passes through the same faults
 	server.Inject(func(w http.ResponseWriter, req *http.Request) bool {
-		if inside || req.Method+" "+ocmtest.Class(req) != methodAndClass || !strings.Contains(req.URL.Path, pathPart) {
+		if inside.Load() || req.Method+" "+ocmtest.Class(req) != methodAndClass || !strings.Contains(req.URL.Path, pathPart) {
 			return false
 		}
-		inside = true
-		defer func() { inside = false }()
+		inside.Store(true)
+		defer inside.Store(false)
 		rec := httptest.NewRecorder()
 		server.ServeHTTP(rec, req)
 		body := change(rec.Body.Bytes())

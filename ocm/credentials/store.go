@@ -119,9 +119,6 @@ func splitKey(key string) (host, path string) {
 			return "", ""
 		}
 		host, path = u.Host, u.Path
-		if u.Scheme == "http" && u.Port() == "" {
-			host += ":80"
-		}
 	} else {
 		host, path, _ = strings.Cut(key, "/")
 	}

@@ -1,6 +1,9 @@
 package descriptor
 
 import (
+	// The hashes that digests may name.
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"strings"

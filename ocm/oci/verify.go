@@ -1,6 +1,9 @@
 package oci
 
 import (
+	// The hashes that digests may name.
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"errors"
 	"fmt"
 	"io"
