@@ -38,7 +38,7 @@ func (f *file) set(d *document, path Path, value *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	s := surgeon{tree: t, writer: detect(t, lineBreak(f.docs))}
+	s := surgeon{tree: t, writer: detect(t, f.lineBreak(t, p.node))}
 	var candidates [][]splice
 	if len(p.rest) > 0 && p.node != nil && len(p.node.Content) > 0 {
 		candidates = s.insert(p.node, p.rest, value)
@@ -59,17 +59,24 @@ func (f *file) set(d *document, path Path, value *yaml.Node) error {
 			return nil
 		}
 	}
+	if len(t.text) > 0 && t.text[len(t.text)-1] != '\n' {
+		return errors.New("the value cannot be set without changing the text at the end of the file: end the file with a line break")
+	}
 	return errors.New("the value cannot be set without changing other parts of the file")
 }
 
-// lineBreak returns the line break that a file uses first.
-func lineBreak(docs []*document) string {
-	for _, d := range docs {
-		if i := bytes.IndexByte(d.text, '\n'); i >= 0 {
-			if i > 0 && d.text[i-1] == '\r' {
-				return "\r\n"
-			}
-			return "\n"
+// lineBreak returns the line break of the place of an edit, so that in a file with both kinds the
+// lines around it stay as they are, or else the first one of the file.
+func (f *file) lineBreak(t *tree, n *yaml.Node) string {
+	if n != nil {
+		end := lineEnd(t.text, t.spans[n].end)
+		if next := nextLine(t.text, end); next > end {
+			return string(t.text[end:next])
+		}
+	}
+	for _, d := range f.docs {
+		if next := nextLine(d.text, 0); next > lineEnd(d.text, 0) {
+			return string(d.text[lineEnd(d.text, 0):next])
 		}
 	}
 	return "\n"
