@@ -60,7 +60,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		WatchesMetadata(&corev1.Secret{}, source.Dependents(mgr.GetClient(), list, source.SecretKind)).
 		WatchesMetadata(&corev1.Secret{}, source.Neighbours(mgr.GetClient(), list, source.SecretKind)).
 		WatchesMetadata(&corev1.ServiceAccount{}, source.Dependents(mgr.GetClient(), list, source.ServiceAccountKind)).
-		WithOptions(lifecycle.ControllerOptions(o.Concurrent)).
+		WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.ComponentVersionKind, o.Concurrent)).
 		Complete(reconciler)
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -95,7 +94,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := source.Index(ctx, mgr, &v1alpha1.FluxDeployer{}, references); err != nil {
 		return err
 	}
-	c, err := watches(mgr).WithOptions(lifecycle.ControllerOptions(o.Concurrent)).Build(reconciler)
+	c, err := watches(mgr).WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.FluxDeployerKind, o.Concurrent)).Build(reconciler)
 	if err != nil {
 		return err
 	}
@@ -138,16 +137,15 @@ func watchCreated(ctx context.Context, mgr ctrl.Manager, c controller.Controller
 	}
 }
 
-// outcomeChanged passes the events that can change what the deployer says or has to do.
+// outcomeChanged passes the events that can change what the deployer says or has to do. Flux writes the status of what it
+// reconciles at every interval; that alone is none.
 func outcomeChanged() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, okBefore := e.ObjectOld.(*unstructured.Unstructured)
 			after, okAfter := e.ObjectNew.(*unstructured.Unstructured)
-			return !okBefore || !okAfter ||
-				before.GetGeneration() != after.GetGeneration() ||
-				!equality.Semantic.DeepEqual(before.Object["status"], after.Object["status"])
+			return !okBefore || !okAfter || outcomeOf(before) != outcomeOf(after)
 		},
 	}
 }
@@ -157,7 +155,9 @@ func kind(d *deployer) lifecycle.Kind[*v1alpha1.FluxDeployer, *run] {
 	return lifecycle.Kind[*v1alpha1.FluxDeployer, *run]{
 		Name:  v1alpha1.FluxDeployerKind,
 		New:   func() *v1alpha1.FluxDeployer { return &v1alpha1.FluxDeployer{} },
-		Begin: func(obj *v1alpha1.FluxDeployer, _ lifecycle.Events) *run { return &run{obj: obj} },
+		Begin: func(obj *v1alpha1.FluxDeployer, events lifecycle.Events) *run {
+			return &run{obj: obj, events: events}
+		},
 		Steps: []lifecycle.Step[*run]{
 			{Name: "resolveSource", Run: d.resolveSource},
 			{Name: "render", Run: d.render},

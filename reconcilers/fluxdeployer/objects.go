@@ -27,32 +27,37 @@ const (
 	fieldOwner = client.FieldOwner(v1alpha1.ControllerName)
 )
 
-// applyObject applies an object, if it isn't there already as it is wanted.
-func (d *deployer) applyObject(ctx context.Context, owner *v1alpha1.FluxDeployer, want *unstructured.Unstructured) error {
+// applyObject applies an object, if it isn't there already as it is wanted, and tells whether it did.
+func (d *deployer) applyObject(ctx context.Context, owner *v1alpha1.FluxDeployer, want *unstructured.Unstructured) (bool, error) {
 	gvk := want.GroupVersionKind()
 	sum, err := digestOf(want.Object["spec"])
 	if err != nil {
-		return err
+		return false, err
 	}
 	want.SetAnnotations(map[string]string{appliedAnnotation: sum})
 	want.SetOwnerReferences([]metav1.OwnerReference{ownerReference(owner)})
 	found, err := d.get(ctx, gvk, client.ObjectKeyFromObject(want))
 	if err != nil {
-		return err
+		return false, err
 	}
 	if found != nil {
 		if err := mayApply(owner, found); err != nil {
-			return err
+			return false, err
 		}
-		if found.GetDeletionTimestamp().IsZero() && found.GetAnnotations()[appliedAnnotation] == sum &&
-			ownedBy(owner, found) && contains(found.Object["spec"], want.Object["spec"]) {
-			return nil
+		if inPlace(owner, found, want, sum) {
+			return false, nil
 		}
 	}
 	if err := d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(want.DeepCopy()), fieldOwner, client.ForceOwnership); err != nil {
-		return fmt.Errorf("apply %s %s/%s: %w", gvk.Kind, want.GetNamespace(), want.GetName(), err)
+		return false, fmt.Errorf("apply %s %s/%s: %w", gvk.Kind, want.GetNamespace(), want.GetName(), err)
 	}
-	return nil
+	return true, nil
+}
+
+// inPlace tells whether what was found is what was applied, and nobody changed it since.
+func inPlace(owner *v1alpha1.FluxDeployer, found, want *unstructured.Unstructured, sum string) bool {
+	return found.GetDeletionTimestamp().IsZero() && found.GetAnnotations()[appliedAnnotation] == sum &&
+		ownedBy(owner, found) && contains(found.Object["spec"], want.Object["spec"])
 }
 
 // deleteObject deletes an object of the deployer's name, if it is the deployer's.

@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/fluxcd/pkg/apis/meta"
+
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
@@ -33,7 +35,8 @@ type deployer struct {
 
 // run is what the steps of one reconciliation hand to each other.
 type run struct {
-	obj *v1alpha1.FluxDeployer
+	obj    *v1alpha1.FluxDeployer
+	events lifecycle.Events
 
 	content    *source.Content
 	repository string
@@ -140,8 +143,13 @@ func templateOf(raw []byte) (map[string]any, error) {
 // apply applies what changed and tells in the status what there is.
 func (d *deployer) apply(ctx context.Context, r *run) error {
 	for _, obj := range r.objects {
-		if err := d.applyObject(ctx, r.obj, obj); err != nil {
+		applied, err := d.applyObject(ctx, r.obj, obj)
+		if err != nil {
 			return lifecycle.Retry(applyReason(obj.GroupVersionKind()), err)
+		}
+		if applied {
+			r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Applied %s with version %s, digest %s",
+				obj.GetKind(), r.content.Version, r.content.ManifestDigest))
 		}
 	}
 	return nil
@@ -242,8 +250,29 @@ func readiness(obj *unstructured.Unstructured, digest string) (state, string) {
 	return stateReady, message
 }
 
+// outcome is what a deployer wants to know of a Flux object.
+type outcome struct {
+	generation, observed              int64
+	ready, message, revision, applied string
+	deleted                           bool
+}
+
+func outcomeOf(obj *unstructured.Unstructured) outcome {
+	o := outcome{generation: obj.GetGeneration(), deleted: obj.GetDeletionTimestamp() != nil, applied: obj.GetAnnotations()[appliedAnnotation]}
+	o.observed, _, _ = unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
+	o.ready, o.message = condition(obj, "Ready")
+	o.revision, _ = revisionOf(obj)
+	return o
+}
+
 // appliesTo tells whether an object's status is about the content with that digest.
 func appliesTo(obj *unstructured.Unstructured, digest string) bool {
+	revision, found := revisionOf(obj)
+	return !found && obj.GetKind() == helmReleaseKind.Kind || strings.HasSuffix(revision, digest)
+}
+
+// revisionOf returns which content an object's status is about.
+func revisionOf(obj *unstructured.Unstructured) (string, bool) {
 	path := []string{"status", "artifact", "revision"}
 	switch obj.GetKind() {
 	case kustomizationKind.Kind:
@@ -252,7 +281,7 @@ func appliesTo(obj *unstructured.Unstructured, digest string) bool {
 		path = []string{"status", "lastAttemptedRevisionDigest"}
 	}
 	revision, found, _ := unstructured.NestedString(obj.Object, path...)
-	return !found && obj.GetKind() == helmReleaseKind.Kind || strings.HasSuffix(revision, digest)
+	return revision, found
 }
 
 func condition(obj *unstructured.Unstructured, conditionType string) (status, message string) {

@@ -13,26 +13,22 @@ import (
 // replaces, because people and alerts filter by it.
 const ReportingComponent = "ocm-controller"
 
-// Events reports what happened to the objects of one kind: as an event for `kubectl events`, and as one log line with the
-// same text, so that searching the log for a kind shows its history.
+// Events reports what happened to an object: as an event for `kubectl events`, and as one log line with the same text, so
+// that searching the log for a kind shows its history.
 type Events struct {
-	kind     string
 	recorder record.EventRecorder
-	log      logr.Logger
+	// log names the object.
+	log logr.Logger
 }
 
 // Normal reports a change.
 func (e Events) Normal(obj client.Object, reason, message string) {
-	e.logger(obj).Info(message, "reason", reason)
+	e.log.Info(message, "reason", reason)
 	e.recorder.Event(obj, corev1.EventTypeNormal, reason, message)
 }
 
 // Warning reports a failure.
 func (e Events) Warning(obj client.Object, reason, message string) {
-	e.logger(obj).Error(errors.New(reason), message, "reason", reason)
+	e.log.Error(errors.New(reason), message, "reason", reason)
 	e.recorder.Event(obj, corev1.EventTypeWarning, reason, message)
-}
-
-func (e Events) logger(obj client.Object) logr.Logger {
-	return e.log.WithValues("name", obj.GetName(), "namespace", obj.GetNamespace(), "reconciler kind", e.kind)
 }

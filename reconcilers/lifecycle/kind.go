@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -112,13 +113,22 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 
 var _ reconcile.Reconciler = (*Reconciler[Object, struct{}])(nil)
 
-// events returns the kind's events with the logger of the context.
+// events returns the events of the object whose reconciliation the context is for.
 func (r *Reconciler[T, R]) events(ctx context.Context) Events {
-	return Events{kind: r.kind.Name, recorder: r.opts.Recorder, log: ctrl.LoggerFrom(ctx)}
+	return Events{recorder: r.opts.Recorder, log: ctrl.LoggerFrom(ctx)}
 }
 
 // ControllerOptions are the options that every controller of the operator has, with the number of objects that it
-// reconciles at once.
-func ControllerOptions(concurrent int) controller.Options {
-	return controller.Options{MaxConcurrentReconciles: max(concurrent, 1)}
+// reconciles at once. The log lines of a reconciliation name the object; what controllers say of themselves is a detail.
+func ControllerOptions(mgr ctrl.Manager, kind string, concurrent int) controller.Options {
+	log := mgr.GetLogger().WithName(kind)
+	return controller.Options{
+		MaxConcurrentReconciles: max(concurrent, 1),
+		LogConstructor: func(req *reconcile.Request) logr.Logger {
+			if req == nil {
+				return log.V(1)
+			}
+			return log.WithValues("name", req.Name, "namespace", req.Namespace, "reconciler kind", kind)
+		},
+	}
 }

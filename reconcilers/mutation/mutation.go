@@ -93,7 +93,7 @@ func setup[T lifecycle.Object](ctx context.Context, mgr ctrl.Manager, k Kind[T],
 	}); err != nil {
 		return err
 	}
-	c, err := watches(mgr, k).WithOptions(lifecycle.ControllerOptions(o.Concurrent)).Build(reconciler)
+	c, err := watches(mgr, k).WithOptions(lifecycle.ControllerOptions(mgr, k.Name, o.Concurrent)).Build(reconciler)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 			source.Dependents(mgr.GetClient(), &v1alpha1.ResourceList{}, v1alpha1.ComponentVersionKind), builder.WithPredicates(source.Changed())).
 		Watches(&v1alpha1.Snapshot{},
 			handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.Resource{}), builder.WithPredicates(publish.Disturbed())).
-		WithOptions(lifecycle.ControllerOptions(o.Concurrent)).
+		WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.ResourceKind, o.Concurrent)).
 		Complete(reconciler)
 }
 

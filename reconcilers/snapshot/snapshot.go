@@ -51,7 +51,7 @@ func setup(mgr ctrl.Manager, o Options) error {
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.Snapshot{}, builder.WithPredicates(source.SpecOrRequest())).
-		WithOptions(lifecycle.ControllerOptions(o.Concurrent)).
+		WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.SnapshotKind, o.Concurrent)).
 		Complete(reconciler)
 }
 

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -17,7 +16,7 @@ import (
 func Changed() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return !equality.Semantic.DeepEqual(face(e.ObjectOld), face(e.ObjectNew))
+			return !face(e.ObjectOld).equal(face(e.ObjectNew))
 		},
 	}
 }
@@ -28,6 +27,10 @@ type view struct {
 	deleted  bool
 	content  []string
 	origins  []v1alpha1.Origin
+}
+
+func (v view) equal(w view) bool {
+	return v.notReady == w.notReady && v.deleted == w.deleted && slices.Equal(v.content, w.content) && slices.Equal(v.origins, w.origins)
 }
 
 func face(obj client.Object) view {
