@@ -61,6 +61,15 @@ func (s *State) Running() bool {
 	return s.Ready && !slices.ContainsFunc(s.Processes, func(p RecordedProcess) bool { return !p.Alive() })
 }
 
+// Process returns the process of that name, such as kube-apiserver or source-controller.
+func (s *State) Process(name string) (RecordedProcess, bool) {
+	i := slices.IndexFunc(s.Processes, func(p RecordedProcess) bool { return p.Name == name })
+	if i < 0 {
+		return RecordedProcess{}, false
+	}
+	return s.Processes[i], true
+}
+
 // write replaces the file in one step, as others read it at any time.
 func (s *State) write(l layout) error {
 	content, err := json.MarshalIndent(s, "", "  ")

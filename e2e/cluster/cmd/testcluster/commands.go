@@ -87,6 +87,9 @@ was stopped goes on with its old objects.`,
 				if err != nil {
 					return err
 				}
+				if _, ok := state.Process("source-controller"); o.Flux && !ok {
+					return fmt.Errorf("the cluster in %s runs without Flux; run testcluster down, then up --flux", o.Dir)
+				}
 				_, err = fmt.Fprintf(out, "export KUBECONFIG=%s\nexport PATH=%s:$PATH   # kubectl\n", state.Kubeconfig, filepath.Dir(state.Kubectl))
 				return err
 			}

@@ -54,6 +54,9 @@ func TestClusterInTheBackground(t *testing.T) {
 	if _, err := call(t, up...); err != nil || state(t, dir).Server != first.Server {
 		t.Errorf("up again: got %v; want the same cluster", err)
 	}
+	if _, err := call(t, append(up, "--flux")...); err == nil {
+		t.Error("up --flux again: want an error, as the running cluster has no Flux")
+	}
 	if _, err := call(t, "down", "--dir", dir); err != nil {
 		t.Fatalf("down: %v", err)
 	}
