@@ -34,7 +34,8 @@ type Edit struct {
 	// Document is the index of the document in the file, from 0.
 	Document *int
 	// Selector chooses the document by its content instead. Without both, the value goes into
-	// the first document that has the parent of the path, or else into the first.
+	// the first document that has the parent of the path, or else into the one that has the
+	// most of it.
 	Selector *Selector
 }
 
@@ -202,10 +203,10 @@ func (f *file) selected(s Selector) (*document, error) {
 	return found, nil
 }
 
-// fitting finds the first document that has the parent of a path, or else the first one with
-// something in it.
+// fitting finds the first document that has the parent of a path, or else the most of it. A path of
+// which nothing is there goes to the first document with something in it.
 func (f *file) fitting(path Path) (*document, error) {
-	var first *document
+	best, most := f.docs[0], -1
 	for i, d := range f.docs {
 		t, err := f.parse(d)
 		if err != nil {
@@ -214,17 +215,18 @@ func (f *file) fitting(path Path) (*document, error) {
 		if t.root == nil || isEmpty(t.root) {
 			continue
 		}
-		if first == nil {
-			first = d
+		there := 0
+		if p, err := resolve(t, path); err == nil {
+			there = 1 + min(len(path)-len(p.rest), len(path)-1)
 		}
-		if p, err := resolve(t, path); err == nil && len(p.rest) <= 1 && (len(path) > 1 || t.root.Kind == yaml.MappingNode) {
-			return d, nil
+		if there > most {
+			best, most = d, there
+		}
+		if there == len(path) {
+			break
 		}
 	}
-	if first == nil {
-		first = f.docs[0]
-	}
-	return first, nil
+	return best, nil
 }
 
 // find returns the value of a key, nil if it is not there.

@@ -1,10 +1,17 @@
 package yamledit_test
 
 import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/ocm-operator/ocm-operator/transform/yamledit"
 )
@@ -125,6 +132,191 @@ func TestApply(t *testing.T) {
 			}
 			if diff := cmp.Diff(strings.SplitAfter(tc.want, "\n"), strings.SplitAfter(string(got), "\n")); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestApplyRefuses(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("[", 300) + strings.Repeat("]", 300)
+	for name, tc := range map[string]struct {
+		in   string
+		edit yamledit.Edit
+		want string
+	}{
+		"alias":               {"a: &x {b: 1}\nc: *x\n", yamledit.Edit{Path: "c.b", Value: 1}, `c is an alias of the anchor "x" (line 2)`},
+		"merge key":           {"x: &x {k: {l: 1}}\na:\n  <<: *x\n", yamledit.Edit{Path: "a.k.l", Value: 1}, `a has no key "k" of its own`},
+		"lost anchor":         {"a:\n  b: &x 1\nc: *x\n", yamledit.Edit{Path: "a", Value: 1}, `the value holds the anchor "x", which is used in line 3`},
+		"duplicate":           {"a: 1\nb: 2\na: 3\n", yamledit.Edit{Path: "b", Value: 1}, `the key "a" is there twice, in lines 1 and 3`},
+		"duplicate, json":     {`{"a": 1, "a": 2}`, yamledit.Edit{Path: "a", Value: 1}, `the key "a" is there twice`},
+		"key of a list":       {"a:\n- 1\n", yamledit.Edit{Path: "a.b", Value: 1}, "a is a list, an element of it is written like a[0]"},
+		"index of a map":      {"a:\n  b: 1\n", yamledit.Edit{Path: "a[0]", Value: 1}, "a is a map, [0] is an element of a list"},
+		"below a scalar":      {"a: text\n", yamledit.Edit{Path: "a.b", Value: 1}, `a is the value "text", it has nothing inside`},
+		"below the root":      {"- a\n", yamledit.Edit{Path: "a", Value: 1}, "the document is a list"},
+		"path":                {"a: 1\n", yamledit.Edit{Path: "a | b", Value: 1}, `path "a | b", column 2`},
+		"document":            {"a: 1\n", yamledit.Edit{Path: "a", Value: 1, Document: at(1)}, "document 1 is not in the file, which has 1"},
+		"negative document":   {"a: 1\n", yamledit.Edit{Path: "a", Value: 1, Document: at(-1)}, "document -1 is not in the file"},
+		"selector":            {"kind: A\nmetadata: {name: x}\n---\nkind: B\n", yamledit.Edit{Path: "a", Selector: &yamledit.Selector{Kind: "C", Name: "x"}}, `no document has kind "C" and name "x", there are: A "x", B ""`},
+		"ambiguous selector":  {"kind: A\n---\nkind: A\n", yamledit.Edit{Path: "a", Selector: &yamledit.Selector{Kind: "A"}}, "fits more than one document"},
+		"document and select": {"kind: A\n", yamledit.Edit{Path: "a", Document: at(0), Selector: &yamledit.Selector{Kind: "A"}}, "cannot be given both"},
+		"no yaml":             {"a: {{ .Values.x }}\n  b", yamledit.Edit{Path: "a", Value: 1}, "yaml:"},
+		"utf-16":              {"\xff\xfea\x00", yamledit.Edit{Path: "a", Value: 1}, "UTF-16"},
+		"deep":                {"a: " + deep, yamledit.Edit{Path: "b", Value: 1}, "nested deeper"},
+		"deep json":           {deep, yamledit.Edit{Path: "[1]", Value: 1}, "nested deeper"},
+		"unknown type":        {"a: 1\n", yamledit.Edit{Path: "a", Value: struct{}{}}, "cannot be written"},
+		"comment in between":  {"a: &x # why\n  b: 1\n", yamledit.Edit{Path: "a", Value: list{}}, ""},
+		"comment would go":    {"a:\n  # why\n  text\n", yamledit.Edit{Path: "a", Value: list{1}}, "comment within the value that would be lost"},
+		"too large":           {strings.Repeat("#", yamledit.MaxBytes+1), yamledit.Edit{Path: "a", Value: 1}, "larger than 16 MiB"},
+		"result too large":    {"a: 1\n", yamledit.Edit{Path: "a", Value: strings.Repeat("x", yamledit.MaxBytes)}, "without changing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, err := yamledit.Apply([]byte(tc.in), []yamledit.Edit{tc.edit})
+			if tc.want == "" && err == nil {
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("want an error with %q, got %v and:\n%s", tc.want, err, out)
+			}
+		})
+	}
+}
+
+func TestParsePath(t *testing.T) {
+	t.Parallel()
+	key := func(s string) yamledit.Step { return yamledit.Step{Key: s, Index: -1} }
+	index := func(i int) yamledit.Step { return yamledit.Step{Index: i} }
+	for in, want := range map[string]yamledit.Path{
+		"a": {key("a")}, ".a": {key("a")}, "a.b[0].c": {key("a"), key("b"), index(0), key("c")}, `a."dotted.key"`: {key("a"), key("dotted.key")}, "a['x']": {key("a"), key("x")},
+		`a["x\"y\\"].z`: {key("a"), key(`x"y\`), key("z")}, "[0][1]": {index(0), index(1)}, "a.'b c'": {key("a"), key("b c")}, `"a"`: {key("a")}, "data.KEY_1": {key("data"), key("KEY_1")},
+		"app.kubernetes-io/name": {key("app"), key("kubernetes-io/name")}, "a.0": {key("a"), key("0")}, "ü.ä": {key("ü"), key("ä")}, "a['']": {key("a"), key("")}, "env": {key("env")},
+	} {
+		got, err := yamledit.ParsePath(in)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: error %v, -want +got:\n%s", in, err, diff)
+		}
+		if again, err := yamledit.ParsePath(got.String()); err != nil || !cmp.Equal(again, got) {
+			t.Errorf("%s became %s, which is %v, %v", in, got, again, err)
+		}
+	}
+}
+
+func TestParsePathRefuses(t *testing.T) {
+	t.Parallel()
+	for in, column := range map[string]int{
+		"": 1, ".": 2, "a.": 3, "a..b": 3, "a b": 2, "a | b": 2, "x = load(\"/etc/passwd\") | .a": 2, "load(\"x\")": 5, "strenv(HOME)": 7, "a[": 3, "a[]": 3, "a[*]": 3, "a[-1]": 3, "a[1": 4,
+		"a[0:1]": 4, "a.*": 3, "..a": 2, "a[0]b": 5, "a[\"x\"": 6, "a.\"x": 3, "a['x": 3, "a[99999999999999999999]": 3, "a[10001]": 3, "a+b": 2, "a,b": 2, "a//b[": 6, "a;b": 2, "$x": 1, "a.(b)": 3,
+		"a[.b]": 3, "a\nb": 2, "a == b": 2, "a?": 2, "a[0] ": 5, " a": 1, "a{b}": 2, "\xff": 1, "a.b!": 4, "a\"b\"": 2, "del(.a)": 4, "@json": 1, "ä|": 2,
+	} {
+		_, err := yamledit.ParsePath(in)
+		var bad *yamledit.PathError
+		if !errors.As(err, &bad) || bad.Column != column || !strings.Contains(err.Error(), `a.b[0].c`) {
+			t.Errorf("%q: want a PathError at column %d that says what is allowed, got %v", in, column, err)
+		}
+	}
+	for _, in := range []string{strings.Repeat("a.", 100) + "a", strings.Repeat("a", 5000)} {
+		if _, err := yamledit.ParsePath(in); err == nil {
+			t.Errorf("a path of %d bytes was accepted", len(in))
+		}
+	}
+}
+
+func FuzzParsePath(f *testing.F) {
+	for _, seed := range []string{"a.b[0].c", `a."dotted.key"`, "a['x']", `["\""]`, "a | b", ".", "[0]", "ü"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		path, err := yamledit.ParsePath(in)
+		if err != nil {
+			return
+		}
+		again, err := yamledit.ParsePath(path.String())
+		if err != nil || !cmp.Equal(path, again) {
+			t.Fatalf("%q is %v, written %q, which is %v, %v", in, path, path, again, err)
+		}
+	})
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestGolden edits real manifests. Each directory has the file in, the edits and the file want.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	cases, err := filepath.Glob("testdata/golden/*")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, dir := range cases {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel()
+			var edits []yamledit.Edit
+			if err := yaml.Unmarshal(read(t, dir, "edits.yaml"), &edits); err != nil {
+				t.Fatal(err)
+			}
+			got, err := yamledit.Apply(read(t, dir, "in"), edits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(filepath.Join(dir, "want"), got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(strings.SplitAfter(string(read(t, dir, "want")), "\n"), strings.SplitAfter(string(got), "\n")); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func read(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func TestEditErrorNamesTheEdit(t *testing.T) {
+	t.Parallel()
+	_, err := yamledit.Apply([]byte("a: 1\n"), []yamledit.Edit{{Path: "a", Value: 2}, {Path: "a.b", Value: 3}})
+	var failed *yamledit.EditError
+	if !errors.As(err, &failed) || failed.Index != 1 || failed.Path != "a.b" {
+		t.Errorf("want the EditError of edit 1, got %v", err)
+	}
+}
+
+// TestApplyAliasBomb makes sure that aliases are never expanded.
+func TestApplyAliasBomb(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("a0: &a0 [x, x]\n")
+	for i := range 60 {
+		fmt.Fprintf(&b, "a%d: &a%d [*a%d, *a%d]\n", i+1, i+1, i, i)
+	}
+	got, err := yamledit.Apply([]byte(b.String()), []yamledit.Edit{{Path: "z", Value: 1}})
+	if err != nil || string(got) != b.String()+"z: 1\n" {
+		t.Errorf("got %v and %s", err, got)
+	}
+}
+
+func BenchmarkApply(b *testing.B) {
+	deployment, err := os.ReadFile("testdata/golden/manifests/in")
+	if err != nil {
+		b.Fatal(err)
+	}
+	edits := []yamledit.Edit{{Path: "spec.template.spec.containers[0].image", Value: "ghcr.io/a/b:2"}, {Path: "data.NEW", Value: "x"}}
+	for _, copies := range []int{1, 100} {
+		content := bytes.Repeat(append(deployment, "---\n"...), copies)
+		b.Run(fmt.Sprintf("%dKiB", len(content)>>10), func(b *testing.B) {
+			b.SetBytes(int64(len(content)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := yamledit.Apply(content, edits); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}
