@@ -17,7 +17,7 @@ import (
 )
 
 // schemaURL is the name under which the schema is compiled. It is never fetched.
-const schemaURL = "urn:ocm:configuration:schema"
+const schemaURL = "config://data/schema.json"
 
 // SchemaError says that the schema of the component is not one.
 type SchemaError struct {

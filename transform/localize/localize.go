@@ -89,6 +89,9 @@ func (i Image) String() string {
 // of index.docker.io, one without a tag has the tag latest. Of a tag and a digest, only the
 // digest is kept.
 func ParseImage(reference string) (Image, error) {
+	if strings.Contains(reference, "://") {
+		return Image{}, fmt.Errorf("image reference %q: it must not have a scheme", reference)
+	}
 	parsed, err := name.ParseReference(reference, name.WeakValidation)
 	if err != nil {
 		return Image{}, fmt.Errorf("image reference %q: %w", reference, err)
