@@ -153,6 +153,9 @@ func (r *Repository) GetPinned(ctx context.Context, component, version string, m
 		return nil, fmt.Errorf("%s:%s: manifest digest %q: %w", component, version, manifest, err)
 	}
 	m, err := repo.Manifest(ctx, manifest.String())
+	if errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("%s:%s was deleted from the registry after it was pinned; publish it again: %w", component, version, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s:%s: %w", component, version, err)
 	}

@@ -23,7 +23,7 @@ type Selector struct {
 func (s Selector) String() string {
 	e := Element{Name: s.Name, Version: s.Version, ExtraIdentity: s.ExtraIdentity}
 	if s.Version == "" {
-		e.Version = "*"
+		return strings.Replace(e.String(), ":", "", 1)
 	}
 	return e.String()
 }

@@ -84,24 +84,31 @@ func (r *Repository) explain(object string, err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", object, err)
 	}
-	if advice := unreachable(err); advice != "" {
+	if advice := unreachable(err, r.checkWhere()); advice != "" {
 		return &hint{fmt.Sprintf("%s: cannot reach the registry at %s: %s", object, r.location.base(), advice), ErrUnreachable, err}
 	}
 	return fmt.Errorf("%s: %w", object, err)
 }
 
 func (r *Repository) unauthorized(object, what string, err error) error {
-	advice := "check the user and its password, and that it may access " + r.location.Path
+	used := fmt.Sprintf("%s was used; check the password and that access to %s is granted", r.credential, r.location.Path)
 	if r.credential.IsZero() {
-		advice = fmt.Sprintf("give credentials for %s, for example with spec.repository.secretRef", r.location.Host)
+		used = fmt.Sprintf("no credentials for %s were given; add them, for example with spec.repository.secretRef", r.location.Host)
 	}
-	return &hint{fmt.Sprintf("%s: %s using %s; %s", object, what, r.credential, advice), ErrUnauthorized, err}
+	return &hint{fmt.Sprintf("%s: %s; %s", object, what, used), ErrUnauthorized, err}
+}
+
+// checkWhere names what told where this repository is.
+func (r *Repository) checkWhere() string {
+	if strings.Contains("/"+r.location.Path, "/"+componentPrefix) {
+		return "; check spec.repository.url"
+	}
+	return "; check the access of the resource, which names this registry"
 }
 
 // unreachable returns what to tell the user about an error that happened
 // before the registry answered, or nothing if it was another error.
-func unreachable(err error) string {
-	const check = "; check spec.repository.url"
+func unreachable(err error, check string) string {
 	var dns *net.DNSError
 	var unknown x509.UnknownAuthorityError
 	var hostname x509.HostnameError
@@ -116,7 +123,7 @@ func unreachable(err error) string {
 	case errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
 		return fmt.Sprintf("its TLS certificate is not accepted: %v", err)
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return "it does not speak TLS; if this is intended, write the URL with http://"
+		return "it does not speak TLS; if this is intended, write http:// in front"
 	case errors.As(err, &op):
 		return op.Error() + check
 	}
