@@ -7,7 +7,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/singleflight"
-	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
@@ -33,8 +32,8 @@ type Options struct {
 // Provider opens component repositories.
 type Provider struct {
 	opts         Options
-	repositories *lru.Cache
-	versions     *lru.Cache
+	repositories memory[*Repository]
+	versions     memory[*ocm.ComponentVersion]
 	flight       singleflight.Group
 }
 
@@ -49,7 +48,7 @@ func New(o Options) (*Provider, error) {
 	if o.Versions == 0 {
 		o.Versions = 1024
 	}
-	return &Provider{opts: o, repositories: lru.New(o.Repositories), versions: lru.New(o.Versions)}, nil
+	return &Provider{opts: o, repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions)}, nil
 }
 
 // Repository is an opened component repository.
@@ -79,8 +78,8 @@ func (p *Provider) open(ctx context.Context, cv *v1alpha1.ComponentVersion, repo
 		return nil, err
 	}
 	key := repository.URL + " " + creds.fingerprint
-	if known, ok := p.repositories.Get(key); ok {
-		return known.(*Repository), nil
+	if known, ok := p.repositories.get(key); ok {
+		return known, nil
 	}
 	opened, err := ocm.Open(repository.URL, ocm.Options{
 		Credentials: creds.store,
@@ -91,7 +90,7 @@ func (p *Provider) open(ctx context.Context, cv *v1alpha1.ComponentVersion, repo
 		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, err)
 	}
 	r := &Repository{Repository: opened, key: key, provider: p}
-	p.repositories.Add(key, r)
+	p.repositories.add(key, r)
 	return r, nil
 }
 
@@ -99,8 +98,8 @@ func (p *Provider) open(ctx context.Context, cv *v1alpha1.ComponentVersion, repo
 // remembered.
 func (r *Repository) Pinned(ctx context.Context, node source.Node) (*ocm.ComponentVersion, error) {
 	key := fmt.Sprintf("%s %s:%s@%s", r.key, node.Component, node.Version, node.ManifestDigest)
-	if known, ok := r.provider.versions.Get(key); ok {
-		return known.(*ocm.ComponentVersion), nil
+	if known, ok := r.provider.versions.get(key); ok {
+		return known, nil
 	}
 	manifest, err := digest.Parse(node.ManifestDigest)
 	if err != nil {
@@ -110,7 +109,7 @@ func (r *Repository) Pinned(ctx context.Context, node source.Node) (*ocm.Compone
 		// The read outlives a caller that gives up, because others may wait for it.
 		version, err := r.GetPinned(context.WithoutCancel(ctx), node.Component, node.Version, manifest)
 		if err == nil {
-			r.provider.versions.Add(key, version)
+			r.provider.versions.add(key, version)
 		}
 		return version, err
 	})
@@ -121,7 +120,11 @@ func (r *Repository) Pinned(ctx context.Context, node source.Node) (*ocm.Compone
 		if result.Err != nil {
 			return nil, result.Err
 		}
-		return result.Val.(*ocm.ComponentVersion), nil
+		version, ok := result.Val.(*ocm.ComponentVersion)
+		if !ok {
+			return nil, fmt.Errorf("reading component %s %s gave nothing", node.Component, node.Version)
+		}
+		return version, nil
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
-	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
 
@@ -13,20 +12,31 @@ import (
 // a registry that can't be reached, passes by itself.
 func Verdict(reason string, err error) error {
 	var (
-		verdict   *lifecycle.Verdict
-		unusable  *UnusableError
-		mismatch  *ocm.DigestMismatchError
-		missing   *descriptor.NotFoundError
-		ambiguous *descriptor.AmbiguousError
+		verdict  *lifecycle.Verdict
+		unusable *UnusableError
 	)
 	switch {
 	case err == nil || errors.As(err, &verdict):
 		return err
 	case errors.As(err, &unusable):
 		return lifecycle.Stall(reason, err)
-	case errors.Is(err, ocm.ErrNotFound), errors.Is(err, ocm.ErrUnauthorized),
-		errors.Is(err, ocm.ErrNotComponent), errors.Is(err, ocm.ErrUnsupported), errors.Is(err, ocm.ErrTooLarge), errors.As(err, &mismatch), errors.As(err, &missing), errors.As(err, &ambiguous):
+	case isAnswer(err):
 		return lifecycle.Fail(reason, err)
 	}
 	return lifecycle.Retry(reason, err)
+}
+
+// isAnswer tells what a repository answered, and would answer again, from what may pass.
+func isAnswer(err error) bool {
+	for _, answer := range []error{ocm.ErrNotFound, ocm.ErrUnauthorized, ocm.ErrNotComponent, ocm.ErrUnsupported, ocm.ErrTooLarge} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	var (
+		mismatch  *ocm.DigestMismatchError
+		missing   *ocm.ElementNotFoundError
+		ambiguous *ocm.AmbiguousError
+	)
+	return errors.As(err, &mismatch) || errors.As(err, &missing) || errors.As(err, &ambiguous)
 }

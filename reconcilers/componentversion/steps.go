@@ -117,8 +117,8 @@ func pick(matching, all []string, constraint, current string) (string, error) {
 		return matching[0], nil
 	}
 	withCurrent, err := versions.Select(append(slices.Clone(matching), current), constraint)
-	if err != nil || len(withCurrent) == 0 {
-		return matching[0], nil
+	if err != nil {
+		return "", err
 	}
 	return withCurrent[0], nil
 }
@@ -178,8 +178,7 @@ func (c *controller) fetchDescriptors(ctx context.Context, r *run) error {
 	root := source.Node{Component: r.obj.Spec.Component, Version: r.version, ManifestDigest: r.manifest.String()}
 	t, err := fetch(ctx, r.repository, root)
 	if err != nil {
-		var cycle *CycleError
-		if errors.As(err, &cycle) {
+		if _, ok := errors.AsType[*CycleError](err); ok {
 			return lifecycle.Fail(v1alpha1.ReferenceCycleReason, err)
 		}
 		return access.Verdict(v1alpha1.ComponentVersionInvalidReason, err)

@@ -3,6 +3,7 @@ package componentversion
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -72,10 +73,10 @@ func (f *fetcher) expand(ctx context.Context, n *node, path []string) error {
 	self := describe(n.Component, n.Version)
 	for i, above := range path {
 		if above == self {
-			return &CycleError{Path: append(path[i:len(path):len(path)], self)}
+			return &CycleError{Path: append(slices.Clip(path[i:]), self)}
 		}
 	}
-	path = append(path[:len(path):len(path)], self)
+	path = append(slices.Clip(path), self)
 	if len(path) > maxDepth {
 		return fmt.Errorf("component references are nested deeper than %d: %s", maxDepth, strings.Join(path, " -> "))
 	}

@@ -111,7 +111,7 @@ func (d *deployer) secret(ctx context.Context, owner *v1alpha1.FluxDeployer, nam
 	}
 	if !ownedBy(owner, secret) {
 		return nil, false, lifecycle.Stall(v1alpha1.CreateOrUpdateOCIRepositoryFailedReason, fmt.Errorf(
-			"Secret %s/%s is needed for access to the snapshot, but is somebody else's: rename the FluxDeployer, or delete that Secret", //nolint:staticcheck // a kind
+			"access to the snapshot needs Secret %s/%s, which is somebody else's: rename the FluxDeployer, or delete that Secret",
 			owner.Namespace, name))
 	}
 	return secret, true, nil

@@ -128,7 +128,7 @@ func watchCreated(ctx context.Context, mgr ctrl.Manager, c controller.Controller
 	obj := &unstructured.Unstructured{}
 	obj.SetGroupVersionKind(gvk)
 	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.FluxDeployer{})
-	err := c.Watch(ctrlsource.Kind[client.Object](mgr.GetCache(), obj, owner, predicate.Predicate(outcomeChanged())))
+	err := c.Watch(ctrlsource.Kind[client.Object](mgr.GetCache(), obj, owner, outcomeChanged()))
 	if err != nil {
 		log.Error(err, "Changes of a kind will not be noticed before the next interval")
 	}
@@ -153,8 +153,8 @@ func outcomeChanged() predicate.Predicate {
 // kind is the sequence of a reconciliation.
 func kind(d *deployer) lifecycle.Kind[*v1alpha1.FluxDeployer, *run] {
 	return lifecycle.Kind[*v1alpha1.FluxDeployer, *run]{
-		Name:  v1alpha1.FluxDeployerKind,
-		New:   func() *v1alpha1.FluxDeployer { return &v1alpha1.FluxDeployer{} },
+		Name: v1alpha1.FluxDeployerKind,
+		New:  func() *v1alpha1.FluxDeployer { return &v1alpha1.FluxDeployer{} },
 		Begin: func(obj *v1alpha1.FluxDeployer, events lifecycle.Events) *run {
 			return &run{obj: obj, events: events}
 		},

@@ -69,7 +69,7 @@ func (d *deployer) deleteObject(ctx context.Context, owner *v1alpha1.FluxDeploye
 	if err != nil || found == nil || !ownedBy(owner, found) {
 		return err
 	}
-	if err := d.client.Delete(ctx, found); client.IgnoreNotFound(err) != nil {
+	if err := client.IgnoreNotFound(d.client.Delete(ctx, found)); err != nil {
 		return fmt.Errorf("delete %s %s/%s: %w", gvk.Kind, found.GetNamespace(), found.GetName(), err)
 	}
 	return nil

@@ -213,6 +213,7 @@ func (d *deployer) await(ctx context.Context, r *run) error {
 		switch state, message := readiness(found, r.content.ManifestDigest); state {
 		case stateFailed:
 			return lifecycle.Fail(v1alpha1.CreatedObjectsNotReadyReason, fmt.Errorf("%s is not ready: %s", want.GetKind(), message))
+		case stateReady:
 		case statePending:
 			return lifecycle.Wait(v1alpha1.CreatedObjectsNotReadyReason, 0, errors.New("waiting for ready condition on created sources: "+want.GetKind()+" "+message))
 		}

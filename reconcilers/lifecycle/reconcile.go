@@ -59,16 +59,16 @@ func (r *Reconciler[T, R]) get(ctx context.Context, req ctrl.Request) (T, error)
 
 // run runs the steps and writes what came of them.
 func (r *Reconciler[T, R]) run(ctx context.Context, req ctrl.Request, obj T) (ctrl.Result, error) {
-	before := obj.DeepCopyObject().(T)
+	before := clone(obj)
 	if err := r.begin(ctx, obj, before); err != nil {
 		return ctrl.Result{}, err
 	}
-	started := obj.DeepCopyObject().(T)
+	started := clone(obj)
 
 	run := r.kind.Begin(obj, r.events(ctx))
 	verdict := r.steps(ctx, obj, run)
 	if ctx.Err() != nil {
-		return ctrl.Result{}, nil // shutting down: the next leader starts over
+		return ctrl.Result{}, nil //nolint:nilerr // shutting down: the next leader starts over
 	}
 	if verdict != nil && isNoise(verdict.Err) {
 		ctrl.LoggerFrom(ctx).V(1).Info("Met a newer version, trying again", "cause", verdict.Err.Error())
@@ -126,7 +126,7 @@ func (r *Reconciler[T, R]) patch(ctx context.Context, obj, before T) error {
 
 // release lets a deleted object go.
 func (r *Reconciler[T, R]) release(ctx context.Context, obj T) error {
-	before := obj.DeepCopyObject().(T)
+	before := clone(obj)
 	released := false
 	for _, finalizer := range r.kind.LegacyFinalizers {
 		released = controllerutil.RemoveFinalizer(obj, finalizer) || released
@@ -169,4 +169,13 @@ func (r *Reconciler[T, R]) observe(req ctrl.Request, start time.Time) {
 	if r.opts.Durations != nil {
 		r.opts.Durations.RecordDuration(reference(r.kind.Name, req), start)
 	}
+}
+
+// clone returns a deep copy of an object.
+func clone[T Object](obj T) T {
+	copied, ok := obj.DeepCopyObject().(T)
+	if !ok {
+		panic(fmt.Sprintf("deep copy of %T is something else", obj)) // generated code can't do that
+	}
+	return copied
 }

@@ -26,7 +26,7 @@ const (
 )
 
 // Verdict is the error by which a step tells the lifecycle more than that it didn't work.
-type Verdict struct {
+type Verdict struct { //nolint:errname // it is what a step decides, and an error only on its way up
 	// Reason is the CamelCase reason of the condition that reports it.
 	Reason string
 	// After is when to ask again; zero leaves it to watches and the object's interval.
@@ -63,8 +63,7 @@ func Stall(reason string, err error) error {
 
 // Retry gives a passing fault the reason that its condition shows. An error that is a verdict already stays what it is.
 func Retry(reason string, err error) error {
-	var verdict *Verdict
-	if errors.As(err, &verdict) {
+	if _, ok := errors.AsType[*Verdict](err); ok {
 		return err
 	}
 	return &Verdict{kind: retry, Reason: reason, Err: err}
@@ -76,20 +75,11 @@ func verdictOf(ctx context.Context, step string, err error) *Verdict {
 		err = fmt.Errorf("step %q did not finish in time, raise spec.timeout if the source is slow: %w", step, err)
 		return &Verdict{kind: retry, Reason: meta.FailedReason, Err: err}
 	}
-	var v *Verdict
-	if errors.As(err, &v) {
+	if v, ok := errors.AsType[*Verdict](err); ok {
 		// The text of what wrapped the verdict belongs to the message.
-		return &Verdict{kind: v.kind, Reason: v.Reason, After: v.After, Err: unwrapped(err, v)}
+		return &Verdict{kind: v.kind, Reason: v.Reason, After: v.After, Err: err}
 	}
 	return &Verdict{kind: retry, Reason: meta.FailedReason, Err: err}
-}
-
-// unwrapped avoids to nest a verdict in itself when nothing wrapped it.
-func unwrapped(err error, v *Verdict) error {
-	if err == error(v) {
-		return v.Err
-	}
-	return err
 }
 
 // isNoise tells errors that say nothing about the object: a write that met a newer version of what it writes.

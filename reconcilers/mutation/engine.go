@@ -194,7 +194,7 @@ func (e *engine) transfer(ctx context.Context, r *Run) (publish.Published, error
 	if err != nil {
 		return publish.Published{}, judged(v1alpha1.SourceRefNotReadyWithErrorReason, err)
 	}
-	defer content.Close() //nolint:errcheck // everything that matters was read and checked
+	defer content.Close()
 	if content.mediaType == snapshot.MediaTypeChart {
 		return publish.Published{}, lifecycle.Stall(v1alpha1.InvalidSpecReason,
 			fmt.Errorf("content of %s is a Helm chart, which this version of the operator can't change: configure it by the values of its HelmRelease", r.source.Ref))

@@ -112,7 +112,7 @@ func (e *engine) fileOf(ctx context.Context, at artifact, name string) ([]byte, 
 	if err != nil {
 		return nil, fmt.Errorf("digest of the artifact: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.url, http.NoBody)
 	if err != nil {
 		return nil, err
 	}

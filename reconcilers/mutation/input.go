@@ -70,7 +70,8 @@ func (e *engine) resolve(ctx context.Context, namespace string, ref v1alpha1.Obj
 		}, nil
 	}
 	if ref.ResourceRef == nil {
-		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("the reference to %s has no resourceRef: name the resource of the component that is wanted", to))
+		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf(
+			"the reference to %s has no resourceRef: name the resource of the component that is wanted", to))
 	}
 	object, err := e.resolver.ComponentVersion(ctx, namespace, ref)
 	if err != nil {
@@ -150,7 +151,7 @@ func (e *engine) readSmall(ctx context.Context, in *input) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer content.Close() //nolint:errcheck // everything that matters was read and checked
+	defer content.Close()
 	raw, err := io.ReadAll(io.LimitReader(content, maxSmall+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", in.Ref, err)

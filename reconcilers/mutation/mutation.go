@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
@@ -123,7 +122,7 @@ func watches[T lifecycle.Object](mgr ctrl.Manager, k Kind[T]) *builder.Builder {
 // watchFlux begins to watch a kind of Flux sources once the server has it.
 func watchFlux(ctx context.Context, mgr ctrl.Manager, c controller.Controller, list client.ObjectList, kind fluxKind) {
 	handle := source.Dependents(mgr.GetClient(), list, kind.Kind)
-	err := c.Watch(ctrlsource.Kind[client.Object](mgr.GetCache(), newFluxSource(kind), handle, predicate.Predicate(artifactChanged())))
+	err := c.Watch(ctrlsource.Kind[client.Object](mgr.GetCache(), newFluxSource(kind), handle, artifactChanged()))
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Changes of a kind will not be noticed before the next interval", "kind", kind.String())
 	}

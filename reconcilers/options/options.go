@@ -95,12 +95,16 @@ func Parse(args []string, features, version string, out io.Writer) (*Options, er
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: everything is set by flags, see --help", flags.Arg(0))
 	}
-	return o, o.complete()
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Features, "features", "", "Features to switch, as in Localization=false,FluxDeployer=true; see below.")
-	f.StringVar(&o.Namespace, "runtime-namespace", envOr("RUNTIME_NAMESPACE", "ocm-system"), "Namespace of the operator's own Secrets and lease; the default is taken from RUNTIME_NAMESPACE.")
+	f.StringVar(&o.Namespace, "runtime-namespace", envOr("RUNTIME_NAMESPACE", "ocm-system"),
+		"Namespace of the operator's own Secrets and lease; the default is taken from RUNTIME_NAMESPACE.")
 	f.StringVar(&o.WatchNamespace, "watch-namespace", "", "The only namespace to watch; empty watches all.")
 	f.IntVar(&o.Concurrent, "concurrent", 4, "How many objects of a kind are reconciled at once, 1 to 1000.")
 	f.BoolVar(&o.NoCrossNamespaceRefs, "no-cross-namespace-refs", false, "Refuse references to objects in other namespaces.")
@@ -111,12 +115,15 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.DurationVar(&o.SnapshotRecheck, "snapshot-recheck-interval", 10*time.Minute, "Time after which the presence of a snapshot's content is proved again.")
 
 	f.StringVar(&o.Registry.Listen, "registry-listen", ":5000", "Address that the embedded registry listens on.")
-	f.StringVar(&o.Registry.Address, "registry-address", "", "Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
+	f.StringVar(&o.Registry.Address, "registry-address", "",
+		"Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
 	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
 	f.BoolVar(&o.Registry.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
 	f.BoolVar(&o.Registry.Anonymous, "registry-anonymous-pull", false, "Let everybody pull from the embedded registry.")
-	f.StringVar(&o.Registry.CertSecret, "registry-cert-secret", "ocm-registry-tls-certs", "Secret with the certificates of the embedded registry; made by the operator if it doesn't exist.")
-	f.StringVar(&o.Registry.KeySecret, "registry-key-secret", "ocm-registry-key", "Secret with the key of the embedded registry's credentials; made by the operator if it doesn't exist.")
+	f.StringVar(&o.Registry.CertSecret, "registry-cert-secret", "ocm-registry-tls-certs",
+		"Secret with the certificates of the embedded registry; made by the operator if it doesn't exist.")
+	f.StringVar(&o.Registry.KeySecret, "registry-key-secret", "ocm-registry-key",
+		"Secret with the key of the embedded registry's credentials; made by the operator if it doesn't exist.")
 
 	f.Float32Var(&o.KubeQPS, "kube-api-qps", 200, "Requests a second to the API server on average.")
 	f.IntVar(&o.KubeBurst, "kube-api-burst", 400, "Requests to the API server at once.")
@@ -136,7 +143,8 @@ func (o *Options) complete() error {
 		return errors.New("--max-resource-size must be at least 1 byte")
 	}
 	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {
-		return fmt.Errorf("--min-retry-delay is %s and --max-retry-delay %s: the first must be longer than zero and not longer than the second", o.MinRetryDelay, o.MaxRetryDelay)
+		return fmt.Errorf("--min-retry-delay is %s and --max-retry-delay %s: the first must be longer than zero and not longer than the second",
+			o.MinRetryDelay, o.MaxRetryDelay)
 	}
 	if o.SnapshotRecheck <= 0 {
 		return errors.New("--snapshot-recheck-interval must be longer than zero")

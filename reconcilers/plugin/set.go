@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,9 +87,7 @@ func (s *Set) Switch(text string) error {
 	if err != nil {
 		return err
 	}
-	for name, on := range gates {
-		s.enabled[name] = on
-	}
+	maps.Copy(s.enabled, gates)
 	for _, p := range s.Enabled() {
 		for _, required := range p.Requires {
 			if !s.enabled[required] {

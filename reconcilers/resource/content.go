@@ -79,7 +79,7 @@ func inspectChart(blob *ocm.Blob) (*content, error) {
 		return nil, fmt.Errorf("read Chart.yaml: %w", err)
 	}
 	if metadata.Name == "" || metadata.Version == "" {
-		return nil, errors.New("Chart.yaml has no name or no version") //nolint:staticcheck // the name of a file
+		return nil, errors.New("read the chart: its Chart.yaml has no name or no version")
 	}
 	c.chartVersion = metadata.Version
 	return c, nil
@@ -102,7 +102,7 @@ func chartMetadata(head []byte) ([]byte, error) {
 			continue
 		}
 		if header.Size > maxChartMetadata {
-			return nil, fmt.Errorf("Chart.yaml has %d bytes, more than %d", header.Size, maxChartMetadata)
+			return nil, fmt.Errorf("its Chart.yaml has %d bytes, more than %d", header.Size, maxChartMetadata)
 		}
 		return io.ReadAll(io.LimitReader(files, maxChartMetadata))
 	}

@@ -55,7 +55,8 @@ func (r *run) ref() v1alpha1.ResourceReference { return *r.obj.Spec.SourceRef.Re
 func (c *controller) resolveSource(ctx context.Context, r *run) error {
 	ref := r.obj.Spec.SourceRef
 	if ref.Kind != "" && ref.Kind != v1alpha1.ComponentVersionKind {
-		return lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("spec.sourceRef.kind is %q, but a Resource comes from a ComponentVersion: leave the kind out", ref.Kind))
+		return lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf(
+			"spec.sourceRef.kind is %q, but a Resource comes from a ComponentVersion: leave the kind out", ref.Kind))
 	}
 	if ref.ResourceRef == nil {
 		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New("spec.sourceRef.resourceRef is missing: name the resource of the component that is wanted"))
@@ -129,7 +130,7 @@ func (c *controller) transfer(ctx context.Context, r *run) (publish.Published, e
 	if err != nil {
 		return publish.Published{}, access.Verdict(v1alpha1.GetResourceFailedReason, err)
 	}
-	defer blob.Close() //nolint:errcheck // everything that matters was read and checked
+	defer blob.Close()
 	content, err := inspect(r.resource, blob)
 	if err != nil {
 		return publish.Published{}, access.Verdict(v1alpha1.GetResourceFailedReason, err)

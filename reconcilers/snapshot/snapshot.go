@@ -91,7 +91,8 @@ func (c *controller) prove(ctx context.Context, s *v1alpha1.Snapshot) error {
 		return lifecycle.Retry(v1alpha1.ContentMissingReason, err)
 	}
 	if !present {
-		return lifecycle.Fail(v1alpha1.ContentMissingReason, fmt.Errorf("content %s is not in repository %s, the owner has to write it again", s.Spec.ManifestDigest, name))
+		return lifecycle.Fail(v1alpha1.ContentMissingReason, fmt.Errorf(
+			"content %s is not in repository %s, the owner has to write it again", s.Spec.ManifestDigest, name))
 	}
 	s.Status.Digest = s.Spec.Digest
 	s.Status.ManifestDigest = s.Spec.ManifestDigest
