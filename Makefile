@@ -17,6 +17,8 @@ PKG ?= ./...
 TOOLS_HASH = $(shell { cat hack/tools/go.mod hack/tools/go.sum; $(GO) env GOVERSION; } | sha256sum | cut -c1-16)
 TOOLS_DIR = $(CACHE)/tools/$(TOOLS_HASH)
 MODULES = . $(shell git ls-files --cached --others --exclude-standard '*/go.mod' | xargs -r -n1 dirname)
+# Those of the test cluster are a main function around foreign code; linting them would compile Kubernetes once more.
+LINT_MODULES = $(filter-out hack/tools e2e/cluster/%,$(MODULES))
 
 VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo v0.0.0-dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -68,7 +70,7 @@ fmt: tool-golangci-lint ## Format the code (gofumpt and import order).
 .PHONY: lint
 lint: tool-golangci-lint ## Lint the code; .golangci.yml says which rule is off, and why.
 	@echo '--- lint'
-	@$(TOOLS_DIR)/golangci-lint run --timeout 20m $(PKG)
+	@for m in $(LINT_MODULES); do (cd $$m && $(TOOLS_DIR)/golangci-lint run ./...); done
 
 .PHONY: tidy
 tidy: ## Tidy go.mod and go.sum of every module in the repository.

@@ -10,7 +10,8 @@ targets=$(grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 
 failed=()
 while IFS=$'\t' read -r dir name; do
   echo "--- fuzz $dir $name for $fuzztime"
-  go test -run '^$' -fuzz "^$name\$" -fuzztime "$fuzztime" "$dir" || failed+=("$dir $name")
+  # From inside the package, so that those of nested modules work too.
+  (cd "$dir" && go test -run '^$' -fuzz "^$name\$" -fuzztime "$fuzztime" .) || failed+=("$dir $name")
 done <<<"$targets"
 
 echo "--- fuzz: $(wc -l <<<"$targets") targets, ${#failed[@]} failed"

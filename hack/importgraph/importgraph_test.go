@@ -71,6 +71,13 @@ func TestBreaches(t *testing.T) {
 			given: pkg{ImportPath: "reconcilers/lifecycle", Imports: []string{module + "/reconcilers/resource"}},
 			want:  "reconcilers/lifecycle imports the kind resource",
 		},
+		"the manager knows all kinds": {
+			given: pkg{ImportPath: "reconcilers/manager", Imports: []string{module + "/reconcilers/resource"}},
+		},
+		"no kind knows the manager": {
+			given: pkg{ImportPath: "reconcilers/resource", Imports: []string{module + "/reconcilers/manager"}},
+			want:  "reconcilers/resource imports manager",
+		},
 		"nobody imports main's neighbours": {
 			given: pkg{ImportPath: "snapshot", Imports: []string{module + "/reconcilers/lifecycle"}},
 			want:  "snapshot imports reconcilers/lifecycle",

@@ -26,8 +26,12 @@ var (
 	client     = []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"}
 )
 
-// sharedReconcilers are the parts of reconcilers that every kind may use; what is not here is a kind.
-var sharedReconcilers = []string{"lifecycle", "plugin", "source", "access", "mutation", "publish", "reconcilertest"}
+// Below reconcilers there are three levels: what every kind may use, the kinds, and what puts them together. A package
+// that is in neither list is a kind, so that a new one has to find its level.
+var (
+	sharedReconcilers = []string{"lifecycle", "plugin", "source", "access", "mutation", "publish", "options"}
+	assembly          = []string{"manager"}
+)
 
 var walls = []wall{
 	{
@@ -137,7 +141,7 @@ func through(p pkg, target string, byPath map[string]pkg) string {
 
 func betweenKinds(p pkg) []string {
 	from, ok := strings.CutPrefix(relative(p.ImportPath), "reconcilers/")
-	if !ok || isTestSupport(from) {
+	if !ok || isTestSupport(from) || slices.Contains(assembly, top(from)) {
 		return nil
 	}
 	var found []string
@@ -145,6 +149,8 @@ func betweenKinds(p pkg) []string {
 		to, ok := strings.CutPrefix(relative(path), "reconcilers/")
 		switch {
 		case !ours(path) || !ok || top(to) == top(from) || slices.Contains(sharedReconcilers, top(to)):
+		case slices.Contains(assembly, top(to)):
+			found = append(found, "reconcilers/"+from+" imports "+to+", which puts the kinds together: only main does")
 		case slices.Contains(sharedReconcilers, top(from)):
 			found = append(found, "reconcilers/"+from+" imports the kind "+to+": what kinds share is below all kinds")
 		default:
