@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/content/memory"
@@ -52,11 +54,16 @@ type world struct {
 // start runs a registry on a port of its own.
 func start(t testing.TB, secure bool) *world {
 	t.Helper()
+	return startOver(t, newStore(t), secure)
+}
+
+func startOver(t testing.TB, s *store.Store, secure bool) *world {
+	t.Helper()
 	issuer, err := auth.NewIssuer(bytes.Repeat([]byte{7}, 32), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{store: newStore(t), issuer: issuer, transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	w := &world{store: s, issuer: issuer, transport: &http.Transport{MaxIdleConnsPerHost: 16}}
 	w.metrics = registry.NewMetrics(w.store)
 	h := registry.NewHandler(w.store, registry.Options{Authorizer: issuer, Metrics: w.metrics})
 	w.server = &registry.Server{Addr: "127.0.0.1:0", Handler: h, Probe: w.store.Check}
@@ -287,6 +294,39 @@ func TestContainerRegistryClient(t *testing.T) {
 			t.Errorf("delete: %v", err)
 		}
 	})
+}
+
+// TestRotationBesideTransfers replaces the serving certificate while clients pull over connections
+// that they keep and over new ones. Package certs does the same with the authority.
+func TestRotationBesideTransfers(t *testing.T) {
+	t.Parallel()
+	w := start(t, true)
+	p := newPusher(t, w)
+	body := noise(5, 1<<20)
+	path := "/v2/team/app/blobs/" + digest.FromBytes(body).String()
+	if err := p.do(201, "POST", "/v2/team/app/blobs/uploads/?digest="+digest.FromBytes(body).String(), "", bytes.NewReader(body), int64(len(body))); err != nil {
+		t.Fatal(err)
+	}
+	fresh := *p
+	fresh.client = &http.Client{Transport: &http.Transport{TLSClientConfig: w.transport.TLSClientConfig, DisableKeepAlives: true}}
+	for round := range 4 {
+		var group errgroup.Group
+		for _, client := range []*pusher{p, &fresh, p, &fresh} {
+			group.Go(func() error { return client.do(200, "GET", path, "", nil, 0) })
+		}
+		o := certs.Options{Hosts: []string{"127.0.0.1", fmt.Sprintf("round-%d", round)}}
+		next, changed, err := certs.Ensure(w.bundle, o)
+		if err != nil || !changed {
+			t.Fatalf("changed %v, %v", changed, err)
+		}
+		if err := w.dynamic.Set(next); err != nil {
+			t.Fatal(err)
+		}
+		w.bundle = next
+		if err := group.Wait(); err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
+	}
 }
 
 // TestShutdownDrains stops a server in the middle of a push and of a pull.

@@ -48,7 +48,11 @@ func TestScopes(t *testing.T) {
 		"ping":               {reader, auth.Pull, "", nil, "clients ask whether they may log in"},
 		"read other":         {reader, auth.Pull, "other/app", auth.ErrDenied, "another namespace"},
 		"read neighbour":     {reader, auth.Pull, "team-b/app", auth.ErrDenied, "the slash is part of the prefix"},
-		"read namespace":     {reader, auth.Pull, "team", auth.ErrDenied, "not below the prefix"},
+		"read namespace":     {reader, auth.Pull, "team", nil, "a prefix covers the repository that it names"},
+		"read repository":    {auth.Scope{Prefix: "team/app/"}, auth.Pull, "team/app", nil, "a prefix covers the repository that it names"},
+		"read below":         {auth.Scope{Prefix: "team/app/"}, auth.Pull, "team/app/x", nil, "and those below it"},
+		"read beside":        {auth.Scope{Prefix: "team/app/"}, auth.Pull, "team/app-2", auth.ErrDenied, "another repository"},
+		"read above":         {auth.Scope{Prefix: "team/app/"}, auth.Pull, "team", auth.ErrDenied, "another repository"},
 		"write own":          {reader, auth.Push, "team/app", auth.ErrDenied, "a reader"},
 		"delete own":         {reader, auth.Delete, "team/app", auth.ErrDenied, "a reader"},
 		"catalog":            {reader, auth.Catalog, "", auth.ErrDenied, "names of other namespaces"},
@@ -174,7 +178,7 @@ func FuzzAuthorize(f *testing.F) {
 		for _, action := range []auth.Action{auth.Pull, auth.Push, auth.Delete, auth.Catalog} {
 			err := i.Authorize(context.Background(), auth.Request{Username: username, Password: password, Repository: repository, Action: action})
 			genuine := username == reader.Username && password == reader.Password
-			allowed := genuine && action == auth.Pull && (repository == "" || strings.HasPrefix(repository, "team/"))
+			allowed := genuine && action == auth.Pull && (repository == "" || repository == "team" || strings.HasPrefix(repository, "team/"))
 			if (err == nil) != allowed {
 				t.Fatalf("%q %q may %s %q: %v", username, password, action, repository, err)
 			}
