@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,6 +102,20 @@ func normalise(v any) any {
 	}
 }
 
+// oddKeys tells whether a map has a key that is no text.
+func oddKeys(v any) bool {
+	switch v := v.(type) {
+	case map[any]any:
+		return true
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), oddKeys)
+	case []any:
+		return slices.ContainsFunc(v, oddKeys)
+	default:
+		return false
+	}
+}
+
 // checkEdit proves the property of every edit that succeeded: the file says what the model says, and
 // the lines around the change are the same bytes.
 func checkEdit(t *testing.T, in, out []byte, path yamledit.Path, value any) {
@@ -114,6 +130,11 @@ func checkEdit(t *testing.T, in, out []byte, path yamledit.Path, value any) {
 	}
 	if len(before) == 0 {
 		before = []any{nil}
+	}
+	for _, doc := range before {
+		if oddKeys(doc) {
+			return // the model has no keys but texts
+		}
 	}
 	if len(before) != len(after) {
 		t.Fatalf("%d documents became %d:\n%s", len(before), len(after), out)
