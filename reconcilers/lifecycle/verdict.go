@@ -26,7 +26,7 @@ const (
 )
 
 // Verdict is the error by which a step tells the lifecycle more than that it didn't work.
-type Verdict struct { //nolint:errname // it is what a step decides, and an error only on its way up
+type Verdict struct {
 	// Reason is the CamelCase reason of the condition that reports it.
 	Reason string
 	// After is when to ask again; zero leaves it to watches and the object's interval.

@@ -69,6 +69,8 @@ type Registry struct {
 	Anonymous bool
 	// CertSecret is the Secret that holds its certificates.
 	CertSecret string
+	// CollectInterval is the time between two collections of content that nothing refers to.
+	CollectInterval time.Duration
 	// KeySecret is the Secret that holds the key of its credentials.
 	KeySecret string
 }
@@ -118,6 +120,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Registry.Address, "registry-address", "",
 		"Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
 	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
+	f.DurationVar(&o.Registry.CollectInterval, "registry-collect-interval", 10*time.Minute,
+		"Time between two collections of content that no Snapshot refers to; nothing is collected within an hour of its last use.")
 	f.BoolVar(&o.Registry.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
 	f.BoolVar(&o.Registry.Anonymous, "registry-anonymous-pull", false, "Let everybody pull from the embedded registry.")
 	f.StringVar(&o.Registry.CertSecret, "registry-cert-secret", "ocm-registry-tls-certs",
@@ -146,8 +150,8 @@ func (o *Options) complete() error {
 		return fmt.Errorf("--min-retry-delay is %s and --max-retry-delay %s: the first must be longer than zero and not longer than the second",
 			o.MinRetryDelay, o.MaxRetryDelay)
 	}
-	if o.SnapshotRecheck <= 0 {
-		return errors.New("--snapshot-recheck-interval must be longer than zero")
+	if o.SnapshotRecheck <= 0 || o.Registry.CollectInterval <= 0 {
+		return errors.New("--snapshot-recheck-interval and --registry-collect-interval must be longer than zero")
 	}
 	_, port, err := net.SplitHostPort(o.Registry.Listen)
 	if err != nil {

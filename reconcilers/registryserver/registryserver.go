@@ -42,6 +42,7 @@ type Registry struct {
 	dynamic certs.Dynamic
 	ca      atomic.Pointer[[]byte]
 	server  *registry.Server
+	metrics *registry.Metrics
 	// changed has room for one signal: that the Secret with the certificates was written by somebody.
 	changed chan struct{}
 }
@@ -71,12 +72,12 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 	if r.options.Anonymous {
 		authorizer = auth.AllowAnonymousPull(authorizer)
 	}
-	collected := registry.NewMetrics(r.store)
-	if err := metrics.Register(collected); err != nil {
+	r.metrics = registry.NewMetrics(r.store)
+	if err := metrics.Register(r.metrics); err != nil {
 		return fmt.Errorf("register the metrics of the registry: %w", err)
 	}
 	logger := slog.New(logr.ToSlogHandler(r.log))
-	handler := registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: collected})
+	handler := registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics})
 	r.server = &registry.Server{Addr: r.options.Listen, Handler: handler, Probe: r.store.Check, Logger: logger}
 	if r.options.PlainHTTP {
 		return nil
@@ -118,6 +119,9 @@ func (r *Registry) Valid(ctx context.Context, repository, username, password str
 // Setup adds the registry to the manager: every replica serves.
 func (r *Registry) Setup(mgr ctrl.Manager) error {
 	if err := mgr.Add(everywhere(r.serve)); err != nil {
+		return err
+	}
+	if err := mgr.Add(everywhere(r.collector(mgr, r.metrics).Run)); err != nil {
 		return err
 	}
 	if r.options.PlainHTTP {
