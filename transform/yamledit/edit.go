@@ -130,7 +130,7 @@ func (f *file) apply(path Path, e Edit) error {
 		return err
 	}
 	if err := f.set(d, path, value); err != nil {
-		return err
+		return f.within(d, err)
 	}
 	size := 0
 	for _, d := range f.docs {
@@ -140,6 +140,18 @@ func (f *file) apply(path Path, e Edit) error {
 		return fmt.Errorf("the result: %w", ErrTooLarge)
 	}
 	return nil
+}
+
+// within says which document an error is about, as lines are counted within each.
+func (f *file) within(d *document, err error) error {
+	line := 1
+	for i, other := range f.docs {
+		if other == d && len(f.docs) > 1 {
+			return fmt.Errorf("document %d, whose line 1 is line %d of the file: %w", i, line, err)
+		}
+		line += bytes.Count(other.text, []byte("\n"))
+	}
+	return err
 }
 
 // parse parses a document of the file unless that is done.
@@ -178,10 +190,10 @@ func (f *file) choose(path Path, e Edit) (*document, error) {
 func (f *file) selected(s Selector) (*document, error) {
 	var found *document
 	var there []string
-	for i, d := range f.docs {
+	for _, d := range f.docs {
 		t, err := f.parse(d)
 		if err != nil {
-			return nil, fmt.Errorf("document %d: %w", i, err)
+			return nil, f.within(d, err)
 		}
 		kind, name := text(find(t.root, "kind")), text(find(find(t.root, "metadata"), "name"))
 		there = append(there, kind+" "+strconv.Quote(name))
@@ -207,17 +219,18 @@ func (f *file) selected(s Selector) (*document, error) {
 // which nothing is there goes to the first document with something in it.
 func (f *file) fitting(path Path) (*document, error) {
 	best, most := f.docs[0], -1
-	for i, d := range f.docs {
+	for _, d := range f.docs {
 		t, err := f.parse(d)
 		if err != nil {
-			return nil, fmt.Errorf("document %d: %w", i, err)
+			return nil, f.within(d, err)
 		}
 		if t.root == nil || isEmpty(t.root) {
 			continue
 		}
-		there := 0
-		if p, err := resolve(t, path); err == nil {
-			there = 1 + min(len(path)-len(p.rest), len(path)-1)
+		p, err := resolve(t, path)
+		there := min(len(path)-len(p.rest), len(path)-1)
+		if err == nil || there > 0 { // else it is a list where a map is wanted, or so
+			there++
 		}
 		if there > most {
 			best, most = d, there

@@ -146,6 +146,7 @@ func TestApplyRefuses(t *testing.T) {
 		want string
 	}{
 		"alias":               {"a: &x {b: 1}\nc: *x\n", yamledit.Edit{Path: "c.b", Value: 1}, `c is an alias of the anchor "x" (line 2)`},
+		"second document":     {"a: 1\n---\na: &x {b: 1}\nc: *x\n", yamledit.Edit{Path: "c.b", Value: 1}, "document 1, whose line 1 is line 2 of the file: c is an alias"},
 		"merge key":           {"x: &x {k: {l: 1}}\na:\n  <<: *x\n", yamledit.Edit{Path: "a.k.l", Value: 1}, `a has no key "k" of its own`},
 		"lost anchor":         {"a:\n  b: &x 1\nc: *x\n", yamledit.Edit{Path: "a", Value: 1}, `the value holds the anchor "x", which is used in line 3`},
 		"duplicate":           {"a: 1\nb: 2\na: 3\n", yamledit.Edit{Path: "b", Value: 1}, `the key "a" is there twice, in lines 1 and 3`},
@@ -190,7 +191,7 @@ func TestParsePath(t *testing.T) {
 	for in, want := range map[string]yamledit.Path{
 		"a": {key("a")}, ".a": {key("a")}, "a.b[0].c": {key("a"), key("b"), index(0), key("c")}, `a."dotted.key"`: {key("a"), key("dotted.key")}, "a['x']": {key("a"), key("x")},
 		`a["x\"y\\"].z`: {key("a"), key(`x"y\`), key("z")}, "[0][1]": {index(0), index(1)}, "a.'b c'": {key("a"), key("b c")}, `"a"`: {key("a")}, "data.KEY_1": {key("data"), key("KEY_1")},
-		"app.kubernetes-io/name": {key("app"), key("kubernetes-io/name")}, "a.0": {key("a"), key("0")}, "ü.ä": {key("ü"), key("ä")}, "a['']": {key("a"), key("")}, "env": {key("env")},
+		"labels['app.io/name']": {key("labels"), key("app.io/name")}, "a.0": {key("a"), key("0")}, "ü.ä": {key("ü"), key("ä")}, "a['']": {key("a"), key("")}, "env": {key("env")},
 	} {
 		got, err := yamledit.ParsePath(in)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -206,7 +207,7 @@ func TestParsePathRefuses(t *testing.T) {
 	t.Parallel()
 	for in, column := range map[string]int{
 		"": 1, ".": 2, "a.": 3, "a..b": 3, "a b": 2, "a | b": 2, "x = load(\"/etc/passwd\") | .a": 2, "load(\"x\")": 5, "strenv(HOME)": 7, "a[": 3, "a[]": 3, "a[*]": 3, "a[-1]": 3, "a[1": 4,
-		"a[0:1]": 4, "a.*": 3, "..a": 2, "a[0]b": 5, "a[\"x\"": 6, "a.\"x": 3, "a['x": 3, "a[99999999999999999999]": 3, "a[10001]": 3, "a+b": 2, "a,b": 2, "a//b[": 6, "a;b": 2, "$x": 1, "a.(b)": 3,
+		"a[0:1]": 4, "a.*": 3, "..a": 2, "a[0]b": 5, "a[\"x\"": 6, "a.\"x": 3, "a['x": 3, "a[99999999999999999999]": 3, "a[10001]": 3, "a+b": 2, "a,b": 2, "a//b": 2, "a/b": 2, "a;b": 2, "$x": 1, "a.(b)": 3,
 		"a[.b]": 3, "a\nb": 2, "a == b": 2, "a?": 2, "a[0] ": 5, " a": 1, "a{b}": 2, "\xff": 1, "a.b!": 4, "a\"b\"": 2, "del(.a)": 4, "@json": 1, "ä|": 2,
 	} {
 		_, err := yamledit.ParsePath(in)

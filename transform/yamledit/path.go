@@ -75,7 +75,7 @@ func plainKey(s string) bool {
 // isKeyRune tells whether a key may hold the character without quotes. Everything that other
 // path languages use as an operator needs quotes.
 func isKeyRune(r rune) bool {
-	return r == '_' || r == '-' || r == '/' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0xa0 && r != utf8.RuneError
+	return r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0xa0 && r != utf8.RuneError
 }
 
 type pathParser struct {

@@ -269,7 +269,7 @@ var thorough = flag.Bool("thorough", false, "try more random files")
 // refusal is allowed where a comment would be lost, and rare.
 func TestApplyProperty(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(100)
+	seeds := uint64(40)
 	if *thorough {
 		seeds = 3000
 	}

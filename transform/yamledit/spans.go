@@ -42,9 +42,7 @@ type scanner struct {
 // locate finds the spans of all nodes of a document.
 func locate(text []byte, root *yaml.Node) (map[*yaml.Node]span, error) {
 	s := &scanner{text: text, spans: map[*yaml.Node]span{}}
-	for s.pos < len(text) && text[s.pos] == '%' || s.directiveAhead() {
-		s.pos = nextLine(text, s.pos)
-	}
+	s.directives()
 	s.blank()
 	if isMarker(text[s.pos:], "---") && s.column(s.pos) == 0 {
 		s.pos += 3
@@ -59,18 +57,16 @@ func locate(text []byte, root *yaml.Node) (map[*yaml.Node]span, error) {
 	return s.spans, nil
 }
 
-// directiveAhead tells whether a directive follows after lines of comments.
-func (s *scanner) directiveAhead() bool {
-	for pos := s.pos; pos < len(s.text); pos = nextLine(s.text, pos) {
+// directives skips the directives before the document, and comments between them.
+func (s *scanner) directives() {
+	for pos := 0; pos < len(s.text); pos = nextLine(s.text, pos) {
 		line := bytes.TrimSpace(s.text[pos:nextLine(s.text, pos)])
 		if s.text[pos] == '%' {
-			return true
-		}
-		if len(line) > 0 && line[0] != '#' {
-			return false
+			s.pos = nextLine(s.text, pos)
+		} else if len(line) > 0 && line[0] != '#' {
+			return
 		}
 	}
-	return false
 }
 
 func (s *scanner) at(c byte) bool { return s.pos < len(s.text) && s.text[s.pos] == c }
