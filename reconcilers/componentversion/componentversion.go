@@ -41,7 +41,7 @@ func Plugin(o Options) plugin.Plugin {
 }
 
 func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
-	c := &controller{client: mgr.GetClient(), repositories: o.Repositories}
+	c := newController(mgr.GetClient(), o.Repositories)
 	reconciler, err := lifecycle.New(kind(c), o.Lifecycle(mgr))
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -26,6 +27,15 @@ import (
 type controller struct {
 	client       client.Client
 	repositories *access.Provider
+	// announced holds the version that was reported last for each object.
+	announced *lru.Cache
+}
+
+// maxAnnounced bounds how many objects are remembered; a forgotten one reports its version once more.
+const maxAnnounced = 10_000
+
+func newController(c client.Client, repositories *access.Provider) *controller {
+	return &controller{client: c, repositories: repositories, announced: lru.New(maxAnnounced)}
 }
 
 // run is what the steps of one reconciliation hand to each other.
@@ -70,14 +80,26 @@ func (c *controller) resolveVersion(ctx context.Context, r *run) error {
 		return access.Verdict(v1alpha1.CheckVersionFailedReason, err)
 	}
 	r.version, r.manifest = version, manifest
-	if !r.unchanged() {
+	if !r.unchanged() && c.announce(r) {
 		r.events.Normal(r.obj, meta.ProgressingReason, "Version check succeeded, found latest version: "+version)
 	}
 	return nil
 }
 
+// announce tells whether a version was not reported as found for this generation of the object before, so that an object
+// which can't use the version doesn't report it again with every try.
+func (c *controller) announce(r *run) bool {
+	key := client.ObjectKeyFromObject(r.obj).String()
+	found := fmt.Sprintf("%s %d %s@%s", r.obj.UID, r.obj.Generation, r.version, r.manifest)
+	if last, ok := c.announced.Get(key); ok && last == found {
+		return false
+	}
+	c.announced.Add(key, found)
+	return true
+}
+
 // errNothingMatches is matched by the errors that say that there is no such version.
-var errNothingMatches = errors.New("nothing matches")
+var errNothingMatches = errors.New("no matching versions found")
 
 // choose picks the version. An exact version costs one request and no listing.
 func (c *controller) choose(ctx context.Context, r *run, component, constraint string) (string, digest.Digest, error) {
@@ -96,9 +118,12 @@ func (c *controller) choose(ctx context.Context, r *run, component, constraint s
 	if err != nil {
 		return "", "", lifecycle.Stall(v1alpha1.CheckVersionFailedReason, err)
 	}
-	version, err := pick(matching, all, constraint, r.current())
+	if len(matching) == 0 {
+		return "", "", fmt.Errorf("%w for constraint %q; %s has %s", errNothingMatches, constraint, r.repository.URL(), some(all))
+	}
+	version, err := pick(matching, constraint, r.current())
 	if err != nil {
-		return "", "", fmt.Errorf("%w in %s", err, r.repository.URL())
+		return "", "", err
 	}
 	if version == r.current() && !slices.Contains(all, version) {
 		return version, digest.Digest(r.obj.Status.ManifestDigest), nil // its tag is gone, what it is pinned to may not be
@@ -109,10 +134,7 @@ func (c *controller) choose(ctx context.Context, r *run, component, constraint s
 
 // pick returns the newest matching version. The current one is kept while it matches and nothing newer does: that it
 // disappeared from the listing is no reason to go back.
-func pick(matching, all []string, constraint, current string) (string, error) {
-	if len(matching) == 0 {
-		return "", fmt.Errorf("%w: there are %s", errNothingMatches, some(all))
-	}
+func pick(matching []string, constraint, current string) (string, error) {
 	if current == "" {
 		return matching[0], nil
 	}
