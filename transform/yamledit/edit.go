@@ -15,11 +15,18 @@ const (
 	MaxBytes = 16 << 20
 
 	maxDepth = 200
+
+	// maxMarks bounds what a parsed file takes in memory, which is much more than its text: it is
+	// the number of commas, colons and line breaks, of which each value has about one.
+	maxMarks = 500_000
 )
 
 var (
 	// ErrTooLarge is wrapped by errors about files, or results, larger than MaxBytes.
 	ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxBytes>>20)
+
+	// ErrTooMany is wrapped by errors about files with too many values.
+	ErrTooMany = errors.New("the file has more values than can be edited")
 
 	errDepth = fmt.Errorf("nested deeper than %d", maxDepth)
 )
@@ -75,7 +82,7 @@ type document struct {
 }
 
 // Apply carries out edits, one after the other, and returns the new content. A file that is JSON
-// stays JSON. Errors are ErrTooLarge or an *EditError; content is never changed.
+// stays JSON. Errors are ErrTooLarge, ErrTooMany or an *EditError; content is never changed.
 func Apply(content []byte, edits []Edit) ([]byte, error) {
 	if len(content) > MaxBytes {
 		return nil, ErrTooLarge
@@ -83,6 +90,9 @@ func Apply(content []byte, edits []Edit) ([]byte, error) {
 	text, bom := bytes.CutPrefix(content, []byte("\xef\xbb\xbf"))
 	if bytes.HasPrefix(text, []byte("\xfe\xff")) || bytes.HasPrefix(text, []byte("\xff\xfe")) {
 		return nil, errors.New("the file is in UTF-16, only UTF-8 can be edited")
+	}
+	if marks(text) > maxMarks {
+		return nil, ErrTooMany
 	}
 	f := open(text)
 	for i, e := range edits {
@@ -99,6 +109,10 @@ func Apply(content []byte, edits []Edit) ([]byte, error) {
 		out = append([]byte("\xef\xbb\xbf"), out...)
 	}
 	return out, nil
+}
+
+func marks(text []byte) int {
+	return bytes.Count(text, []byte(",")) + bytes.Count(text, []byte(":")) + bytes.Count(text, []byte("\n"))
 }
 
 func open(text []byte) *file {

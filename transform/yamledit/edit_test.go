@@ -169,6 +169,7 @@ func TestApplyRefuses(t *testing.T) {
 		"comment in between":  {"a: &x # why\n  b: 1\n", yamledit.Edit{Path: "a", Value: list{}}, ""},
 		"comment would go":    {"a:\n  # why\n  text\n", yamledit.Edit{Path: "a", Value: list{1}}, "comment within the value that would be lost"},
 		"too large":           {strings.Repeat("#", yamledit.MaxBytes+1), yamledit.Edit{Path: "a", Value: 1}, "larger than 16 MiB"},
+		"too many":            {"[" + strings.Repeat("1,", 500_001) + "1]", yamledit.Edit{Path: "[0]", Value: 1}, "more values than can be edited"},
 		"result too large":    {"a: 1\n", yamledit.Edit{Path: "a", Value: strings.Repeat("x", yamledit.MaxBytes)}, "without changing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -311,7 +312,7 @@ func BenchmarkApply(b *testing.B) {
 	edits := []yamledit.Edit{{Path: "spec.template.spec.containers[0].image", Value: "ghcr.io/a/b:2"}, {Path: "data.NEW", Value: "x"}}
 	for _, copies := range []int{1, 100} {
 		content := bytes.Repeat(append(deployment, "---\n"...), copies)
-		b.Run(fmt.Sprintf("%dKiB", len(content)>>10), func(b *testing.B) {
+		b.Run(fmt.Sprintf("%d documents", 3*copies), func(b *testing.B) {
 			b.SetBytes(int64(len(content)))
 			b.ReportAllocs()
 			for b.Loop() {
