@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/singleflight"
@@ -22,12 +23,24 @@ type Options struct {
 	Live client.Reader
 	// UserAgent is sent to registries.
 	UserAgent string
-	// Transport carries requests to registries; nil is the library's default.
+	// Transport carries requests to registries; nil is one with time limits.
 	Transport http.RoundTripper
 	// Repositories and Versions bound how many opened repositories and component descriptors are remembered; zero is a
-	// default of 256 and 1024.
+	// default of 256 and 512.
 	Repositories, Versions int
 }
+
+const (
+	// readTimeout bounds the reading of one component descriptor.
+	readTimeout = 2 * time.Minute
+	// maxRemembered is how many elements a component descriptor may have to be remembered. Larger ones are rare, and read
+	// again rather than kept in memory.
+	maxRemembered = 500
+	// answerTimeout is how long a registry may take to begin its answer.
+	answerTimeout = time.Minute
+	// idlePerHost is how many connections to a registry are kept; a pipeline reads several things at once.
+	idlePerHost = 16
+)
 
 // Provider opens component repositories.
 type Provider struct {
@@ -46,7 +59,10 @@ func New(o Options) (*Provider, error) {
 		o.Repositories = 256
 	}
 	if o.Versions == 0 {
-		o.Versions = 1024
+		o.Versions = 512
+	}
+	if o.Transport == nil {
+		o.Transport = newTransport()
 	}
 	return &Provider{opts: o, repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions)}, nil
 }
@@ -107,8 +123,10 @@ func (r *Repository) Pinned(ctx context.Context, node source.Node) (*ocm.Compone
 	}
 	read := r.provider.flight.DoChan(key, func() (any, error) {
 		// The read outlives a caller that gives up, because others may wait for it.
-		version, err := r.GetPinned(context.WithoutCancel(ctx), node.Component, node.Version, manifest)
-		if err == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
+		defer cancel()
+		version, err := r.GetPinned(ctx, node.Component, node.Version, manifest)
+		if err == nil && elements(version) <= maxRemembered {
 			r.provider.versions.add(key, version)
 		}
 		return version, err
@@ -126,6 +144,23 @@ func (r *Repository) Pinned(ctx context.Context, node source.Node) (*ocm.Compone
 		}
 		return version, nil
 	}
+}
+
+func elements(version *ocm.ComponentVersion) int {
+	component := version.Descriptor().Component
+	return len(component.Resources) + len(component.Sources) + len(component.References)
+}
+
+// newTransport is the library's transport with limits for registries that don't answer.
+func newTransport() http.RoundTripper {
+	standard, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	transport := standard.Clone()
+	transport.ResponseHeaderTimeout = answerTimeout
+	transport.MaxIdleConnsPerHost = idlePerHost
+	return transport
 }
 
 // Selector returns the selector of the OCM client for a reference to a resource.
