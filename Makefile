@@ -70,7 +70,7 @@ fmt: tool-golangci-lint ## Format the code (gofumpt and import order).
 .PHONY: lint
 lint: tool-golangci-lint ## Lint the code; .golangci.yml says which rule is off, and why.
 	@echo '--- lint'
-	@for m in $(LINT_MODULES); do (cd $$m && $(TOOLS_DIR)/golangci-lint run ./...); done
+	@for m in $(LINT_MODULES); do (cd $$m && $(TOOLS_DIR)/golangci-lint run --allow-parallel-runners ./...); done
 
 .PHONY: tidy
 tidy: ## Tidy go.mod and go.sum of every module in the repository.
