@@ -138,6 +138,9 @@ func equalNodes(a, b *yaml.Node) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
+	if a.Kind == yaml.AliasNode && b.Kind == yaml.AliasNode {
+		return a.Value == b.Value // its tag is that of what it stands for
+	}
 	if a.Kind != b.Kind || a.ShortTag() != b.ShortTag() || a.Value != b.Value || a.Anchor != b.Anchor || len(a.Content) != len(b.Content) {
 		return false
 	}
