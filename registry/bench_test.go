@@ -33,7 +33,7 @@ type pusher struct {
 func newPusher(t testing.TB, w *world) *pusher {
 	t.Helper()
 	cred := w.credential(t, auth.Scope{Push: true})
-	r, err := http.NewRequest(http.MethodGet, "http://x", nil)
+	r, err := http.NewRequest(http.MethodGet, "http://x", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

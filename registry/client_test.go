@@ -164,6 +164,7 @@ func (w *world) oras(t testing.TB, repository string, s auth.Scope) *orasremote.
 func TestOrasClient(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
+		t.Helper()
 		ctx := t.Context()
 		local := memory.New()
 		layer, err := oras.PushBytes(ctx, local, "application/vnd.example.layer", noise(1, 300_000))
@@ -227,6 +228,7 @@ func TestOrasClient(t *testing.T) {
 func TestContainerRegistryClient(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, w *world) {
+		t.Helper()
 		parse := func(s string) name.Reference {
 			ref, err := name.ParseReference(w.server.Address()+"/"+s, name.Insecure)
 			if w.server.TLS != nil {
@@ -357,23 +359,13 @@ func TestShutdownDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What is still on the way to the server is not in flight yet.
-	for deadline := time.Now().Add(10 * time.Second); w.store.Stats().Staged == 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("the push does not begin")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the push begins", func() bool { return w.store.Stats().Staged > 0 })
 	if err := w.server.Check(t.Context()); err != nil {
 		t.Errorf("a serving server is not ready: %v", err)
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.stop() }()
-	for deadline := time.Now().Add(10 * time.Second); w.server.Check(t.Context()) == nil; {
-		if time.Now().After(deadline) {
-			t.Fatal("a stopping server stays ready")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "a stopping server is not ready", func() bool { return w.server.Check(t.Context()) != nil })
 	if err := w.server.Check(t.Context()); !errors.Is(err, registry.ErrNotServing) {
 		t.Errorf("got %v", err)
 	}

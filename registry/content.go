@@ -73,8 +73,7 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, c call) er
 
 // unknownReference answers a reference that can't exist like one that does not.
 func unknownReference(err error) error {
-	var name *store.NameError
-	if errors.As(err, &name) {
+	if _, invalid := errors.AsType[*store.NameError](err); invalid {
 		return &apiError{http.StatusNotFound, codeManifestUnknown, err.Error()}
 	}
 	return err
@@ -162,8 +161,7 @@ func setCreated(w http.ResponseWriter, location string, desc ocispec.Descriptor)
 
 // readError tells the client's troubles from ours.
 func readError(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return err
 	}
 	return badRequest(codeSizeInvalid, "the body ended early: %v", err)

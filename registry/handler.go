@@ -100,18 +100,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w}
 	body := h.watch(rec, r)
 	end := h.options.Metrics.begin()
-	defer func() {
-		took := time.Since(begin)
-		end(route.op, r.Method, rec.status, body.n, rec.n, took)
-		h.options.Logger.DebugContext(r.Context(), "registry request",
-			"method", r.Method, "operation", string(route.op), "repository", route.name, "status", rec.status,
-			"received", body.n, "sent", rec.n, "duration", took)
-	}()
+	defer func() { h.record(r, route, rec, body.n, time.Since(begin), end) }()
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if err := h.serve(rec, r, route); err != nil {
 		h.fail(rec, r, route, err)
 	}
+}
+
+// record counts and logs a request at its end, whatever that was.
+func (h *Handler) record(r *http.Request, route route, rec *recorder, received int64, took time.Duration, end requestEnd) {
+	end(route.op, r.Method, rec.status, received, rec.n, took)
+	h.options.Logger.DebugContext(r.Context(), "registry request",
+		"method", r.Method, "operation", string(route.op), "repository", route.name, "status", rec.status,
+		"received", received, "sent", rec.n, "duration", took)
 }
 
 // fail answers an error, unless the answer had begun.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,10 @@ func (c *client) expect(status int, code, method, path string, body []byte, head
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(content))
 	var answer struct {
-		Errors []struct{ Code, Message string }
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
 	}
 	got := ""
 	if resp.StatusCode >= 400 && json.Unmarshal(content, &answer) == nil && len(answer.Errors) == 1 {
@@ -170,9 +174,9 @@ func TestAnswers(t *testing.T) {
 		"blob, del absent":   {method: "DELETE", path: blob + absent.String(), status: 404, code: "BLOB_UNKNOWN"},
 		"blob, method":       {method: "PUT", path: blob + layer.String(), status: 405, code: "UNSUPPORTED", want: map[string]string{"Allow": "DELETE, GET, HEAD"}},
 
-		"manifest by tag":    {method: "GET", path: man + "v1", status: 200, want: map[string]string{"Docker-Content-Digest": image.Digest.String(), "Content-Type": imageType, "Content-Length": fmt.Sprint(image.Size)}},
+		"manifest by tag":    {method: "GET", path: man + "v1", status: 200, want: map[string]string{"Docker-Content-Digest": image.Digest.String(), "Content-Type": imageType, "Content-Length": strconv.FormatInt(image.Size, 10)}},
 		"manifest by digest": {method: "GET", path: man + image.Digest.String(), status: 200, want: map[string]string{"Content-Type": imageType}},
-		"manifest, head":     {method: "HEAD", path: man + "v1", status: 200, want: map[string]string{"Docker-Content-Digest": image.Digest.String(), "Content-Length": fmt.Sprint(image.Size)}},
+		"manifest, head":     {method: "HEAD", path: man + "v1", status: 200, want: map[string]string{"Docker-Content-Digest": image.Digest.String(), "Content-Length": strconv.FormatInt(image.Size, 10)}},
 		"manifest, absent":   {method: "GET", path: man + "v2", status: 404, code: "MANIFEST_UNKNOWN"},
 		"manifest, odd tag":  {method: "GET", path: man + ".INVALID", status: 404, code: "MANIFEST_UNKNOWN"},
 		"manifest, no repo":  {method: "GET", path: "/v2/none/manifests/v1", status: 404, code: "MANIFEST_UNKNOWN"},
@@ -212,6 +216,7 @@ func TestAnswers(t *testing.T) {
 	}
 	for name, k := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := &client{t: t, handler: c.handler}
 			resp := c.expect(k.status, k.code, k.method, k.path, []byte(k.body), k.headers...)
 			for header, want := range k.want {
@@ -297,14 +302,22 @@ func TestUploadLimits(t *testing.T) {
 	c.expect(429, "TOOMANYREQUESTS", "POST", "/v2/a/blobs/uploads/", nil)
 	c.expect(202, "", "PATCH", at, []byte("01234567"))
 	c.expect(413, "SIZE_INVALID", "PATCH", at, []byte("89a"))
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		if resp := c.do("POST", "/v2/a/blobs/uploads/", nil); resp.StatusCode == 202 {
-			break
+	eventually(t, "an idle upload is dropped", func() bool {
+		return c.do("POST", "/v2/a/blobs/uploads/", nil).StatusCode == http.StatusAccepted
+	})
+}
+
+// eventually waits until something is so.
+func eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	ticker, deadline := time.NewTicker(2*time.Millisecond), time.After(20*time.Second)
+	defer ticker.Stop()
+	for !so() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("not after 20 seconds: %s", what)
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("an idle upload is never dropped")
-		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -346,7 +359,9 @@ func TestPagesAndReferrers(t *testing.T) {
 	var tags []string
 	for next := "/v2/a/tags/list?n=2"; next != ""; {
 		resp := c.expect(200, "", "GET", next, nil)
-		var page struct{ Tags []string }
+		var page struct {
+			Tags []string `json:"tags"`
+		}
 		if err := json.NewDecoder(resp.Body).Decode(&page); err != nil || len(page.Tags) > 2 {
 			t.Fatalf("page %v, %v", page, err)
 		}
@@ -360,7 +375,7 @@ func TestPagesAndReferrers(t *testing.T) {
 	config := c.blob("a", "{}")
 	for i := range 4 {
 		config.MediaType = fmt.Sprintf("application/vnd.example.%d", i%2)
-		body := manifest(t, &subject, config, c.blob("a", fmt.Sprint(i)))
+		body := manifest(t, &subject, config, c.blob("a", strconv.Itoa(i)))
 		resp := c.expect(201, "", "PUT", "/v2/a/manifests/"+digest.FromBytes(body).String(), body, "Content-Type", imageType)
 		if got := resp.Header.Get("OCI-Subject"); got != subject.Digest.String() {
 			t.Errorf("subject %q", got)
@@ -397,7 +412,7 @@ func TestAuthorization(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		r.SetBasicAuth(cred.Username, cred.Password)
 		return r.Header.Get("Authorization")
 	}
@@ -419,8 +434,13 @@ func TestAuthorization(t *testing.T) {
 	c.expect(403, "DENIED", "GET", "/v2/_catalog", nil, "Authorization", reader)
 	c.expect(200, "", "GET", "/v2/_catalog", nil, "Authorization", writer)
 	for _, request := range [][2]string{
-		{"POST", "/blobs/uploads/"}, {"PATCH", "/blobs/uploads/x"}, {"PUT", "/blobs/uploads/x"}, {"GET", "/blobs/uploads/x"},
-		{"PUT", "/manifests/v1"}, {"DELETE", "/manifests/v1"}, {"DELETE", "/blobs/" + d.String()},
+		{"POST", "/blobs/uploads/"},
+		{"PATCH", "/blobs/uploads/x"},
+		{"PUT", "/blobs/uploads/x"},
+		{"GET", "/blobs/uploads/x"},
+		{"PUT", "/manifests/v1"},
+		{"DELETE", "/manifests/v1"},
+		{"DELETE", "/blobs/" + d.String()},
 	} {
 		c.expect(403, "DENIED", request[0], "/v2/team/app"+request[1], nil, "Authorization", reader)
 	}
@@ -461,7 +481,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		at := w.Header().Get("Location")
 		w = httptest.NewRecorder()
-		c.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, at, nil))
+		c.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, at, http.NoBody))
 		if w.Code != http.StatusOK || w.Body.String() != body {
 			t.Fatalf("%s was accepted and is %d %q", at, w.Code, w.Body)
 		}

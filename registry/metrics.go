@@ -89,8 +89,11 @@ func (m *Metrics) Collected(stats store.CollectStats, err error) {
 	m.freed.Add(float64(stats.Bytes))
 }
 
+// requestEnd is told how a request ended.
+type requestEnd func(op operation, method string, status int, received, sent int64, took time.Duration)
+
 // begin counts a request; what it returns is called at its end.
-func (m *Metrics) begin() func(op operation, method string, status int, received, sent int64, took time.Duration) {
+func (m *Metrics) begin() requestEnd {
 	if m == nil {
 		return func(operation, string, int, int64, int64, time.Duration) {}
 	}

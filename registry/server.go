@@ -73,7 +73,7 @@ func (s *Server) Check(ctx context.Context) error {
 // Run serves until the context is over. Then it takes no new connections and waits for requests in
 // flight, so that pushes and pulls that began can end. It runs once.
 func (s *Server) Run(ctx context.Context) error {
-	listener, err := net.Listen("tcp", s.Addr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
 	if err != nil {
 		return fmt.Errorf("listen for the registry: %w", err)
 	}
@@ -96,7 +96,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.setAddress("")
 	err = s.stop(ctx, server)
-	<-failed
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }
 

@@ -131,7 +131,7 @@ func (h *Handler) beginUpload(w http.ResponseWriter, r *http.Request, c call) er
 		return err
 	}
 	if want := query.Get("digest"); want != "" {
-		defer stage.Close()
+		defer func() { _ = stage.Close() }()
 		return h.finish(w, r, c, stage, want)
 	}
 	up, err := h.uploads.add(c.name, stage)
@@ -149,9 +149,12 @@ func (h *Handler) mount(w http.ResponseWriter, r *http.Request, c call, d digest
 	if _, err := store.ParseDigest(d.String()); err != nil {
 		return false, err
 	}
-	source, err := h.store.Repository(from)
-	if err != nil || h.authorize(r, from, auth.Pull) != nil {
+	if !store.ValidName(from) || !h.mayPull(r, from) {
 		return false, nil
+	}
+	source, err := h.store.Repository(from)
+	if err != nil {
+		return false, err
 	}
 	desc, err := c.repo.MountBlob(r.Context(), source, d)
 	if errors.Is(err, store.ErrNotFound) {
@@ -162,6 +165,10 @@ func (h *Handler) mount(w http.ResponseWriter, r *http.Request, c call, d digest
 	}
 	setCreated(w, "/v2/"+c.name+"/blobs/"+desc.Digest.String(), desc)
 	return true, nil
+}
+
+func (h *Handler) mayPull(r *http.Request, repository string) bool {
+	return h.authorize(r, repository, auth.Pull) == nil
 }
 
 func (h *Handler) uploadStatus(w http.ResponseWriter, _ *http.Request, c call) error {

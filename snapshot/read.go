@@ -167,7 +167,7 @@ func (v *verifier) Read(p []byte) (int, error) {
 		return 0, v.err
 	}
 	v.hash.Write(p[:n])
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // an error that wraps io.EOF is no end
 		err = v.verdict()
 	}
 	v.err = err

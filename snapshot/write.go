@@ -122,7 +122,7 @@ func writeBlob(ctx context.Context, repo Repository, content func(w io.Writer) e
 		return desc, err
 	}
 	defer func() { err = errors.Join(err, stage.Close()) }()
-	if err := content(contextWriter{ctx, stage}); err != nil {
+	if err := content(untilDone(ctx, stage)); err != nil {
 		return desc, err
 	}
 	committed, err := stage.Commit(ctx, "")
@@ -130,17 +130,18 @@ func writeBlob(ctx context.Context, repo Repository, content func(w io.Writer) e
 	return ocispec.Descriptor{Digest: committed.Digest, Size: committed.Size}, err
 }
 
-// contextWriter ends a transfer whose context is over, even when its source never looks at one.
-type contextWriter struct {
-	ctx context.Context
-	w   io.Writer
-}
+type writerFunc func(p []byte) (int, error)
 
-func (c contextWriter) Write(p []byte) (int, error) {
-	if err := context.Cause(c.ctx); err != nil {
-		return 0, err
-	}
-	return c.w.Write(p)
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// untilDone ends a transfer whose context is over, even when its source never looks at one.
+func untilDone(ctx context.Context, w io.Writer) io.Writer {
+	return writerFunc(func(p []byte) (int, error) {
+		if err := context.Cause(ctx); err != nil {
+			return 0, err
+		}
+		return w.Write(p)
+	})
 }
 
 func (m Meta) config() ([]byte, string, error) {

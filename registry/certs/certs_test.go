@@ -218,8 +218,12 @@ func TestHotReload(t *testing.T) {
 		})
 	}
 	for round := range int64(6) {
-		for deadline := time.Now().Add(10 * time.Second); transfers.Load() < 8*(round+1) && time.Now().Before(deadline) && !t.Failed(); {
-			time.Sleep(time.Millisecond)
+		for ticker, deadline := time.NewTicker(time.Millisecond), time.After(20*time.Second); transfers.Load() < 8*(round+1) && !t.Failed(); {
+			select {
+			case <-ticker.C:
+			case <-deadline:
+				t.Error("clients stand still")
+			}
 		}
 		hosts := o
 		hosts.Hosts = []string{"127.0.0.1", "round-" + string(rune('a'+round))}

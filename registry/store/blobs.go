@@ -103,12 +103,9 @@ func (b *blobs) walk(ctx context.Context, visit func(d digest.Digest)) error {
 			return ignoreNotExist(err)
 		}
 		algorithm := filepath.Base(filepath.Dir(filepath.Dir(name)))
-		d, err := ParseDigest(algorithm + ":" + entry.Name())
-		if err != nil || b.path(d) != name {
-			// Nothing that the store put there; leave it alone.
-			return nil
-		}
-		if info, err := entry.Info(); err == nil {
+		d, invalid := ParseDigest(algorithm + ":" + entry.Name())
+		// What the store did not put there is left alone, and what is gone again is no matter.
+		if info, err := entry.Info(); err == nil && invalid == nil && b.path(d) == name {
 			seen++
 			size += info.Size()
 			visit(d)

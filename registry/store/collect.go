@@ -214,9 +214,15 @@ func (r *repo) reach(todo []digest.Digest) (map[digest.Digest]bool, error) {
 // locks are held over the transaction: a client that is told that a manifest is there keeps it.
 func (c *collection) sweep(name string, batch []digest.Digest) (kept []digest.Digest, err error) {
 	slices.Sort(batch)
-	for _, d := range batch {
-		defer c.store.locks.lock(manifestKey(d))()
+	unlocks := make([]func(), len(batch))
+	for i, d := range batch {
+		unlocks[i] = c.store.locks.lock(manifestKey(d))
 	}
+	defer func() {
+		for _, unlock := range unlocks {
+			unlock()
+		}
+	}()
 	err = c.store.update(func(tx *bbolt.Tx) error {
 		kept = nil
 		repo, found := readRepo(tx, name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -230,7 +231,7 @@ func TestPushesBesideCollections(t *testing.T) {
 			for i := range 150 {
 				name := fmt.Sprintf("managed/%d-%d", worker, i%3)
 				begin := time.Now()
-				d, err := replace(ctx, t, s, name, fmt.Sprint(i%7))
+				d, err := replace(ctx, t, s, name, strconv.Itoa(i%7))
 				if err != nil && time.Since(begin) >= shortLease {
 					// On a busy machine a lease may end under way, and a client begins again.
 					continue
@@ -270,6 +271,7 @@ func TestPushesBesideCollections(t *testing.T) {
 
 // replace pushes as a client does: it asks first and uploads only what is missing.
 func replace(ctx context.Context, t testing.TB, s *store.Store, name, content string) (digest.Digest, error) {
+	t.Helper()
 	r, err := s.Repository(name)
 	if err != nil {
 		return "", err

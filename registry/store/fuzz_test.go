@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -38,7 +39,7 @@ func FuzzPutManifest(f *testing.F) {
 		}
 		for _, ref := range []string{tag, desc.Digest.String()} {
 			got, back, err := r.Manifest(context.Background(), ref)
-			if err != nil || string(back) != string(body) || got.Digest != digest.FromBytes(body) || got.MediaType != mediaType {
+			if err != nil || !bytes.Equal(back, body) || got.Digest != digest.FromBytes(body) || got.MediaType != mediaType {
 				t.Fatalf("%s: %v, %v", ref, got, err)
 			}
 		}

@@ -198,10 +198,11 @@ func writeRepo(tx *bbolt.Tx, name string) (*repo, error) {
 	return r, nil
 }
 
+// record returns what is known of a manifest, or nil when it is not in the repository.
 func (r *repo) record(d digest.Digest) (*record, error) {
 	raw := r.manifests.Get([]byte(d))
 	if raw == nil {
-		return nil, nil
+		return nil, nil //nolint:nilnil // absence is an answer here, and each caller has its own error for it
 	}
 	var rec record
 	if err := json.Unmarshal(raw, &rec); err != nil {
@@ -334,7 +335,7 @@ func number(raw []byte) int64 {
 	if len(raw) != 8 {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(raw))
+	return int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // only count writes it, and never a negative number
 }
 
 func referrerKey(subject, d digest.Digest) []byte { return []byte(subject + "!" + d) }

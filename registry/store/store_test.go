@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -363,7 +364,7 @@ func TestListings(t *testing.T) {
 	var want []digest.Digest
 	for i := range 5 {
 		config.MediaType = fmt.Sprintf("application/vnd.example.%d", i%2)
-		desc, err := r.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, image(t, &subject, config, push(t, r, fmt.Sprint(i))))
+		desc, err := r.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, image(t, &subject, config, push(t, r, strconv.Itoa(i))))
 		if err != nil {
 			t.Fatal(err)
 		}

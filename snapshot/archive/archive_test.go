@@ -90,7 +90,7 @@ func headers(t testing.TB, content []byte) []tar.Header {
 	var all []tar.Header
 	for r := tar.NewReader(unzip); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		}
 		if err != nil {
@@ -293,8 +293,13 @@ func TestCopyReportsTheSource(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, err, damaged)
 		}
 	}
+	// An error that wraps io.EOF is a broken connection, not the end of the archive.
+	_, err := archive.Copy(io.Discard, io.MultiReader(bytes.NewReader(src[:1536]), iotest.ErrReader(fmt.Errorf("connection lost: %w", io.EOF))), nil, archive.Limits{})
+	if err == nil {
+		t.Error("an archive that broke off was taken for a whole one")
+	}
 	full := errors.New("disk full")
-	_, err := archive.Copy(failingWriter{full}, bytes.NewReader(src), nil, archive.Limits{})
+	_, err = archive.Copy(failingWriter{full}, bytes.NewReader(src), nil, archive.Limits{})
 	if !errors.Is(err, full) {
 		t.Errorf("destination: got %v, want %v", err, full)
 	}

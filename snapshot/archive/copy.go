@@ -46,7 +46,7 @@ func Copy(dst io.Writer, src io.Reader, edit Editor, l Limits) (Stats, error) {
 	c := copier{reader: r, writer: newWriter(dst), edit: edit}
 	for {
 		e, err := r.next()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // an error that wraps io.EOF is no end
 			return c.stats, c.writer.close()
 		}
 		if err != nil {
@@ -72,6 +72,7 @@ func (c *copier) copy(e entry) error {
 		return c.writer.directory(e.path)
 	case kindLink:
 		return c.writer.link(e.path, e.target)
+	case kindFile, kindImplicitDir:
 	}
 	c.stats.Files++
 	if c.edit != nil && c.edit.Wants(e.path) {

@@ -33,7 +33,7 @@ func Files(src io.Reader, l Limits) iter.Seq2[*File, error] {
 		}
 		for {
 			e, err := r.next()
-			if err == io.EOF {
+			if err == io.EOF { //nolint:errorlint // an error that wraps io.EOF is no end
 				return
 			}
 			if err != nil {
@@ -68,7 +68,7 @@ type fileReader struct{ r *reader }
 
 func (f *fileReader) Read(p []byte) (int, error) {
 	n, err := f.r.tar.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF { //nolint:errorlint // an error that wraps io.EOF is no end
 		err = f.r.fail(err)
 	}
 	return n, err
@@ -136,7 +136,7 @@ func (p *packer) file(name string) error {
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", quote(name), err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", quote(name), err)

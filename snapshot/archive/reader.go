@@ -66,7 +66,7 @@ func newReader(src io.Reader, l Limits) (*reader, error) {
 func (r *reader) next() (entry, error) {
 	for {
 		header, err := r.tar.Next()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // an error that wraps io.EOF is no end
 			return entry{}, r.drain()
 		}
 		if err != nil {
@@ -205,14 +205,19 @@ func Sniff(src io.Reader) (bool, io.Reader, error) {
 	if !isGzip(begin) {
 		return isTar(begin), buffered, nil
 	}
+	return isTar(unzipHead(begin)), buffered, nil
+}
+
+// unzipHead returns what a tar header would be in, as far as it can be had. Something else may
+// begin with the same two bytes: it is opaque content, and no error.
+func unzipHead(begin []byte) []byte {
 	unzip, err := gzip.NewReader(bytes.NewReader(begin))
 	if err != nil {
-		// Something else that begins with the same two bytes: opaque content, no error.
-		return false, buffered, nil
+		return nil
 	}
 	head := make([]byte, 2*blockSize)
 	n, _ := io.ReadFull(unzip, head)
-	return isTar(head[:n]), buffered, nil
+	return head[:n]
 }
 
 func isGzip(begin []byte) bool { return len(begin) >= 2 && begin[0] == 0x1f && begin[1] == 0x8b }

@@ -82,6 +82,7 @@ func push(t testing.TB, r snapshot.Repository, content string, want digest.Diges
 }
 
 func blob(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	r := Repository(t, s, "team/app")
 	for _, content := range []string{"content", ""} {
 		d := digest.FromString(content)
@@ -106,6 +107,7 @@ func blob(t *testing.T, s snapshot.Store) {
 }
 
 func wrongDigest(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	r := Repository(t, s, "team/app")
 	wrong := digest.FromString("other")
 	if _, err := push(t, r, "content", wrong); err == nil {
@@ -119,6 +121,7 @@ func wrongDigest(t *testing.T, s snapshot.Store) {
 }
 
 func droppedStage(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	r := Repository(t, s, "team/app")
 	stage, err := r.Stage(t.Context())
 	if err != nil {
@@ -139,6 +142,7 @@ func droppedStage(t *testing.T, s snapshot.Store) {
 }
 
 func manifest(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	r := Repository(t, s, "team/app")
 	one, two := Write(t, r, []byte("one")), Write(t, r, []byte("two"))
 	for ref, want := range map[string]digest.Digest{
@@ -159,6 +163,7 @@ func manifest(t *testing.T, s snapshot.Store) {
 }
 
 func manifestNeedsBlob(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	from, to := Repository(t, s, "team/app"), Repository(t, s, "team/other")
 	result := Write(t, from, []byte("content"))
 	_, body, err := from.Manifest(t.Context(), result.ManifestDigest.String())
@@ -176,6 +181,7 @@ func manifestNeedsBlob(t *testing.T, s snapshot.Store) {
 }
 
 func isolation(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	one, two := Repository(t, s, "team/app"), Repository(t, s, "other/app")
 	result := Write(t, one, []byte("content"))
 	if _, err := two.StatBlob(t.Context(), result.LayerDigest); !errors.Is(err, snapshot.ErrNotFound) {
@@ -194,6 +200,7 @@ func isolation(t *testing.T, s snapshot.Store) {
 }
 
 func notFound(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	r, d := Repository(t, s, "team/app"), digest.FromString("absent")
 	errs := map[string]error{}
 	_, _, errs["tag"] = r.Manifest(t.Context(), "absent")
@@ -213,6 +220,7 @@ func notFound(t *testing.T, s snapshot.Store) {
 }
 
 func names(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	for _, name := range []string{"", "/", "Upper/case", "../up", "a//b"} {
 		if _, err := s.Repository(name); err == nil {
 			t.Errorf("%q is accepted as a name", name)
@@ -223,6 +231,7 @@ func names(t *testing.T, s snapshot.Store) {
 }
 
 func roundTrip(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	r := Repository(t, s, "team/app")
 	result := Write(t, r, []byte("content"))
 	if result.LayerDigest != digest.FromString("content") || result.Size != 7 {
@@ -255,12 +264,14 @@ func check(t testing.TB, r snapshot.Repository, result snapshot.Result, want []b
 }
 
 func largeContent(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	large := bytes.Repeat([]byte("0123456789abcdef"), 512<<10)
 	r := Repository(t, s, "team/app")
 	check(t, r, Write(t, r, large), large)
 }
 
 func failedContent(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	r := Repository(t, s, "team/app")
 	broken := errors.New("the source broke off")
 	meta := snapshot.Meta{Kind: snapshot.Opaque, Tag: "v1"}
@@ -289,6 +300,7 @@ func failedContent(t *testing.T, s snapshot.Store) {
 }
 
 func deletion(t *testing.T, s snapshot.Store) {
+	t.Helper()
 	r := Repository(t, s, "team/app")
 	result := Write(t, r, []byte("content"))
 	for range 2 {
