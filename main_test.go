@@ -29,10 +29,10 @@ func help(t *testing.T) string {
 func TestFlagsPage(t *testing.T) {
 	const page, intro = "docs/flags.md", "# Flags of the operator\n\nThis is what `ocm-operator --help` prints; a test keeps it so.\n\n```text\n"
 	// The default of this one is the temporary folder of the machine that asks.
-	text := strings.ReplaceAll(help(t), os.TempDir(), "/tmp")
+	text := strings.ReplaceAll(help(t), os.TempDir(), "/tmp") //nolint:usetesting // what the flag's default is made of
 	want := intro + text + "```\n"
 	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil { //nolint:gosec // a page of the documentation
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -180,8 +180,10 @@ func TestImageReference(t *testing.T) {
 		"Docker Hub, user": {access.OCIArtifact{Type: "ociArtifact", ImageReference: "acme/web"}, "docker.io/acme/web"},
 		"relative":         {access.RelativeOCIReference{Type: "relativeOciReference", Reference: "x/web:1.0"}, server.Host + "/x/web:1.0"},
 		"blob":             {access.OCIBlob{Type: "ociBlob", Reference: "reg:5000/web:1.0", Digest: d}, "reg:5000/web@" + d.String()},
-		"local, global": {access.LocalBlob{Type: "localBlob", LocalReference: d.String(),
-			GlobalAccess: accessOf(t, access.OCIArtifact{Type: "ociArtifact", ImageReference: "ghcr.io/acme/web:1.0"})}, "ghcr.io/acme/web:1.0"},
+		"local, global": {access.LocalBlob{
+			Type: "localBlob", LocalReference: d.String(),
+			GlobalAccess: accessOf(t, access.OCIArtifact{Type: "ociArtifact", ImageReference: "ghcr.io/acme/web:1.0"}),
+		}, "ghcr.io/acme/web:1.0"},
 		"local":        {access.LocalBlob{Type: "localBlob", LocalReference: d.String()}, ""},
 		"unknown kind": {map[string]string{"type": "helm"}, ""},
 		"no reference": {access.OCIArtifact{Type: "ociArtifact"}, ""},

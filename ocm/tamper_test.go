@@ -70,8 +70,7 @@ func TestTamperedRegistry(t *testing.T) {
 			pinned := publish(t, server.URL, shopVersion("1.0.0"))
 			rewrite(server, tc.class, tc.path, tc.change)
 			err := readFirst(t, open(t, server.URL, ocm.Options{}), pinned)
-			var mismatch *ocm.DigestMismatchError
-			if !errors.As(err, &mismatch) {
+			if _, ok := errors.AsType[*ocm.DigestMismatchError](err); !ok {
 				t.Errorf("error = %v, want *DigestMismatchError (%s)", err, tc.reason)
 			}
 		})

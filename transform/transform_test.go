@@ -93,7 +93,9 @@ func TestApplyFails(t *testing.T) {
 		want  string
 	}{
 		"missing": {
-			map[string]string{"a.yaml": "", "b.yaml": ""}, transform.Substitution{Rule: "localization rule 2", File: "deploy.yaml", Path: "spec.image"}, transform.ErrNoFile,
+			map[string]string{"a.yaml": "", "b.yaml": ""},
+			transform.Substitution{Rule: "localization rule 2", File: "deploy.yaml", Path: "spec.image"},
+			transform.ErrNoFile,
 			`localization rule 2: file "deploy.yaml", path "spec.image": not a regular file in the source; it holds: a.yaml, b.yaml`,
 		},
 		"many":      {many, transform.Substitution{Rule: "rule 1", File: "x", Path: "a"}, transform.ErrNoFile, "f19.yaml, ..."},

@@ -73,7 +73,7 @@ func awaitReady(ctx context.Context, files layout, exited chan error, progress i
 			return nil, fmt.Errorf("the cluster did not start, see %s: %w", log.Name(), err)
 		case <-ctx.Done():
 			err := stop()
-			<-exited
+			err = errors.Join(err, <-exited)
 			return nil, errors.Join(fmt.Errorf("start cluster in %s: %w", files, context.Cause(ctx)), err)
 		case <-ticker.C:
 		}

@@ -37,7 +37,7 @@ func restConfig(server string, ca []byte, user *pki.Leaf) *rest.Config {
 
 // answers tells whether a GET of url is answered with 200.
 func answers(ctx context.Context, client *http.Client, url string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return false
 	}

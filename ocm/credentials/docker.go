@@ -95,12 +95,10 @@ func decodeAuth(auth string) (user, password string, err error) {
 // syntaxHint describes an error of the JSON decoder without quoting the input,
 // which is secret.
 func syntaxHint(err error) string {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Sprintf("syntax error at byte %d", syntax.Offset)
 	}
-	var typ *json.UnmarshalTypeError
-	if errors.As(err, &typ) {
+	if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Sprintf("field %s is not a %s", typ.Field, typ.Type)
 	}
 	return "it cannot be decoded"

@@ -15,7 +15,7 @@ const maxNameLength = 255
 var (
 	componentName = regexp.MustCompile(`^[a-z][-a-z0-9]*([.][a-z][-a-z0-9]*)*[.][a-z]{2,}(/[a-z][-a-z0-9_]*([.][a-z][-a-z0-9_]*)*)+$`)
 	elementName   = regexp.MustCompile(`^[a-z0-9]([-_+a-z0-9]*[a-z0-9])?$`)
-	labelVersion  = regexp.MustCompile(`^v[0-9]+$`)
+	labelVersion  = regexp.MustCompile(`^v\d+$`)
 )
 
 // CheckName reports what is wrong with the name of a component.

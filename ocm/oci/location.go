@@ -23,7 +23,7 @@ var (
 	hostPattern = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*\.?|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?$`)
 	// pathPattern is what registries accept as repository name.
 	pathPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:[._]|__|[-]*)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|[-]*)[a-z0-9]+)*)*$`)
-	tagPattern  = regexp.MustCompile(`^[\w][\w.-]{0,127}$`)
+	tagPattern  = regexp.MustCompile(`^\w[\w.-]{0,127}$`)
 )
 
 // ParseURL reads the URL of a repository of components: host[:port][/path] with

@@ -119,7 +119,7 @@ func (r *Repository) Resolve(ctx context.Context, tag string) (digest.Digest, er
 	object := fmt.Sprintf("resolve %s:%s", r.location, tag)
 	resp, err := r.do(ctx, http.MethodHead, "manifests", tag)
 	var response *errcode.ErrorResponse
-	if err != nil && !(errors.As(err, &response) && response.StatusCode == http.StatusMethodNotAllowed) {
+	if err != nil && (!errors.As(err, &response) || response.StatusCode != http.StatusMethodNotAllowed) {
 		return "", r.explain(object, err)
 	}
 	if err == nil {
@@ -228,7 +228,7 @@ func (r *Repository) do(ctx context.Context, method, class, ref string) (*http.R
 	l := r.location
 	l.Host = apiHost(l.Host)
 	url := fmt.Sprintf("%s/v2/%s/%s/%s", l.base(), l.Path, class, ref)
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	req, err := http.NewRequestWithContext(ctx, method, url, nil) //nolint:gocritic // with http.NoBody the client of oras doesn't retry
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func TestClass(t *testing.T) {
 		"/v2/a/blobs/uploads/some-id":  ocmtest.ClassUploads,
 		"/v2/tags/manifests/manifests": ocmtest.ClassManifests,
 	} {
-		if got := ocmtest.Class(httptest.NewRequest(http.MethodGet, path, nil)); got != want {
+		if got := ocmtest.Class(httptest.NewRequest(http.MethodGet, path, http.NoBody)); got != want {
 			t.Errorf("Class(%s) = %s, want %s", path, got, want)
 		}
 	}

@@ -163,7 +163,7 @@ func pointer(location []string) string {
 func allowed(schema any, url string) string {
 	_, fragment, _ := strings.Cut(url, "#")
 	unescape := strings.NewReplacer("~1", "/", "~0", "~")
-	for _, part := range strings.Split(strings.TrimPrefix(fragment, "/"), "/") {
+	for part := range strings.SplitSeq(strings.TrimPrefix(fragment, "/"), "/") {
 		if part == "" {
 			continue
 		}

@@ -6,7 +6,7 @@
 //
 // From the loosest to the tightest, the operators are
 //
-//	a || b     b if a is not there        a // b    b if a is not there or nil
+//	a || b     if a is not there        a // b    if a is not there or nil
 //	a ? b : c  choice
 //	a b        concatenation of texts, lists or maps
 //	-and -or   logic, bitwise on two integers

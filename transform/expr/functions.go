@@ -53,8 +53,7 @@ func (n *call) eval(e *env) (any, error) {
 		args[i] = v
 	}
 	v, err := n.fn.apply(e, args)
-	var bad *evalError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*evalError](err); ok {
 		return nil, failf("%s: %s; the form is %s", n.name, bad.problem, n.fn.form)
 	}
 	return v, err

@@ -366,7 +366,7 @@ func (p *parser) path(n node, start int) (node, error) {
 		if err := p.enter(); err != nil {
 			return nil, err
 		}
-		defer p.leave()
+		defer p.leave() //nolint:gocritic // the depth of the chain counts until all of it is read
 		step, err := p.step(n, start)
 		if err != nil {
 			return nil, err

@@ -144,21 +144,21 @@ func floats(a, b any) (float64, float64, bool) {
 	return fa, fb, okA && okB
 }
 
-// size estimates the bytes that a value takes when it is written. It stops counting above max.
-func size(v any, max int) int {
+// size estimates the bytes that a value takes when it is written. It stops counting above most.
+func size(v any, most int) int {
 	n := 8
 	switch v := v.(type) {
 	case string:
 		n += len(v)
 	case []any:
 		for _, item := range v {
-			if n += size(item, max-n); n > max {
+			if n += size(item, most-n); n > most {
 				return n
 			}
 		}
 	case map[string]any:
 		for key, item := range v {
-			if n += len(key) + size(item, max-n-len(key)); n > max {
+			if n += len(key) + size(item, most-n-len(key)); n > most {
 				return n
 			}
 		}

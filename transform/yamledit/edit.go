@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -355,12 +356,12 @@ func shorten(s string) string {
 
 // nest wraps a value into the collections that the steps ask for.
 func nest(steps Path, value *yaml.Node) *yaml.Node {
-	for i := len(steps) - 1; i >= 0; i-- {
-		if steps[i].Index < 0 {
-			value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{stringNode(steps[i].Key), value}}
+	for _, step := range slices.Backward(steps) {
+		if step.Index < 0 {
+			value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{stringNode(step.Key), value}}
 			continue
 		}
-		value = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: padded(0, steps[i].Index, value)}
+		value = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: padded(0, step.Index, value)}
 	}
 	return value
 }

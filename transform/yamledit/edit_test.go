@@ -16,8 +16,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/transform/yamledit"
 )
 
-func at[T any](v T) *T { return &v }
-
 type (
 	list   = []any
 	object = map[string]any
@@ -157,11 +155,11 @@ func TestApplyRefuses(t *testing.T) {
 		"below a scalar":      {"a: text\n", yamledit.Edit{Path: "a.b", Value: 1}, `a is the value "text", it has nothing inside`},
 		"below the root":      {"- a\n", yamledit.Edit{Path: "a", Value: 1}, "the document is a list"},
 		"path":                {"a: 1\n", yamledit.Edit{Path: "a | b", Value: 1}, `path "a | b", column 2`},
-		"document":            {"a: 1\n", yamledit.Edit{Path: "a", Value: 1, Document: at(1)}, "document 1 is not in the file, which has 1"},
-		"negative document":   {"a: 1\n", yamledit.Edit{Path: "a", Value: 1, Document: at(-1)}, "document -1 is not in the file"},
+		"document":            {"a: 1\n", yamledit.Edit{Path: "a", Value: 1, Document: new(1)}, "document 1 is not in the file, which has 1"},
+		"negative document":   {"a: 1\n", yamledit.Edit{Path: "a", Value: 1, Document: new(-1)}, "document -1 is not in the file"},
 		"selector":            {"kind: A\nmetadata: {name: x}\n---\nkind: B\n", yamledit.Edit{Path: "a", Selector: &yamledit.Selector{Kind: "C", Name: "x"}}, `no document has kind "C" and name "x", there are: A "x", B ""`},
 		"ambiguous selector":  {"kind: A\n---\nkind: A\n", yamledit.Edit{Path: "a", Selector: &yamledit.Selector{Kind: "A"}}, "fits more than one document"},
-		"document and select": {"kind: A\n", yamledit.Edit{Path: "a", Document: at(0), Selector: &yamledit.Selector{Kind: "A"}}, "cannot be given both"},
+		"document and select": {"kind: A\n", yamledit.Edit{Path: "a", Document: new(0), Selector: &yamledit.Selector{Kind: "A"}}, "cannot be given both"},
 		"no yaml":             {"a: {{ .Values.x }}\n  b", yamledit.Edit{Path: "a", Value: 1}, "yaml:"},
 		"utf-16":              {"\xff\xfea\x00", yamledit.Edit{Path: "a", Value: 1}, "UTF-16"},
 		"deep":                {"a: " + deep, yamledit.Edit{Path: "b", Value: 1}, "nested deeper"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -139,7 +140,7 @@ func (s *jsonScanner) str(n *yaml.Node) error {
 
 func (s *jsonScanner) bare(n *yaml.Node) {
 	start := s.pos
-	for s.pos < len(s.text) && bytes.IndexByte([]byte(" \t\r\n,]}"), s.text[s.pos]) < 0 {
+	for s.pos < len(s.text) && strings.IndexByte(" \t\r\n,]}", s.text[s.pos]) < 0 {
 		s.pos++
 	}
 	n.Kind, n.Value = yaml.ScalarNode, string(s.text[start:s.pos])

@@ -268,12 +268,14 @@ func (w writer) flowOrLiteral(n *yaml.Node, style yaml.Style, column int) string
 		head = "|-"
 	}
 	margin := strings.Repeat(" ", max(column, 0)+w.indent)
-	for _, line := range strings.Split(body, "\n") {
-		head += w.eol
+	var headSb271 strings.Builder
+	for line := range strings.SplitSeq(body, "\n") {
+		headSb271.WriteString(w.eol)
 		if line != "" {
-			head += margin + line
+			headSb271.WriteString(margin + line)
 		}
 	}
+	head += headSb271.String()
 	return head
 }
 
@@ -313,7 +315,8 @@ func (w writer) scalar(n *yaml.Node, style yaml.Style, flow bool) string {
 
 // ambiguous are texts that some YAML parser takes for something else: booleans of YAML 1.1,
 // numbers in base 60 and numbers with underscores.
-var ambiguous = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null|nan|~|=|<<)$|^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$|^[-+.]?[0-9][0-9_,]*\.?[0-9_]*([eE][-+]?[0-9]+)?$|^[-+]?0[xob][0-9a-fA-F_]+$`)
+var ambiguous = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null|nan|~|=|<<)$|` +
+	`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$|^[-+.]?[0-9][0-9_,]*\.?[0-9_]*([eE][-+]?[0-9]+)?$|^[-+]?0[xob][0-9a-fA-F_]+$`)
 
 // plainSafe tells whether a text reads as the same text without quotes.
 func plainSafe(s string, flow bool) bool {
@@ -340,9 +343,7 @@ func quoteJSON(s string) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	if encoder.Encode(s) != nil {
-		return `""` // strings can always be encoded
-	}
+	_ = encoder.Encode(s) //nolint:errchkjson // strings can always be encoded
 	return strings.TrimSuffix(b.String(), "\n")
 }
 

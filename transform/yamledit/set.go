@@ -265,7 +265,7 @@ func (s surgeon) inPlace(n *yaml.Node, sp span, text string) []splice {
 		tail = s.eol + tail
 	}
 	header := sp.content
-	for header < len(s.text) && bytes.IndexByte([]byte(" \t\r\n"), s.text[header]) < 0 {
+	for header < len(s.text) && strings.IndexByte(" \t\r\n", s.text[header]) < 0 {
 		header++
 	}
 	line := lineEnd(s.text, header)

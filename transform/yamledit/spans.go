@@ -3,6 +3,7 @@ package yamledit
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -82,7 +83,7 @@ func (s *scanner) blank() {
 		switch c := s.text[s.pos]; {
 		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
 			s.pos++
-		case c == '#' && (s.pos == 0 || bytes.IndexByte([]byte(" \t\r\n"), s.text[s.pos-1]) >= 0):
+		case c == '#' && (s.pos == 0 || strings.IndexByte(" \t\r\n", s.text[s.pos-1]) >= 0):
 			s.pos = lineEnd(s.text, s.pos)
 		default:
 			return
@@ -131,7 +132,7 @@ func (s *scanner) node(n *yaml.Node, indent int, flow bool) error {
 func (s *scanner) properties(n *yaml.Node, sp *span) {
 	for s.pos < len(s.text) && n.Kind != yaml.AliasNode && (s.text[s.pos] == '&' || s.text[s.pos] == '!') {
 		anchor := s.text[s.pos] == '&'
-		for s.pos < len(s.text) && bytes.IndexByte([]byte(" \t\r\n"), s.text[s.pos]) < 0 && !(sp.flow && bytes.IndexByte([]byte(",]}"), s.text[s.pos]) >= 0) {
+		for s.pos < len(s.text) && strings.IndexByte(" \t\r\n", s.text[s.pos]) < 0 && (!sp.flow || strings.IndexByte(",]}", s.text[s.pos]) < 0) {
 			s.pos++
 		}
 		if anchor {
@@ -192,7 +193,7 @@ func (s *scanner) blockMap(n *yaml.Node) error {
 }
 
 func (s *scanner) blankAt(pos int) bool {
-	return pos >= len(s.text) || bytes.IndexByte([]byte(" \t\r\n"), s.text[pos]) >= 0
+	return pos >= len(s.text) || strings.IndexByte(" \t\r\n", s.text[pos]) >= 0
 }
 
 func (s *scanner) pair(key, value *yaml.Node, indent int, flow bool) error {
@@ -371,7 +372,7 @@ func (s *scanner) plainLine(flow bool) {
 		if c == '\n' || c == '\r' || c == ':' && s.blankAt(i+1) || c == '#' && i > s.pos && s.blankAt(i-1) {
 			break
 		}
-		if flow && bytes.IndexByte([]byte(",?[]{}"), c) >= 0 {
+		if flow && strings.IndexByte(",?[]{}", c) >= 0 {
 			break
 		}
 		if c != ' ' && c != '\t' {

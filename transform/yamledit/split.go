@@ -1,6 +1,9 @@
 package yamledit
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // chunk is the text of one document of a stream, with its "---" line.
 type chunk struct {
@@ -46,7 +49,7 @@ func isMarker(line []byte, marker string) bool {
 	if !bytes.HasPrefix(line, []byte(marker)) {
 		return false
 	}
-	return len(line) == len(marker) || bytes.IndexByte([]byte(" \t\r\n"), line[len(marker)]) >= 0
+	return len(line) == len(marker) || strings.IndexByte(" \t\r\n", line[len(marker)]) >= 0
 }
 
 // hasContent tells whether a text has anything but blanks, comments, directives and markers.

@@ -170,10 +170,12 @@ func TestUnknownFieldNamesTheKnownOnes(t *testing.T) {
 func TestParseIsBounded(t *testing.T) {
 	t.Parallel()
 	bomb := "configuration:\n  defaults:\n    a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+	var bombSb173 strings.Builder
 	for name, previous := 'b', 'a'; name < 'k'; name, previous = name+1, name {
 		alias := "*" + string(previous)
-		bomb += "    " + string(name) + ": &" + string(name) + " [" + strings.Repeat(alias+",", 9) + alias + "]\n"
+		bombSb173.WriteString("    " + string(name) + ": &" + string(name) + " [" + strings.Repeat(alias+",", 9) + alias + "]\n")
 	}
+	bomb += bombSb173.String()
 	var keys strings.Builder
 	for i := range 10_000 {
 		fmt.Fprintf(&keys, "k%d: 1, ", i)

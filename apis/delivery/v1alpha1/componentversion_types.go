@@ -1,8 +1,9 @@
 package v1alpha1
 
 import (
-	"github.com/fluxcd/pkg/apis/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fluxcd/pkg/apis/meta"
 )
 
 // ComponentVersionSpec says which component is followed, where it is stored and what a version needs to be accepted.

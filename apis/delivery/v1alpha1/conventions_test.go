@@ -171,7 +171,7 @@ func TestBoundsAreStated(t *testing.T) {
 				continue
 			}
 			stated := boundOf.FindStringSubmatch(strings.ToLower(f.doc))
-			if stated == nil || stated[1] != bound {
+			if len(stated) != 2 || stated[1] != bound {
 				t.Errorf("%s.%s: its comment must state the bound %s as \"at most %s\" or \"1 to %s\"", f.owner, f.name, kind, bound, bound)
 			}
 		}

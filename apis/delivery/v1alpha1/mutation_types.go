@@ -1,8 +1,9 @@
 package v1alpha1
 
 import (
-	"github.com/fluxcd/pkg/apis/meta"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/fluxcd/pkg/apis/meta"
 )
 
 // MutationSpec says what a Localization or a Configuration changes, and where the rules and the values for it come from.

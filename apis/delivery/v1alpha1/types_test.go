@@ -18,7 +18,7 @@ type object interface {
 	metav1.Object
 	runtime.Object
 	GetConditions() []metav1.Condition
-	SetConditions([]metav1.Condition)
+	SetConditions(conditions []metav1.Condition)
 	GetSchedule() v1alpha1.Schedule
 	GetStatus() *v1alpha1.CommonStatus
 }
@@ -76,7 +76,8 @@ func TestSchedule(t *testing.T) {
 		"set":      {"what is set holds", v1alpha1.Schedule{Interval: hour, RetryInterval: minute, Timeout: minute}, time.Minute, time.Minute},
 		"zero": {
 			"an object from before the rules must not be retried without pause",
-			v1alpha1.Schedule{Interval: hour, RetryInterval: &metav1.Duration{}, Timeout: &metav1.Duration{}}, time.Hour, v1alpha1.DefaultTimeout,
+			v1alpha1.Schedule{Interval: hour, RetryInterval: &metav1.Duration{}, Timeout: &metav1.Duration{}},
+			time.Hour, v1alpha1.DefaultTimeout,
 		},
 	}
 	for name, tt := range tests {

@@ -1,6 +1,7 @@
 package naming_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -77,9 +78,7 @@ func TestIdentityHash(t *testing.T) {
 		"component-version": "6.3.6", "resource-name": "deployment", "resource-version": "6.3.6",
 	}
 	nested := map[string]string{"resource-reference-path": naming.ReferencePathKey([]map[string]string{{"name": "backend"}})}
-	for key, value := range podinfo {
-		nested[key] = value
-	}
+	maps.Copy(nested, podinfo)
 	tests := map[string]struct {
 		reason   string
 		identity map[string]string

@@ -18,7 +18,8 @@ func optionFlags(flags *pflag.FlagSet) *cluster.Options {
 	flags.StringVar(&o.Dir, "dir", defaultDir, "folder for keys, database, logs and the kubeconfig file")
 	flags.BoolVar(&o.Flux, "flux", false, "run Flux's source-controller and kustomize-controller")
 	flags.BoolVar(&o.ControllerManager, controllerManagerFlag, true,
-		"run kube-controller-manager: service accounts, garbage collection, deletion of\nnamespaces; default false if the API server was downloaded and the controller\nmanager, which never is, was not built yet")
+		"run kube-controller-manager: service accounts, garbage collection, deletion of\n"+
+			"namespaces; default false if the API server was downloaded and the controller\nmanager, which never is, was not built yet")
 	flags.BoolVar(&o.Scheduler, "scheduler", false, "run kube-scheduler")
 	flags.StringArrayVar(&o.APIServerArgs, "apiserver-arg", nil, "additional argument for kube-apiserver; repeatable")
 	return o

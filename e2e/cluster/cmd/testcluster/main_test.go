@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 )
@@ -171,11 +172,10 @@ func state(t *testing.T, dir string) *cluster.State {
 func gone(t *testing.T, s *cluster.State) {
 	t.Helper()
 	for _, p := range append(s.Processes, *s.Supervisor) {
-		end := time.Now().Add(deadline)
-		for p.Alive() && time.Now().Before(end) {
-			time.Sleep(10 * time.Millisecond)
-		}
-		if p.Alive() {
+		ctx, cancel := context.WithTimeout(context.Background(), deadline)
+		err := wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(context.Context) (bool, error) { return !p.Alive(), nil })
+		cancel()
+		if err != nil {
 			t.Errorf("%s is left behind", p.Name)
 		}
 	}

@@ -57,7 +57,7 @@ func Acquire(ctx context.Context, path string, giveUp func() bool) (*Lock, error
 			return lock, err
 		}
 		if giveUp != nil && giveUp() {
-			return nil, nil
+			return nil, nil //nolint:nilnil // documented: neither lock nor error
 		}
 		select {
 		case <-ctx.Done():

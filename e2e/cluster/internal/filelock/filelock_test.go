@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	fmt.Println("locked")
-	time.Sleep(time.Minute) // until killed
-	runtime.KeepAlive(lock) // a lock that is collected is given back
+	<-time.After(time.Minute) // until killed
+	runtime.KeepAlive(lock)   // a lock that is collected is given back
 }
 
 func TestTryRefusesSecondHolder(t *testing.T) {

@@ -71,11 +71,21 @@ func (i Identity) End(grace time.Duration) error {
 			}
 			return err
 		}
-		for deadline := time.Now().Add(attempt.wait); time.Now().Before(deadline); time.Sleep(pollInterval) {
-			if !i.Alive() {
-				return nil
-			}
+		if i.endsWithin(attempt.wait) {
+			return nil
 		}
 	}
 	return fmt.Errorf("process %d survived SIGKILL; end it by hand", i.PID)
+}
+
+// endsWithin waits for the end of the process. It isn't our child, so its end can only be looked for.
+func (i Identity) endsWithin(wait time.Duration) bool {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(wait); time.Now().Before(deadline); <-ticker.C {
+		if !i.Alive() {
+			return true
+		}
+	}
+	return !i.Alive()
 }

@@ -60,9 +60,9 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
+	addr, ok := listener.Addr().(*net.TCPAddr)
+	if err := listener.Close(); err != nil || !ok {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
-	return port, nil
+	return addr.Port, nil
 }

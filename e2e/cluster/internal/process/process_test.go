@@ -33,11 +33,11 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 	case "wait":
 		fmt.Println("ready")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("ready")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 	case "fail":
 		fmt.Println("cannot go on:", arg)
 		os.Exit(3)
@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		fmt.Println(child.Identity.PID, child.Identity.Started)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 	}
 }
 
@@ -85,7 +85,9 @@ func spawn(t *testing.T, role string) *process.Process {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for end := time.Now().Add(deadline); time.Now().Before(end); <-ticker.C {
 		if condition() {
 			return
 		}
