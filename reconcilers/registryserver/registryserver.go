@@ -42,6 +42,7 @@ type Registry struct {
 	dynamic certs.Dynamic
 	ca      atomic.Pointer[[]byte]
 	server  *registry.Server
+	handler *registry.Handler
 	metrics *registry.Metrics
 	// changed has room for one signal: that the Secret with the certificates was written by somebody.
 	changed chan struct{}
@@ -77,8 +78,8 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 		return fmt.Errorf("register the metrics of the registry: %w", err)
 	}
 	logger := slog.New(logr.ToSlogHandler(r.log))
-	handler := registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics})
-	r.server = &registry.Server{Addr: r.options.Listen, Handler: handler, Probe: r.store.Check, Logger: logger}
+	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics})
+	r.server = &registry.Server{Addr: r.options.Listen, Handler: r.handler, Probe: r.store.Check, Logger: logger}
 	if r.options.PlainHTTP {
 		return nil
 	}
@@ -136,6 +137,8 @@ func (r *Registry) Check(request *http.Request) error { return r.server.Check(re
 func (r *Registry) serve(ctx context.Context) error {
 	r.log.Info("Serving snapshots", "listen", r.options.Listen, "url", r.URL())
 	err := r.server.Run(ctx)
+	// Uploads that were begun hold files of the store.
+	r.handler.Close()
 	return errors.Join(err, r.store.Close())
 }
 
