@@ -2,6 +2,7 @@ package reconcilertest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -167,4 +168,22 @@ func (w *World) Publish(url string, component ocmtest.Component) digest.Digest {
 		w.t.Fatalf("publish %s %s: %v", component.Name, component.Version, err)
 	}
 	return manifest
+}
+
+func condition(obj interface{ GetConditions() []metav1.Condition }, conditionType string) metav1.Condition {
+	for _, c := range obj.GetConditions() {
+		if c.Type == conditionType {
+			return c
+		}
+	}
+	return metav1.Condition{}
+}
+
+// reasonOf returns the reason of the last event.
+func reasonOf(events []string) string {
+	if len(events) == 0 {
+		return ""
+	}
+	parts := strings.SplitN(events[len(events)-1], " ", 3)
+	return parts[min(1, len(parts)-1)]
 }
