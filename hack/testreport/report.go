@@ -152,8 +152,8 @@ func (r *report) summary() {
 	if len(r.failures) > 0 {
 		fmt.Fprintf(r.out, "\nfailed\n  %s\n", strings.Join(r.failures, "\n  "))
 	}
-	fmt.Fprintf(r.out, "\n%s: %d tests passed, %d failed, %d skipped in %d packages (%d without tests), %s\n",
-		verdict, r.passed, r.failed, r.skipped, r.packages, r.empty, round(r.now().Sub(r.started)))
+	fmt.Fprintf(r.out, "\n%d packages (%d without tests) in %s\n", r.packages, r.empty, round(r.now().Sub(r.started)))
+	fmt.Fprintf(r.out, "%s: %d passed, %d failed, %d skipped\n", verdict, r.passed, r.failed, r.skipped)
 }
 
 // ok says whether tests ran and none failed; packages that do not compile count as failures too.

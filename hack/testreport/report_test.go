@@ -24,7 +24,7 @@ func TestReport(t *testing.T) {
 				`{"Action":"pass",` + pkg + `,"Elapsed":0.2}`,
 			},
 			ok:     true,
-			want:   []string{"ok    ocm 200ms", "PASS: 1 tests passed, 0 failed, 0 skipped in 1 packages"},
+			want:   []string{"ok    ocm 200ms", "1 packages (0 without tests) in", "PASS: 1 passed, 0 failed, 0 skipped"},
 			absent: []string{"chatter"},
 		},
 		"fail": {
@@ -34,7 +34,7 @@ func TestReport(t *testing.T) {
 				`{"Action":"fail",` + pkg + `,"Test":"TestA","Elapsed":0.1}`,
 				`{"Action":"fail",` + pkg + `,"Elapsed":0.2}`,
 			},
-			want: []string{"FAIL  ocm TestA", "want 1, got 2", "\nfailed\n  ocm TestA", "FAIL: 0 tests passed, 1 failed"},
+			want: []string{"FAIL  ocm TestA", "want 1, got 2", "\nfailed\n  ocm TestA", "FAIL: 0 passed, 1 failed"},
 		},
 		"build failure": {
 			reason: "a package that does not compile is a failure with the words of the compiler",
@@ -42,7 +42,7 @@ func TestReport(t *testing.T) {
 				`{"ImportPath":"x/ocm [x/ocm.test]","Action":"build-output","Output":"ocm.go:1: undefined: foo\n"}`,
 				`{"Action":"fail",` + pkg + `,"FailedBuild":"x/ocm [x/ocm.test]"}`,
 			},
-			want: []string{"undefined: foo", "FAIL: 0 tests passed"},
+			want: []string{"undefined: foo", "FAIL: 0 passed"},
 		},
 		"died": {
 			reason: "a test process that panics leaves a test without an end, whose output explains it",
@@ -61,7 +61,7 @@ func TestReport(t *testing.T) {
 		"nothing": {
 			reason: "no test at all is not a success",
 			stream: []string{`{"Action":"skip",` + pkg + `}`},
-			want:   []string{"FAIL: 0 tests passed", "(1 without tests)"},
+			want:   []string{"FAIL: 0 passed", "(1 without tests)"},
 		},
 		"other lines": {
 			reason: "what is no event is passed through, as it may be the reason of a failure",
