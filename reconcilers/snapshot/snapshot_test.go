@@ -1,0 +1,148 @@
+package snapshot_test
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
+	snapshotkind "github.com/ocm-operator/ocm-operator/reconcilers/snapshot"
+	"github.com/ocm-operator/ocm-operator/snapshot"
+)
+
+const address = "https://registry.example.com:5000"
+
+func install(w *reconcilertest.World) *reconcilertest.Controller {
+	return w.Install(snapshotkind.Plugin(snapshotkind.Options{
+		Lifecycle: w.Lifecycle, Store: w.Store, Address: address, Recheck: 7 * time.Minute,
+	}))
+}
+
+// written puts content into the store and its Snapshot into the cluster.
+func written(t *testing.T, w *reconcilertest.World) *v1alpha1.Snapshot {
+	t.Helper()
+	repository, err := w.Store.Repository(snapshot.RepositoryName("default", "app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := snapshot.Write(t.Context(), repository, snapshot.Meta{Kind: snapshot.Opaque}, func(w io.Writer) error {
+		_, err := io.WriteString(w, "content")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &v1alpha1.Snapshot{
+		ObjectMeta: reconcilertest.Named("app"),
+		Spec:       v1alpha1.SnapshotSpec{Tag: "1.0.0", Digest: result.LayerDigest.String(), ManifestDigest: result.ManifestDigest.String()},
+	}
+	w.Create(s)
+	return s
+}
+
+func TestContentIsProved(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	controller, s := install(w), written(t, w)
+	w.Writes()
+	result := controller.Reconcile(s)
+	if result.RequeueAfter != 7*time.Minute {
+		t.Errorf("looked at again after %s, want the interval of the kind", result.RequeueAfter)
+	}
+	if diff := cmp.Diff(map[string]string{"Ready": "True Succeeded"}, reconcilertest.Conditions(s)); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
+	}
+	got := []string{s.Status.Digest, s.Status.ManifestDigest, s.Status.Tag, s.Status.RepositoryURL, reconcilertest.Message(s, "Ready")}
+	want := []string{s.Spec.Digest, s.Spec.ManifestDigest, "1.0.0", address + "/default/app", "Snapshot with name 'app' is ready"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"status Snapshot default/app"}, w.Writes()); diff != "" {
+		t.Errorf("writes: one is enough for an instant kind (-want +got):\n%s", diff)
+	}
+	controller.Reconcile(s)
+	if writes := w.Writes(); len(writes) > 0 {
+		t.Errorf("writes %v of unchanged content", writes)
+	}
+}
+
+func TestContentThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*reconcilertest.World, *v1alpha1.Snapshot)
+		reason string
+	}{
+		"other manifest": {func(w *reconcilertest.World, s *v1alpha1.Snapshot) {
+			w.Change(s, func() { s.Spec.ManifestDigest = digest.FromString("x").String() })
+		}, "it was never written"},
+		"other layer": {func(w *reconcilertest.World, s *v1alpha1.Snapshot) {
+			w.Change(s, func() { s.Spec.Digest = digest.FromString("x").String() })
+		}, "the manifest is of other content"},
+		"older controller": {func(w *reconcilertest.World, s *v1alpha1.Snapshot) {
+			w.Change(s, func() { s.Spec.ManifestDigest = "" })
+		}, "the owner writes it anew"},
+		"manifest deleted": {func(w *reconcilertest.World, s *v1alpha1.Snapshot) {
+			repository, err := w.Contents.Repository("default/app")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := repository.DeleteManifest(t.Context(), digest.Digest(s.Spec.ManifestDigest)); err != nil {
+				t.Error(err)
+			}
+		}, "the registry was cleaned up by hand"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := reconcilertest.New(t)
+			controller, s := install(w), written(t, w)
+			controller.Reconcile(s)
+			w.Events()
+			tc.change(w, s)
+			result := controller.Reconcile(s)
+			want := map[string]string{"Ready": "False ContentMissing", "Reconciling": "True ProgressingWithRetry"}
+			if diff := cmp.Diff(want, reconcilertest.Conditions(s)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if result.RequeueAfter != 7*time.Minute {
+				t.Errorf("looked at again after %s, want the interval of the kind", result.RequeueAfter)
+			}
+			if events := w.Events(); len(events) != 2 {
+				t.Errorf("events %q, want the cause and the end", events)
+			}
+		})
+	}
+}
+
+func TestDeletedSnapshotOfAnOlderController(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	controller, s := install(w), written(t, w)
+	w.Change(s, func() { s.Finalizers = []string{v1alpha1.SnapshotFinalizer} })
+	if err := w.Contents.Close(); err != nil { // the registry is gone
+		t.Fatal(err)
+	}
+	w.Delete(s)
+	controller.Reconcile(s)
+	if w.Has(s) {
+		t.Error("the Snapshot is still there: deletion must not wait for a registry")
+	}
+}
+
+func TestUnusableStoreIsAPassingFault(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	controller, s := install(w), written(t, w)
+	controller.Reconcile(s)
+	if err := w.Contents.Close(); err != nil {
+		t.Fatal(err)
+	}
+	controller.Reconcile(s)
+	if got := reconcilertest.Conditions(s)["Ready"]; got != "True Succeeded" {
+		t.Errorf("Ready is %s, want what was proved last: a store that is away has lost nothing", got)
+	}
+}
