@@ -66,12 +66,21 @@ func (c *controller) intact(ctx context.Context, cv *v1alpha1.ComponentVersion) 
 		if err != nil {
 			return false, err
 		}
-		if !owned || found.Annotations[manifestAnnotation] != ref.ManifestDigest ||
-			found.Annotations[contentAnnotation] != contentDigest(found.Spec) {
+		if !owned || !shows(found, ref.ManifestDigest) {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// shows tells whether a descriptor is as it was written for the manifest. One that several component versions share may be
+// of another manifest, that of the same version in another repository: if each brought it back to its own, they would wake
+// each other for ever.
+func shows(found *v1alpha1.ComponentDescriptor, manifest string) bool {
+	if found.Annotations[contentAnnotation] != contentDigest(found.Spec) {
+		return false
+	}
+	return found.Annotations[manifestAnnotation] == manifest || len(found.OwnerReferences) > 1
 }
 
 // writeDescriptor creates the node's ComponentDescriptor, or brings it back to what the component says. Versions that

@@ -1,0 +1,125 @@
+package componentversion
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/versions"
+)
+
+func TestPick(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		all                       []string
+		constraint, current, want string
+		reason                    string
+	}{
+		"first":                      {[]string{"1.0.0", "1.2.0", "1.1.0"}, "*", "", "1.2.0", "the newest"},
+		"upgrade":                    {[]string{"1.0.0", "1.1.0"}, "*", "1.0.0", "1.1.0", "the newest"},
+		"unchanged":                  {[]string{"1.0.0", "1.1.0"}, "*", "1.1.0", "1.1.0", "the newest"},
+		"current disappeared":        {[]string{"1.0.0"}, "*", "1.1.0", "1.1.0", "what is in use goes on to be used"},
+		"current disappeared, newer": {[]string{"1.0.0", "1.2.0"}, "*", "1.1.0", "1.2.0", "an upgrade is an upgrade"},
+		"current is rejected":        {[]string{"1.0.0", "1.1.0"}, "<1.1.0", "1.1.0", "1.0.0", "the user wants to go back"},
+		"rejected and disappeared":   {[]string{"1.0.0"}, "<1.1.0", "1.1.0", "1.0.0", "the user wants to go back"},
+		"pre-release is skipped":     {[]string{"1.0.0", "1.1.0-rc.1"}, ">=1.0.0", "", "1.0.0", "nobody asked for one"},
+		"leading v":                  {[]string{"v1.0.0", "v1.1.0"}, ">=1.0.0", "v1.0.0", "v1.1.0", "the spelling of the repository is kept"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			matching, err := versions.Select(tc.all, tc.constraint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := pick(matching, tc.constraint, tc.current)
+			if err != nil || got != tc.want {
+				t.Errorf("picked %q (%v), want %q: %s", got, err, tc.want, tc.reason)
+			}
+		})
+	}
+}
+
+func TestSome(t *testing.T) {
+	t.Parallel()
+	for want, all := range map[string][]string{
+		"no versions":  nil,
+		"1.1.0, 1.0.0": {"1.0.0", "1.1.0"},
+		"1.6.0, 1.5.0, 1.4.0, 1.3.0, 1.2.0 and 2 more": {"1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0"},
+	} {
+		if got := some(all); got != want {
+			t.Errorf("some of %v is %q, want %q", all, got, want)
+		}
+	}
+}
+
+func TestCurrentCountsForItsComponentAndRepository(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*v1alpha1.ComponentVersion)
+		want   string
+	}{
+		"same":             {func(*v1alpha1.ComponentVersion) {}, "1.0.0"},
+		"other component":  {func(cv *v1alpha1.ComponentVersion) { cv.Spec.Component = "acme.org/web" }, ""},
+		"other repository": {func(cv *v1alpha1.ComponentVersion) { cv.Spec.Repository.URL = "mirror.example.com" }, ""},
+		"never reconciled": {func(cv *v1alpha1.ComponentVersion) { cv.Status.ComponentDescriptor = nil }, ""},
+	} {
+		cv := &v1alpha1.ComponentVersion{}
+		cv.Spec.Component, cv.Spec.Repository.URL = "acme.org/app", "registry.example.com"
+		cv.Status.ReplicatedRepositoryURL, cv.Status.ReconciledVersion = "registry.example.com", "1.0.0"
+		cv.Status.ComponentDescriptor = &v1alpha1.Reference{Name: "acme.org/app"}
+		tc.change(cv)
+		if got := (&run{obj: cv}).current(); got != tc.want {
+			t.Errorf("%s: current version is %q, want %q", name, got, tc.want)
+		}
+	}
+}
+
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	label := func(name, value string) descriptor.Label {
+		return descriptor.Label{Name: name, Value: json.RawMessage(value)}
+	}
+	for name, tc := range map[string]struct {
+		labels []descriptor.Label
+		want   map[string]string
+		reason string
+	}{
+		"none":      {nil, nil, "an empty map would differ from none"},
+		"simple":    {[]descriptor.Label{label("team", `"a"`), label("acme.org/tier", `2`), label("live", `true`), label("share", `0.5`)}, map[string]string{"team": "a", "acme.org/tier": "2", "live": "true", "share": "0.5"}, "text, numbers and booleans can be written"},
+		"structure": {[]descriptor.Label{label("owner", `{"team":"a"}`), label("list", `["a"]`), label("nothing", `null`)}, nil, "a label has one value"},
+		"bad name":  {[]descriptor.Label{label("a b", `"x"`), label("", `"x"`), label("a/b/c", `"x"`)}, nil, "the API server would refuse the object"},
+		"bad value": {[]descriptor.Label{label("a", `"not allowed"`), label("b", `"`+strings.Repeat("x", 64)+`"`), label("c", `"-x"`)}, nil, "the API server would refuse the object"},
+		"broken":    {[]descriptor.Label{label("a", `{`)}, nil, "it is left out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tc.want, labels(tc.labels)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestContentDigestIgnoresTheOrderOfKeys(t *testing.T) {
+	t.Parallel()
+	spec := func(access string) v1alpha1.ComponentDescriptorSpec {
+		parsed, err := v1alpha1.NewAccess([]byte(access))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := v1alpha1.ComponentDescriptorSpec{Version: "1.0.0", Resources: make([]v1alpha1.DescriptorResource, 1)}
+		out.Resources[0].Access = parsed
+		return out
+	}
+	one := contentDigest(spec(`{"type":"ociArtifact","imageReference":"a"}`))
+	if same := contentDigest(spec(`{ "imageReference": "a", "type": "ociArtifact" }`)); same != one {
+		t.Error("the same content written otherwise has another digest")
+	}
+	if other := contentDigest(spec(`{"type":"ociArtifact","imageReference":"b"}`)); other == one {
+		t.Error("other content has the same digest")
+	}
+}
