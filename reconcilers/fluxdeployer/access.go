@@ -38,14 +38,14 @@ func (d *deployer) provideAccess(ctx context.Context, r *run) error {
 	if err := d.provideCredential(ctx, r); err != nil {
 		return lifecycle.Retry(v1alpha1.CreateOrUpdateOCIRepositoryFailedReason, err)
 	}
-	if d.registry.PlainHTTP {
-		return nil
+	ca := d.registry.CA()
+	if d.registry.PlainHTTP || len(ca) == 0 {
+		return nil // nothing to trust, or nothing that the system doesn't trust anyway
 	}
 	secret, found, err := d.secret(ctx, r.obj, caSecretName(r.obj))
 	if err != nil {
 		return lifecycle.Retry(v1alpha1.CreateOrUpdateOCIRepositoryFailedReason, err)
 	}
-	ca := d.registry.CA()
 	if found && bytes.Equal(secret.Data[caKey], ca) {
 		return nil
 	}

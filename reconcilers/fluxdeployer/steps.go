@@ -101,9 +101,10 @@ func (d *deployer) ociRepository(r *run) *unstructured.Unstructured {
 		"ref":       map[string]any{"digest": r.content.ManifestDigest},
 		"secretRef": map[string]any{"name": pullSecretName(r.obj)},
 	}
-	if d.registry.PlainHTTP {
+	switch {
+	case d.registry.PlainHTTP:
 		spec["insecure"] = true
-	} else {
+	case len(d.registry.CA()) > 0:
 		spec["certSecretRef"] = map[string]any{"name": caSecretName(r.obj)}
 	}
 	if r.obj.Spec.HelmReleaseTemplate != nil {

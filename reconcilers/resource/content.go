@@ -64,25 +64,36 @@ func inspectChart(blob *ocm.Blob) (*content, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
+	if err := c.readMetadata(head); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoChart, err)
+	}
+	return c, nil
+}
+
+// errNoChart is matched when a resource that calls itself a chart is none.
+var errNoChart = errors.New("resource is no packed Helm chart")
+
+// readMetadata takes the metadata of a chart from its beginning.
+func (c *content) readMetadata(head []byte) error {
 	raw, err := chartMetadata(head)
 	if err != nil {
-		return nil, fmt.Errorf("resource is no packed Helm chart: %w", err)
+		return err
 	}
 	if c.chartConfig, err = yaml.YAMLToJSON(raw); err != nil {
-		return nil, fmt.Errorf("read Chart.yaml: %w", err)
+		return fmt.Errorf("read Chart.yaml: %w", err)
 	}
 	var metadata struct {
 		Name    string `json:"name"`
 		Version string `json:"version"`
 	}
 	if err := json.Unmarshal(c.chartConfig, &metadata); err != nil {
-		return nil, fmt.Errorf("read Chart.yaml: %w", err)
+		return fmt.Errorf("read Chart.yaml: %w", err)
 	}
 	if metadata.Name == "" || metadata.Version == "" {
-		return nil, errors.New("read the chart: its Chart.yaml has no name or no version")
+		return errors.New("its Chart.yaml has no name or no version")
 	}
 	c.chartVersion = metadata.Version
-	return c, nil
+	return nil
 }
 
 // chartMetadata returns the chart's own Chart.yaml, not those of charts below it.

@@ -133,7 +133,7 @@ func (c *controller) transfer(ctx context.Context, r *run) (publish.Published, e
 	defer blob.Close()
 	content, err := inspect(r.resource, blob)
 	if err != nil {
-		return publish.Published{}, access.Verdict(v1alpha1.GetResourceFailedReason, err)
+		return publish.Published{}, sourceVerdict(err)
 	}
 	var readErr error
 	artifact := publish.Artifact{
@@ -167,7 +167,7 @@ func sourceVerdict(err error) error {
 	switch {
 	case errors.As(err, &mismatch):
 		return lifecycle.Fail(v1alpha1.ContentMismatchReason, err)
-	case errors.As(err, &entry), errors.As(err, &limit):
+	case errors.Is(err, errNoChart), errors.As(err, &entry), errors.As(err, &limit):
 		return lifecycle.Fail(v1alpha1.GetResourceFailedReason, err)
 	}
 	return access.Verdict(v1alpha1.GetResourceFailedReason, err)
