@@ -128,7 +128,7 @@ func (c *controller) publish(ctx context.Context, r *run) error {
 func (c *controller) transfer(ctx context.Context, r *run) (publish.Published, error) {
 	blob, err := r.version.Open(ctx, r.resource, ocm.ReadOptions{MaxBytes: c.maxBytes})
 	if err != nil {
-		return publish.Published{}, access.Verdict(v1alpha1.GetResourceFailedReason, err)
+		return publish.Published{}, sourceVerdict(err)
 	}
 	defer blob.Close()
 	content, err := inspect(r.resource, blob)
