@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	configv1 "github.com/ocm-operator/ocm-operator/apis/config/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
@@ -140,12 +140,9 @@ func decodeValues(raw []byte, origin, subPath string) (map[string]any, error) {
 	if len(raw) > maxSmall {
 		return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, fmt.Errorf("values of %s are larger than %d bytes", origin, maxSmall))
 	}
-	var values map[string]any
-	if err := yaml.Unmarshal(raw, &values); err != nil {
+	values, err := configv1.ParseValues(raw)
+	if err != nil {
 		return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, fmt.Errorf("values of %s are not a YAML or JSON map: %w", origin, err))
-	}
-	if values == nil {
-		values = map[string]any{}
 	}
 	if subPath == "" {
 		return values, nil
