@@ -1,0 +1,462 @@
+package fluxdeployer_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/fluxdeployer"
+	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
+)
+
+var (
+	ociRepository = schema.GroupVersionKind{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "OCIRepository"}
+	kustomization = schema.GroupVersionKind{Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"}
+	helmRelease   = schema.GroupVersionKind{Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: "HelmRelease"}
+)
+
+const (
+	address = "registry.example.com:5000"
+	first   = "sha256:1111"
+	second  = "sha256:2222"
+)
+
+// registry accepts every credential that it has issued.
+func registry() fluxdeployer.Registry {
+	return fluxdeployer.Registry{
+		Address: address,
+		CA:      func() []byte { return []byte("certificates") },
+		Issue: func(repository string, _ time.Duration) (username, password string, err error) {
+			return repository, "word", nil
+		},
+		Valid: func(_ context.Context, repository, username, password string) bool {
+			return username == repository && password == "word"
+		},
+	}
+}
+
+// stage is a cluster with Flux and a Resource that is ready.
+type stage struct {
+	*reconcilertest.World
+	*reconcilertest.Controller
+	resource *v1alpha1.Resource
+	snapshot *v1alpha1.Snapshot
+}
+
+func newStage(t *testing.T, adjust ...func(*fluxdeployer.Registry)) *stage {
+	t.Helper()
+	s := &stage{
+		World:    reconcilertest.New(t),
+		resource: reconcilertest.Resource("manifests", "component", "manifests"),
+		snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("manifests-abc")},
+	}
+	s.Serve(ociRepository, kustomization, helmRelease)
+	access := registry()
+	for _, f := range adjust {
+		f(&access)
+	}
+	s.Controller = s.Install(fluxdeployer.Plugin(fluxdeployer.Options{
+		Lifecycle: s.Lifecycle, Registry: access, Foreign: s.Foreign, NoCrossNamespaceRefs: true,
+	}))
+	s.Create(s.resource, s.snapshot)
+	s.deliver("1.0.0", first)
+	return s
+}
+
+// deliver lets the Resource hold a version.
+func (s *stage) deliver(version, manifest string) {
+	ready := []metav1.Condition{{Type: "Ready", Status: "True", Reason: "Succeeded", LastTransitionTime: metav1.Now()}}
+	s.SetStatus(s.resource, func() {
+		status := &s.resource.Status
+		status.Conditions, status.ObservedGeneration = ready, s.resource.Generation
+		status.SnapshotName, status.LatestManifestDigest, status.LatestSourceVersion = s.snapshot.Name, manifest, version
+	})
+	s.SetStatus(s.snapshot, func() {
+		s.snapshot.Status.Conditions, s.snapshot.Status.ObservedGeneration = ready, s.snapshot.Generation
+		s.snapshot.Status.ManifestDigest = manifest
+	})
+}
+
+func template(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
+
+func kustomize(spec *v1alpha1.FluxDeployerSpec) {
+	spec.KustomizationTemplate = template(`{"prune":true,"path":"./","timeout":"1m0s","sourceRef":{"kind":"GitRepository","name":"other"}}`)
+}
+
+func helm(spec *v1alpha1.FluxDeployerSpec) {
+	spec.HelmReleaseTemplate = template(`{"interval":"1h","chart":{"spec":{}},"values":{"replicas":2}}`)
+}
+
+// deploy creates a FluxDeployer and reconciles it.
+func (s *stage) deploy(change ...func(*v1alpha1.FluxDeployerSpec)) *v1alpha1.FluxDeployer {
+	d := &v1alpha1.FluxDeployer{ObjectMeta: reconcilertest.Named("app"), Spec: v1alpha1.FluxDeployerSpec{
+		Schedule: reconcilertest.Schedule(), SourceRef: reconcilertest.From(v1alpha1.ResourceKind, "manifests"),
+	}}
+	for _, f := range change {
+		f(&d.Spec)
+	}
+	s.Create(d)
+	s.Reconcile(d)
+	return d
+}
+
+// flux returns the object of Flux of the deployer's name, or nil.
+func (s *stage) flux(gvk schema.GroupVersionKind) *unstructured.Unstructured {
+	obj := &unstructured.Unstructured{}
+	obj.SetGroupVersionKind(gvk)
+	obj.SetNamespace(reconcilertest.Namespace)
+	obj.SetName("app")
+	if !s.Has(obj) {
+		return nil
+	}
+	return obj
+}
+
+func (s *stage) secret(name string) *corev1.Secret {
+	secret := &corev1.Secret{ObjectMeta: reconcilertest.Named(name)}
+	if !s.Has(secret) {
+		return nil
+	}
+	return secret
+}
+
+func wantConditions(t *testing.T, d *v1alpha1.FluxDeployer, want map[string]string) {
+	t.Helper()
+	if diff := cmp.Diff(want, reconcilertest.Conditions(d)); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s\n%s", diff, reconcilertest.Message(d, "Ready"))
+	}
+}
+
+var ready = map[string]string{"Ready": "True Succeeded"}
+
+func TestKustomization(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := s.deploy(kustomize)
+	wantConditions(t, d, ready)
+	want := map[string]any{
+		"interval": "10m0s", "url": "oci://" + address + "/default/manifests-abc", "ref": map[string]any{"digest": first},
+		"secretRef": map[string]any{"name": "app-registry-pull"}, "certSecretRef": map[string]any{"name": "app-registry-ca"},
+	}
+	repository := s.flux(ociRepository)
+	if diff := cmp.Diff(want, repository.Object["spec"]); diff != "" {
+		t.Errorf("OCIRepository (-want +got):\n%s", diff)
+	}
+	want = map[string]any{
+		"interval": "10m0s", "prune": true, "path": "./", "timeout": "1m0s", "sourceRef": map[string]any{"kind": "OCIRepository", "name": "app"},
+	}
+	if diff := cmp.Diff(want, s.flux(kustomization).Object["spec"]); diff != "" {
+		t.Errorf("Kustomization (-want +got):\n%s", diff)
+	}
+	for _, owned := range []metav1.Object{repository, s.flux(kustomization), s.secret("app-registry-pull"), s.secret("app-registry-ca")} {
+		if refs := owned.GetOwnerReferences(); len(refs) != 1 || refs[0].UID != d.UID {
+			t.Errorf("owners of %s are %v, want the deployer", owned.GetName(), refs)
+		}
+	}
+	if d.Status.OCIRepository != "default/app" || d.Status.Kustomization != "default/app" || d.Status.HelmRelease != "" {
+		t.Errorf("status is %+v", d.Status)
+	}
+	events := []string{
+		"Normal Progressing Applied OCIRepository with version 1.0.0, digest " + first,
+		"Normal Progressing Applied Kustomization with version 1.0.0, digest " + first,
+		"Normal Succeeded Reconciliation finished, next run in 10m0s",
+	}
+	if diff := cmp.Diff(events, s.Events()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if got := string(s.secret("app-registry-ca").Data["ca.crt"]); got != "certificates" {
+		t.Errorf("certificates are %q", got)
+	}
+	var config struct {
+		Auths map[string]struct{ Username, Password, Auth string }
+	}
+	if err := json.Unmarshal(s.secret("app-registry-pull").Data[corev1.DockerConfigJsonKey], &config); err != nil || config.Auths[address].Username != "default/manifests-abc" {
+		t.Errorf("credential is %+v (%v), want one for the repository alone", config, err)
+	}
+}
+
+func TestUnchangedDeployerWritesNothing(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*v1alpha1.FluxDeployerSpec){"kustomization": kustomize, "helm release": helm, "repository alone": func(*v1alpha1.FluxDeployerSpec) {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			d := s.deploy(change)
+			wantConditions(t, d, ready)
+			s.Events()
+			s.Writes()
+			for range 3 {
+				s.Reconcile(d)
+			}
+			if writes, events := s.Writes(), s.Events(); len(writes) > 0 || len(events) > 0 {
+				t.Errorf("writes %v and events %v, want none", writes, events)
+			}
+		})
+	}
+}
+
+func TestUpgradeMovesThePin(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := s.deploy(kustomize)
+	s.Writes()
+	s.Events()
+	s.deliver("1.1.0", second)
+	s.Reconcile(d)
+	if diff := cmp.Diff([]string{"apply OCIRepository default/app"}, s.Writes()); diff != "" {
+		t.Errorf("writes (-want +got):\n%s", diff)
+	}
+	if got, _, _ := unstructured.NestedString(s.flux(ociRepository).Object, "spec", "ref", "digest"); got != second {
+		t.Errorf("pinned is %s", got)
+	}
+	if diff := cmp.Diff([]string{"Normal Progressing Applied OCIRepository with version 1.1.0, digest " + second}, s.Events()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestHelmRelease(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := s.deploy(helm)
+	wantConditions(t, d, ready)
+	want := map[string]any{
+		"interval": "1h", "values": map[string]any{"replicas": int64(2)}, "chartRef": map[string]any{"kind": "OCIRepository", "name": "app"},
+	}
+	if diff := cmp.Diff(want, s.flux(helmRelease).Object["spec"]); diff != "" {
+		t.Errorf("HelmRelease (-want +got):\n%s", diff)
+	}
+	selector, _, _ := unstructured.NestedMap(s.flux(ociRepository).Object, "spec", "layerSelector")
+	if diff := cmp.Diff(map[string]any{"mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip", "operation": "copy"}, selector); diff != "" {
+		t.Errorf("layer selector (-want +got):\n%s", diff)
+	}
+}
+
+func TestTemplateSwitchRemovesTheOldObject(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := s.deploy(kustomize)
+	s.Change(d, func() { d.Spec.KustomizationTemplate = nil; helm(&d.Spec) })
+	s.Reconcile(d)
+	wantConditions(t, d, ready)
+	if s.flux(kustomization) != nil || s.flux(helmRelease) == nil || d.Status.Kustomization != "" || d.Status.HelmRelease != "default/app" {
+		t.Errorf("status is %+v, want the Kustomization gone", d.Status)
+	}
+	s.Change(d, func() { d.Spec.HelmReleaseTemplate = nil })
+	s.Reconcile(d)
+	if s.flux(helmRelease) != nil || s.flux(ociRepository) == nil || d.Status.HelmRelease != "" {
+		t.Errorf("status is %+v, want the OCIRepository alone", d.Status)
+	}
+}
+
+func TestObjectsOfOthersAreNotDeleted(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := s.deploy(kustomize)
+	taken := s.flux(kustomization)
+	s.Change(taken, func() { taken.SetOwnerReferences(nil) })
+	s.Change(d, func() { d.Spec.KustomizationTemplate = nil })
+	s.Reconcile(d)
+	if s.flux(kustomization) == nil {
+		t.Error("an object that is the deployer's no longer was deleted")
+	}
+}
+
+func TestRegistryWithoutCertificates(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		adjust   func(*fluxdeployer.Registry)
+		insecure bool
+		reason   string
+	}{
+		"plain HTTP":     {func(r *fluxdeployer.Registry) { r.PlainHTTP = true }, true, "there is nothing to trust"},
+		"system's trust": {func(r *fluxdeployer.Registry) { r.CA = func() []byte { return nil } }, false, "Flux refuses a Secret without certificates"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, tc.adjust)
+			wantConditions(t, s.deploy(kustomize), ready)
+			spec, _, _ := unstructured.NestedMap(s.flux(ociRepository).Object, "spec")
+			if insecure := spec["insecure"] == true; insecure != tc.insecure || spec["certSecretRef"] != nil || s.secret("app-registry-ca") != nil {
+				t.Errorf("OCIRepository is %v: %s", spec, tc.reason)
+			}
+		})
+	}
+}
+
+func TestSecretsAreKept(t *testing.T) {
+	t.Parallel()
+	ca := []byte("certificates")
+	s := newStage(t, func(r *fluxdeployer.Registry) { r.CA = func() []byte { return ca } })
+	d := s.deploy(kustomize)
+	s.Delete(s.secret("app-registry-pull"))
+	ca = []byte("renewed")
+	s.Reconcile(d)
+	if s.secret("app-registry-pull") == nil || string(s.secret("app-registry-ca").Data["ca.crt"]) != "renewed" {
+		t.Error("a Secret that was deleted is not there, or certificates that were renewed are not in it")
+	}
+}
+
+func TestSecretOfSomebodyElse(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"app-registry-pull", "app-registry-ca"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			theirs := &corev1.Secret{ObjectMeta: reconcilertest.Named(name), Data: map[string][]byte{"precious": []byte("x")}}
+			s.Create(theirs)
+			d := s.deploy(kustomize)
+			const reason = v1alpha1.CreateOrUpdateOCIRepositoryFailedReason
+			wantConditions(t, d, map[string]string{"Ready": "False " + reason, "Stalled": "True " + reason})
+			if string(s.secret(name).Data["precious"]) != "x" || s.flux(ociRepository) != nil {
+				t.Error("it was overwritten, or something was applied without it")
+			}
+		})
+	}
+}
+
+func TestObjectOfAnotherController(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	controller := true
+	theirs := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"path": "theirs"}}}
+	theirs.SetGroupVersionKind(kustomization)
+	theirs.SetName("app")
+	theirs.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "v1", Kind: "App", Name: "theirs", UID: "other", Controller: &controller}})
+	s.Create(theirs)
+	d := s.deploy(kustomize)
+	const reason = v1alpha1.CreateOrUpdateKustomizationFailedReason
+	wantConditions(t, d, map[string]string{"Ready": "False " + reason, "Stalled": "True " + reason})
+	if got, _, _ := unstructured.NestedString(s.flux(kustomization).Object, "spec", "path"); got != "theirs" {
+		t.Errorf("it was changed: path is %s", got)
+	}
+}
+
+func TestRefusedSpecs(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change             func(*v1alpha1.FluxDeployerSpec)
+		reason, says, wait string
+	}{
+		"both templates":   {func(s *v1alpha1.FluxDeployerSpec) { kustomize(s); helm(s) }, v1alpha1.InvalidSpecReason, "keep one", ""},
+		"component":        {func(s *v1alpha1.FluxDeployerSpec) { s.SourceRef.Kind = v1alpha1.ComponentVersionKind }, v1alpha1.InvalidSpecReason, "no content of its own", ""},
+		"no kind":          {func(s *v1alpha1.FluxDeployerSpec) { s.SourceRef.Kind = "" }, v1alpha1.InvalidSpecReason, "no content of its own", ""},
+		"template is list": {func(s *v1alpha1.FluxDeployerSpec) { s.KustomizationTemplate = template(`[1]`) }, v1alpha1.InvalidSpecReason, "spec.kustomizationTemplate", ""},
+		"release is text":  {func(s *v1alpha1.FluxDeployerSpec) { s.HelmReleaseTemplate = template(`"x"`) }, v1alpha1.InvalidSpecReason, "spec.helmReleaseTemplate", ""},
+		"denied":           {func(s *v1alpha1.FluxDeployerSpec) { s.SourceRef.Namespace = "team" }, v1alpha1.AccessDeniedReason, "--no-cross-namespace-refs", ""},
+		"missing":          {func(s *v1alpha1.FluxDeployerSpec) { s.SourceRef.Name = "none" }, v1alpha1.SourceRefNotReadyReason, "does not exist", "True " + v1alpha1.SourceRefNotReadyReason},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			d := s.deploy(tc.change)
+			want := map[string]string{"Ready": "False " + tc.reason, "Stalled": "True " + tc.reason}
+			if tc.wait != "" {
+				want = map[string]string{"Ready": "False " + tc.reason, "Reconciling": tc.wait}
+			}
+			wantConditions(t, d, want)
+			if got := reconcilertest.Message(d, "Ready"); !strings.Contains(got, tc.says) {
+				t.Errorf("message %q lacks %q", got, tc.says)
+			}
+			if s.flux(ociRepository) != nil || s.secret("app-registry-pull") != nil {
+				t.Error("something was made")
+			}
+		})
+	}
+}
+
+func TestFluxIsNotInstalled(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		served []schema.GroupVersionKind
+		change func(*v1alpha1.FluxDeployerSpec)
+		says   string
+	}{
+		"at all":                  {nil, kustomize, "no kind OCIRepository"},
+		"without helm-controller": {[]schema.GroupVersionKind{ociRepository, kustomization}, helm, "no kind HelmRelease"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &stage{World: reconcilertest.New(t), resource: reconcilertest.Resource("manifests", "c", "m"), snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("manifests-abc")}}
+			s.Serve(tc.served...)
+			s.Controller = s.Install(fluxdeployer.Plugin(fluxdeployer.Options{Lifecycle: s.Lifecycle, Registry: registry(), Foreign: s.Foreign}))
+			s.Create(s.resource, s.snapshot)
+			s.deliver("1.0.0", first)
+			d := s.deploy(tc.change)
+			const reason = v1alpha1.FluxNotInstalledReason
+			wantConditions(t, d, map[string]string{"Ready": "False " + reason, "Reconciling": "True " + reason})
+			if got := reconcilertest.Message(d, "Ready"); !strings.Contains(got, tc.says) {
+				t.Errorf("message %q lacks %q", got, tc.says)
+			}
+			s.Serve(ociRepository, kustomization, helmRelease)
+			s.Reconcile(d)
+			wantConditions(t, d, ready)
+		})
+	}
+}
+
+// answer lets Flux say something about an object.
+func (s *stage) answer(gvk schema.GroupVersionKind, status, revision string) {
+	obj := s.flux(gvk)
+	s.Change(obj, func() {
+		content := map[string]any{
+			"observedGeneration": obj.GetGeneration(),
+			"conditions":         []any{map[string]any{"type": "Ready", "status": status, "message": "health check"}},
+		}
+		if gvk == ociRepository {
+			content["artifact"] = map[string]any{"revision": "1.0.0@" + revision}
+		} else {
+			content["lastAppliedRevision"] = "1.0.0@" + revision
+		}
+		obj.Object["status"] = content
+	})
+}
+
+func TestWaitForReady(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := s.deploy(kustomize, func(spec *v1alpha1.FluxDeployerSpec) { spec.WaitForReady = true })
+	const reason = v1alpha1.CreatedObjectsNotReadyReason
+	pending := map[string]string{"Ready": "False " + reason, "Reconciling": "True " + reason}
+	wantConditions(t, d, pending)
+	s.answer(ociRepository, "True", first)
+	s.Reconcile(d)
+	wantConditions(t, d, pending)
+	if got := reconcilertest.Message(d, "Ready"); !strings.Contains(got, "Kustomization") {
+		t.Errorf("message %q does not tell what is waited for", got)
+	}
+	s.answer(kustomization, "True", first)
+	s.Reconcile(d)
+	wantConditions(t, d, ready)
+
+	s.deliver("1.1.0", second) // an upgrade: what is there stands until the new content is there
+	s.Reconcile(d)
+	wantConditions(t, d, map[string]string{"Ready": "True Succeeded", "Reconciling": "True " + reason})
+	s.answer(ociRepository, "True", second)
+	s.answer(kustomization, "False", second)
+	s.Reconcile(d)
+	wantConditions(t, d, map[string]string{"Ready": "False " + reason, "Reconciling": "True ProgressingWithRetry"})
+	s.answer(kustomization, "True", second)
+	s.Reconcile(d)
+	wantConditions(t, d, ready)
+}
+
+func TestSpecIsNotWritten(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := s.deploy(kustomize)
+	before := d.Spec.DeepCopy()
+	s.Reconcile(d)
+	if diff := cmp.Diff(before, &d.Spec); diff != "" || d.Generation != 1 {
+		t.Errorf("generation %d, spec (-want +got):\n%s", d.Generation, diff)
+	}
+}
