@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -149,6 +150,9 @@ func (o *Options) complete() error {
 	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {
 		return fmt.Errorf("--min-retry-delay is %s and --max-retry-delay %s: the first must be longer than zero and not longer than the second",
 			o.MinRetryDelay, o.MaxRetryDelay)
+	}
+	if u, err := url.Parse(o.EventsAddr); err != nil || (o.EventsAddr != "" && u.Host == "") {
+		return fmt.Errorf("--events-addr %q is no URL, want for example http://notification-controller.flux-system.svc.cluster.local./", o.EventsAddr)
 	}
 	if o.SnapshotRecheck <= 0 || o.Registry.CollectInterval <= 0 {
 		return errors.New("--snapshot-recheck-interval and --registry-collect-interval must be longer than zero")
