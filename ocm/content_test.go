@@ -47,9 +47,6 @@ func TestContent(t *testing.T) {
 	pushIndex(t, server)
 
 	wrong := digest.FromString("wrong")
-	localAs := func(mediaType, reference string) *descriptor.Access {
-		return accessOf(t, access.LocalBlob{Type: "localBlob", LocalReference: reference, MediaType: mediaType})
-	}
 	cases := map[string]struct {
 		res    ocmtest.Resource
 		want   string
@@ -84,10 +81,6 @@ func TestContent(t *testing.T) {
 		"missing artifact":    {res: ocmtest.Resource{Image: server.URL + "/files/none:1"}, is: ocm.ErrNotFound},
 		"image of two layers": {res: ocmtest.Resource{Image: server.URL + "/images/two:1"}, is: ocm.ErrUnsupported},
 		"image index":         {res: ocmtest.Resource{Image: server.URL + "/component-descriptors/" + shop + ":index"}, is: ocm.ErrUnsupported},
-		"artifact set":        {res: ocmtest.Resource{Access: localAs("application/vnd.oci.image.manifest.v1+tar+gzip", one.String())}, is: ocm.ErrUnsupported},
-		"embedded manifest":   {res: ocmtest.Resource{Access: localAs("application/vnd.oci.image.manifest.v1+json", one.String())}, is: ocm.ErrUnsupported},
-		"layout":              {res: ocmtest.Resource{Access: localAs("application/vnd.ocm.software.oci.layout.v1+tar+gzip", one.String())}, is: ocm.ErrUnsupported},
-		"chunked":             {res: ocmtest.Resource{Access: localAs("text/plain", one.String()+", "+wrong.String())}, is: ocm.ErrUnsupported},
 		"unknown kind":        {res: ocmtest.Resource{Access: accessOf(t, map[string]any{"type": "s3/v2", "bucketName": "b"})}, is: ocm.ErrUnsupported},
 		"unknown version":     {res: ocmtest.Resource{Access: accessOf(t, map[string]any{"type": "ociBlob/v9"})}, is: ocm.ErrUnsupported},
 		"no content":          {res: ocmtest.Resource{Access: accessOf(t, map[string]any{"type": "none"})}, is: ocm.ErrUnsupported},

@@ -37,6 +37,7 @@ type Options struct {
 type Repository struct {
 	location oci.Location
 	client   *oci.Client
+	limits   Limits
 }
 
 // Open returns the repository at a URL: host[:port][/path] with an optional
@@ -53,13 +54,13 @@ func Open(url string, o Options) (*Repository, error) {
 		UserAgent:   o.UserAgent,
 		Limits:      o.Limits,
 	})
-	return &Repository{location: location, client: client}, nil
+	return &Repository{location: location, client: client, limits: o.Limits}, nil
 }
 
 // URL returns the URL in its normal form.
 func (r *Repository) URL() string { return r.location.String() }
 
-func (r *Repository) of(component string) (*oci.Repository, error) {
+func (r *Repository) of(component string) (oci.Storage, error) {
 	if err := descriptor.CheckName(component); err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (r *Repository) ListVersions(ctx context.Context, component string) ([]stri
 	return found, err
 }
 
-func list(ctx context.Context, repo *oci.Repository) ([]string, error) {
+func list(ctx context.Context, repo oci.Storage) ([]string, error) {
 	tags, err := repo.Tags(ctx)
 	if err != nil {
 		return nil, err
@@ -111,7 +112,7 @@ func (r *Repository) Resolve(ctx context.Context, component, version string) (di
 
 // missing finds out whether the component or just the version is missing. It
 // costs a request, but only when something is wrong.
-func (r *Repository) missing(ctx context.Context, repo *oci.Repository, component, version string, cause error) error {
+func (r *Repository) missing(ctx context.Context, repo oci.Storage, component, version string, cause error) error {
 	found, err := list(ctx, repo)
 	switch {
 	case err == nil && len(found) > 0:
@@ -162,8 +163,8 @@ func (r *Repository) GetPinned(ctx context.Context, component, version string, m
 	return r.read(ctx, repo, component, version, m)
 }
 
-func (r *Repository) read(ctx context.Context, repo *oci.Repository, component, version string, m *oci.Manifest) (*ComponentVersion, error) {
-	c, err := repo.Component(ctx, component, version, m)
+func (r *Repository) read(ctx context.Context, repo oci.Storage, component, version string, m *oci.Manifest) (*ComponentVersion, error) {
+	c, err := oci.ReadComponent(ctx, repo, r.limits, component, version, m)
 	if err != nil {
 		return nil, err
 	}

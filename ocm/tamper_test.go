@@ -152,7 +152,12 @@ func TestNotTheComponentAskedFor(t *testing.T) {
 
 func repository(t *testing.T, server *ocmtest.Server) *oci.Repository {
 	t.Helper()
-	l := oci.Location{PlainHTTP: true, Host: server.Host, Path: oci.ComponentPath(shop)}
+	return componentRepository(t, server, "")
+}
+
+func componentRepository(t *testing.T, server *ocmtest.Server, path string) *oci.Repository {
+	t.Helper()
+	l := oci.Location{PlainHTTP: true, Host: server.Host, Path: path}.Join(oci.ComponentPath(shop))
 	repo, err := oci.NewClient(oci.Options{}).Repository(l)
 	if err != nil {
 		t.Fatal(err)

@@ -56,9 +56,18 @@ func (s *Source) openArtifact(ctx context.Context, res *descriptor.Resource, ref
 	if err != nil {
 		return nil, err
 	}
-	layer, err := contentLayer(manifest)
+	blob, err := openContent(ctx, repo, manifest)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return blob, nil
+}
+
+// openContent opens the layer of an artifact that is its content.
+func openContent(ctx context.Context, repo oci.Storage, m *oci.Manifest) (*Blob, error) {
+	layer, err := contentLayer(m)
+	if err != nil {
+		return nil, err
 	}
 	rc, size, err := repo.Blob(ctx, layer.Digest, layer.Size)
 	if err != nil {
@@ -69,7 +78,7 @@ func (s *Source) openArtifact(ctx context.Context, res *descriptor.Resource, ref
 
 // readManifest reads the manifest by the digest the resource states, and by
 // what its access says only when the resource states none.
-func readManifest(ctx context.Context, repo *oci.Repository, ref oci.Reference, res *descriptor.Resource) (*oci.Manifest, error) {
+func readManifest(ctx context.Context, repo oci.Storage, ref oci.Reference, res *descriptor.Resource) (*oci.Manifest, error) {
 	want, err := artifactDigest(res)
 	if err != nil {
 		return nil, err
@@ -89,10 +98,22 @@ func readManifest(ctx context.Context, repo *oci.Repository, ref oci.Reference, 
 	if tagErr != nil {
 		return nil, tagErr
 	}
-	if got := want.Algorithm().FromBytes(other.Bytes); got != want {
-		return nil, &oci.DigestMismatchError{Object: ref.String(), Want: want.String(), Got: got.String()}
+	if err := checkArtifact(res, other, ref.String()); err != nil {
+		return nil, err
 	}
 	return other, nil
+}
+
+// checkArtifact compares a manifest with the digest the resource states.
+func checkArtifact(res *descriptor.Resource, m *oci.Manifest, object string) error {
+	want, err := artifactDigest(res)
+	if err != nil || want == "" {
+		return err
+	}
+	if got := want.Algorithm().FromBytes(m.Bytes); got != want {
+		return &oci.DigestMismatchError{Object: object, Want: want.String(), Got: got.String()}
+	}
+	return nil
 }
 
 func artifactDigest(res *descriptor.Resource) (digest.Digest, error) {
@@ -146,14 +167,14 @@ func contentLayer(m *oci.Manifest) (ocispec.Descriptor, error) {
 // ImageReference returns the reference to put into a pod: host, path, and tag
 // or digest as the access states them, without a scheme.
 func (s *Source) ImageReference(res *descriptor.Resource) (string, error) {
-	ref, err := s.imageReference(res.Access, false)
+	ref, err := s.imageReference(res, res.Access, false)
 	if err != nil {
 		return "", s.wrap(res, err)
 	}
 	return ref, nil
 }
 
-func (s *Source) imageReference(a descriptor.Access, global bool) (string, error) {
+func (s *Source) imageReference(res *descriptor.Resource, a descriptor.Access, global bool) (string, error) {
 	kind, err := kindOf(a)
 	if err != nil {
 		return "", err
@@ -174,21 +195,43 @@ func (s *Source) imageReference(a descriptor.Access, global bool) (string, error
 		ref.Tag, ref.Digest = "", spec.Digest
 		return ref.String(), nil
 	case KindLocalBlob:
-		var spec LocalBlob
-		if err := a.Decode(&spec); err != nil {
-			return "", err
-		}
-		if spec.GlobalAccess == nil || spec.GlobalAccess.Type == "" || global {
-			return "", &UnsupportedError{
-				What:   "an image reference for a local blob without globalAccess",
-				Advice: "transfer the component version by value, so that images are stored as images",
-			}
-		}
-		return s.imageReference(*spec.GlobalAccess, true)
+		return s.localReference(res, a, global)
 	}
 	ref, err := s.artifactReference(kind, a)
 	if err != nil {
 		return "", err
 	}
 	return ref.String(), nil
+}
+
+// localReference returns the reference of an image that is stored with the
+// component version: what its access says about another place, or the
+// repository of the component version itself.
+func (s *Source) localReference(res *descriptor.Resource, a descriptor.Access, global bool) (string, error) {
+	spec, err := decodeLocal(a)
+	if err != nil {
+		return "", err
+	}
+	if spec.GlobalAccess != nil && spec.GlobalAccess.Type != "" && !global {
+		return s.imageReference(res, *spec.GlobalAccess, true)
+	}
+	here := s.Repository.Location()
+	if global || formOf(spec.MediaType) != nestedForm || here.Host == "" {
+		return "", &UnsupportedError{
+			What:   "an image reference for a local blob without globalAccess",
+			Advice: "transfer the component version by value, so that images are stored as images",
+		}
+	}
+	d, err := s.nested(spec)
+	if err != nil {
+		return "", err
+	}
+	want, err := artifactDigest(res)
+	if err != nil {
+		return "", err
+	}
+	if want != "" && want.Algorithm() == d.Algorithm() && want != d {
+		return "", &oci.DigestMismatchError{Object: "the artifact its access names", Want: want.String(), Got: d.String()}
+	}
+	return oci.Reference{Location: here, Digest: d}.String(), nil
 }

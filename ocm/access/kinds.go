@@ -3,10 +3,12 @@ package access
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
 // Kinds of access this package reads.
@@ -16,6 +18,9 @@ const (
 	KindRelativeOCIReference = "relativeOciReference"
 	KindOCIBlob              = "ociBlob"
 )
+
+// kindLocalOCIBlob is what KindLocalBlob was called before it had a media type.
+const kindLocalOCIBlob = "localOciBlob"
 
 // LocalBlob is content that is stored with the component version.
 type LocalBlob struct {
@@ -70,7 +75,7 @@ func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupport
 func kindOf(a descriptor.Access) (string, error) {
 	kind := ""
 	switch a.Kind() {
-	case "localBlob", "LocalBlob":
+	case "localBlob", "LocalBlob", kindLocalOCIBlob:
 		kind = KindLocalBlob
 	case "ociArtifact", "ociArtefact", "ociRegistry", "ociImage", "OCIImage":
 		kind = KindOCIArtifact
@@ -98,11 +103,72 @@ func DecodeLocal(a descriptor.Access) (*LocalBlob, bool, error) {
 	if kind, err := kindOf(a); err != nil || kind != KindLocalBlob {
 		return nil, false, nil //nolint:nilerr // other kinds are no concern of whoever asks
 	}
-	var spec LocalBlob
-	if err := a.Decode(&spec); err != nil {
+	spec, err := decodeLocal(a)
+	if err != nil {
 		return nil, false, err
 	}
-	return &spec, true, nil
+	return spec, true, nil
+}
+
+func decodeLocal(a descriptor.Access) (*LocalBlob, error) {
+	var spec LocalBlob
+	if a.Kind() != kindLocalOCIBlob {
+		return &spec, a.Decode(&spec)
+	}
+	var legacy struct {
+		Digest string `json:"digest"`
+	}
+	err := a.Decode(&legacy)
+	return &LocalBlob{Type: a.Type, LocalReference: legacy.Digest}, err
+}
+
+// Chunks returns the digests of the blobs the content is made of, in their
+// order. Large content may be split into several.
+func (l *LocalBlob) Chunks() ([]digest.Digest, error) {
+	var all []digest.Digest
+	for part := range strings.SplitSeq(l.LocalReference, ",") {
+		d, err := digest.Parse(strings.TrimSpace(part))
+		if err != nil {
+			return nil, fmt.Errorf("localReference %q is no digest: %w", strings.TrimSpace(part), err)
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// IsArtifact reports whether the blob is the manifest of an OCI artifact that is
+// stored beside the manifest of the component version.
+func (l *LocalBlob) IsArtifact() bool { return formOf(l.MediaType) == nestedForm }
+
+// form tells what the bytes of a local blob are.
+type form int
+
+const (
+	// plainForm is content as it is.
+	plainForm form = iota
+	// nestedForm is a manifest beside that of the component version.
+	nestedForm
+	// packedForm is an archive with an OCI artifact.
+	packedForm
+)
+
+// layoutPrefix is that of the media types of packed OCI image layouts.
+const layoutPrefix = "application/vnd.ocm.software.oci.layout.v1+tar"
+
+func formOf(mediaType string) form {
+	base, isTar := strings.CutSuffix(strings.TrimSuffix(mediaType, "+gzip"), "+tar")
+	switch {
+	case isArtifact(mediaType):
+		return nestedForm
+	case isTar && (isArtifact(base) || isArtifact(base+"+json")), strings.HasPrefix(mediaType, layoutPrefix):
+		return packedForm
+	}
+	return plainForm
+}
+
+func isArtifact(mediaType string) bool {
+	m := oci.Manifest{MediaType: mediaType}
+	return m.IsImage() || m.IsIndex()
 }
 
 // NewLocalBlob returns the access of a plain local blob.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -12,7 +13,7 @@ import (
 func TestKindOf(t *testing.T) {
 	t.Parallel()
 	for typ, want := range map[string]string{
-		"localBlob": KindLocalBlob, "localBlob/v1": KindLocalBlob, "LocalBlob/v1": KindLocalBlob,
+		"localBlob": KindLocalBlob, "localBlob/v1": KindLocalBlob, "LocalBlob/v1": KindLocalBlob, "localOciBlob": KindLocalBlob,
 		"ociArtifact": KindOCIArtifact, "ociArtefact/v1": KindOCIArtifact, "ociRegistry": KindOCIArtifact,
 		"OCIImage/v1": KindOCIArtifact, "ociImage": KindOCIArtifact,
 		"relativeOciReference": KindRelativeOCIReference, "ociBlob": KindOCIBlob, "OCIImageLayer/v1": KindOCIBlob,
@@ -25,24 +26,49 @@ func TestKindOf(t *testing.T) {
 	}
 }
 
-func TestCheckPlain(t *testing.T) {
+func TestFormOf(t *testing.T) {
 	t.Parallel()
-	for mediaType, ok := range map[string]bool{
-		"":                 true,
-		"text/plain":       true,
-		"application/json": true,
-		"application/vnd.cncf.helm.chart.content.v1.tar+gzip":           true,
-		"application/vnd.oci.image.layer.v1.tar+gzip":                   true,
-		"application/vnd.oci.image.manifest.v1+json":                    false,
-		"application/vnd.oci.image.manifest.v1+tar":                     false,
-		"application/vnd.oci.image.manifest.v1+tar+gzip":                false,
-		"application/vnd.oci.image.index.v1+tar+gzip":                   false,
-		"application/vnd.docker.distribution.manifest.v2+json":          false,
-		"application/vnd.docker.distribution.manifest.list.v2+tar+gzip": false,
-		"application/vnd.ocm.software.oci.layout.v1+tar+gzip":           false,
+	for mediaType, want := range map[string]form{
+		"":                 plainForm,
+		"text/plain":       plainForm,
+		"application/json": plainForm,
+		"application/vnd.cncf.helm.chart.content.v1.tar+gzip":                plainForm,
+		"application/vnd.oci.image.layer.v1.tar+gzip":                        plainForm,
+		"application/vnd.oci.image.manifest.v1":                              plainForm,
+		"application/vnd.oci.image.manifest.v1+json":                         nestedForm,
+		"application/vnd.oci.image.index.v1+json":                            nestedForm,
+		"application/vnd.docker.distribution.manifest.v2+json":               nestedForm,
+		"application/vnd.docker.distribution.manifest.list.v2+json":          nestedForm,
+		"application/vnd.oci.image.manifest.v1+tar":                          packedForm,
+		"application/vnd.oci.image.manifest.v1+tar+gzip":                     packedForm,
+		"application/vnd.oci.image.index.v1+tar+gzip":                        packedForm,
+		"application/vnd.docker.distribution.manifest.v2+tar":                packedForm,
+		"application/vnd.docker.distribution.manifest.list.v2+tar+gzip":      packedForm,
+		"application/vnd.docker.distribution.manifest.list.v2+json+tar+gzip": packedForm,
+		"application/vnd.ocm.software.oci.layout.v1+tar":                     packedForm,
+		"application/vnd.ocm.software.oci.layout.v1+tar+gzip":                packedForm,
 	} {
-		if err := checkPlain(&LocalBlob{MediaType: mediaType}); (err == nil) != ok {
-			t.Errorf("checkPlain(%q) = %v", mediaType, err)
+		if got := formOf(mediaType); got != want {
+			t.Errorf("formOf(%q) = %v, want %v", mediaType, got, want)
+		}
+	}
+}
+
+func TestChunks(t *testing.T) {
+	t.Parallel()
+	a, b := digest.FromString("a"), digest.FromString("b")
+	for reference, want := range map[string][]digest.Digest{
+		a.String():                             {a},
+		a.String() + "," + b.String():          {a, b},
+		" " + a.String() + " ,\t" + b.String(): {a, b},
+		a.String() + "," + a.String():          {a, a},
+		a.String() + ",":                       nil,
+		"":                                     nil,
+		"sha256:12":                            nil,
+	} {
+		got, err := (&LocalBlob{LocalReference: reference}).Chunks()
+		if !slices.Equal(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("Chunks of %q = %v, %v, want %v", reference, got, err, want)
 		}
 	}
 }
@@ -57,6 +83,10 @@ func TestDecodeLocal(t *testing.T) {
 	spec, ok, err := DecodeLocal(a)
 	if err != nil || !ok || spec.LocalReference != d.String() || spec.MediaType != "text/plain" {
 		t.Errorf("DecodeLocal = %+v, %v, %v", spec, ok, err)
+	}
+	legacy := descriptor.Access{Type: "localOciBlob", Raw: []byte(`{"type":"localOciBlob","digest":"` + d.String() + `"}`)}
+	if spec, ok, err := DecodeLocal(legacy); err != nil || !ok || spec.LocalReference != d.String() || spec.MediaType != "" {
+		t.Errorf("DecodeLocal of the legacy kind = %+v, %v, %v", spec, ok, err)
 	}
 	if _, ok, err := DecodeLocal(descriptor.Access{Type: "helm"}); ok || err != nil {
 		t.Errorf("DecodeLocal of another kind = %v, %v", ok, err)

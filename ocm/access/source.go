@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/ocm-operator/ocm-operator/ocm/artifactset"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
@@ -17,9 +17,11 @@ type Source struct {
 	// Client reaches other repositories of this and other registries.
 	Client *oci.Client
 	// Repository is where the component version is.
-	Repository *oci.Repository
+	Repository oci.Storage
 	// Component is the component version.
 	Component *oci.Component
+	// Archives bound local blobs that are archives of an OCI artifact.
+	Archives artifactset.Limits
 }
 
 // Blob is content being read. Its reader ends with io.EOF only after all bytes
@@ -32,7 +34,8 @@ type Blob struct {
 	MediaType string
 	// Size is the number of bytes, -1 if the registry does not say.
 	Size int64
-	// Digest is the digest of the bytes.
+	// Digest is the digest of the bytes. It is empty if nothing says it, as for
+	// a local blob that is split and has no digest in the descriptor.
 	Digest digest.Digest
 }
 
@@ -82,62 +85,8 @@ func (s *Source) open(ctx context.Context, res *descriptor.Resource) (*Blob, err
 	return s.openArtifact(ctx, res, ref)
 }
 
-func (s *Source) openLocal(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
-	var spec LocalBlob
-	if err := res.Access.Decode(&spec); err != nil {
-		return nil, err
-	}
-	if err := checkPlain(&spec); err != nil {
-		return nil, err
-	}
-	d, err := digest.Parse(spec.LocalReference)
-	if err != nil {
-		return nil, fmt.Errorf("localReference %q is no digest: %w", spec.LocalReference, err)
-	}
-	layer, ok := s.Component.Layer(d)
-	if !ok {
-		return nil, fmt.Errorf("local blob %s is no layer of the manifest %s of the component version: %w", d, s.Component.Digest, oci.ErrNotFound)
-	}
-	also, err := blobDigest(res, d)
-	if err != nil {
-		return nil, err
-	}
-	rc, size, err := s.Repository.Blob(ctx, d, layer.Size, also...)
-	if err != nil {
-		return nil, err
-	}
-	mediaType := spec.MediaType
-	if mediaType == "" {
-		mediaType = layer.MediaType
-	}
-	return &Blob{ReadCloser: rc, MediaType: mediaType, Size: size, Digest: d}, nil
-}
-
-// checkPlain refuses the forms of local blobs whose bytes are not the content.
-func checkPlain(spec *LocalBlob) error {
-	const advice = "transfer the component version without embedding OCI artifacts"
-	if strings.Contains(spec.LocalReference, ",") {
-		return &UnsupportedError{What: "a local blob that is split into several", Advice: "publish the component version without a blob limit"}
-	}
-	mediaType := spec.MediaType
-	switch {
-	case isArtifact(strings.TrimSuffix(strings.TrimSuffix(mediaType, "+gzip"), "+tar")):
-		return &UnsupportedError{What: fmt.Sprintf("a local blob that holds an OCI artifact (%s)", mediaType), Advice: advice}
-	case strings.HasPrefix(mediaType, "application/vnd.ocm.software.oci.layout.v1+tar"):
-		return &UnsupportedError{What: fmt.Sprintf("a local blob that holds an OCI layout (%s)", mediaType), Advice: advice}
-	}
-	return nil
-}
-
-func isArtifact(mediaType string) bool {
-	m := oci.Manifest{MediaType: mediaType}
-	// The archive forms leave out the +json of the manifest.
-	j := oci.Manifest{MediaType: mediaType + "+json"}
-	return m.IsImage() || m.IsIndex() || j.IsImage() || j.IsIndex()
-}
-
-// blobDigest returns what a blob must match besides its own digest. Where both
-// use the same hash they are compared at once.
+// blobDigest returns what a blob must match besides its own digest, which may
+// not be known. Where both use the same hash they are compared at once.
 func blobDigest(res *descriptor.Resource, own digest.Digest) ([]digest.Digest, error) {
 	if res.Digest == nil || res.Digest.Excluded() {
 		return nil, nil
@@ -152,7 +101,7 @@ func blobDigest(res *descriptor.Resource, own digest.Digest) ([]digest.Digest, e
 	if err != nil {
 		return nil, err
 	}
-	if want.Algorithm() != own.Algorithm() {
+	if own == "" || want.Algorithm() != own.Algorithm() {
 		return []digest.Digest{want}, nil
 	}
 	if want != own {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -11,12 +12,19 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 )
 
-// Component is a component version as it is stored in a registry.
+// annotationDescriptor marks the manifest of the component version in an index.
+const annotationDescriptor = "software.ocm.descriptor"
+
+// Component is a component version as it is stored in a repository.
 type Component struct {
-	// Digest is the digest of the manifest.
+	// Digest is the digest of what the version is tagged with, which pins it:
+	// the manifest, or the index the manifest is in.
 	Digest digest.Digest
 	// Manifest is the manifest of the component version.
 	Manifest *ocispec.Manifest
+	// Nested are the OCI artifacts that are stored beside the manifest, in an
+	// index with it.
+	Nested []ocispec.Descriptor
 	// Descriptor is the component descriptor.
 	Descriptor *descriptor.Descriptor
 }
@@ -24,9 +32,22 @@ type Component struct {
 // Layer returns the layer with a digest. Only layers belong to the component
 // version; other blobs of the repository may be anybody's.
 func (c *Component) Layer(d digest.Digest) (ocispec.Descriptor, bool) {
-	for _, l := range c.Manifest.Layers {
-		if l.Digest == d {
-			return l, true
+	return find(c.Manifest.Layers, d)
+}
+
+// Artifact returns the OCI artifact with a digest that is stored with the
+// component version.
+func (c *Component) Artifact(d digest.Digest) (ocispec.Descriptor, bool) {
+	if a, ok := find(c.Nested, d); ok {
+		return a, true
+	}
+	return find(c.Manifest.Layers, d)
+}
+
+func find(all []ocispec.Descriptor, d digest.Digest) (ocispec.Descriptor, bool) {
+	for _, desc := range all {
+		if desc.Digest == d {
+			return desc, true
 		}
 	}
 	return ocispec.Descriptor{}, false
@@ -42,32 +63,84 @@ type componentConfigContent struct {
 	} `json:"componentDescriptorLayer"`
 }
 
-// Component reads the component version a manifest belongs to. The descriptor
-// must have the given name and version.
-func (r *Repository) Component(ctx context.Context, name, version string, m *Manifest) (*Component, error) {
-	image, err := componentManifest(m)
+// ReadComponent reads the component version a manifest or an index belongs to.
+// The descriptor must have the given name and version.
+func ReadComponent(ctx context.Context, s Storage, l Limits, name, version string, m *Manifest) (*Component, error) {
+	l = l.withDefaults()
+	c := &Component{Digest: m.Digest}
+	image, err := c.enter(ctx, s, m)
 	if err != nil {
-		return nil, fmt.Errorf("%s:%s in %s: %w", name, version, r.location, err)
+		return nil, fmt.Errorf("%s:%s in %s: %w", name, version, s, err)
 	}
-	raw, err := r.descriptorBytes(ctx, image)
+	if c.Manifest, err = componentManifest(image); err != nil {
+		return nil, fmt.Errorf("%s:%s in %s: %w", name, version, s, err)
+	}
+	raw, err := descriptorBytes(ctx, s, l, c)
 	if err != nil {
 		return nil, fmt.Errorf("%s:%s: %w", name, version, err)
 	}
 	d, err := descriptor.Parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%s:%s in %s: %w", name, version, r.location, err)
+		return nil, fmt.Errorf("%s:%s in %s: %w", name, version, s, err)
 	}
 	if d.Component.Name != name || d.Component.Version != version {
 		return nil, fmt.Errorf("%w: %s has a descriptor of %s:%s where %s:%s was asked for; publish the component version again",
-			ErrNotComponent, r.location, d.Component.Name, d.Component.Version, name, version)
+			ErrNotComponent, s, d.Component.Name, d.Component.Version, name, version)
 	}
-	return &Component{Digest: m.Digest, Manifest: image, Descriptor: d}, nil
+	c.Descriptor = d
+	return c, nil
+}
+
+// enter returns the manifest of the component version, which may be in an index
+// together with the OCI artifacts that belong to it.
+func (c *Component) enter(ctx context.Context, s Storage, m *Manifest) (*Manifest, error) {
+	if !m.IsIndex() {
+		return m, nil
+	}
+	index, err := m.Index()
+	if err != nil {
+		return nil, err
+	}
+	at, err := componentEntry(index)
+	if err != nil {
+		return nil, err
+	}
+	desc := index.Manifests[at]
+	c.Nested = slices.Delete(slices.Clone(index.Manifests), at, at+1)
+	inner, err := s.Manifest(ctx, desc.Digest.String())
+	if err != nil {
+		return nil, fmt.Errorf("manifest of the component version in the index %s: %w", m.Digest, err)
+	}
+	if inner.IsIndex() {
+		return nil, fmt.Errorf("%w: its index leads to another index", ErrNotComponent)
+	}
+	return inner, nil
+}
+
+// componentEntry returns which entry of an index is the component version: the
+// one that is marked, or the first one.
+func componentEntry(index *ocispec.Index) (int, error) {
+	marked := -1
+	for i := range index.Manifests {
+		if index.Manifests[i].Annotations[annotationDescriptor] != "true" {
+			continue
+		}
+		if marked >= 0 {
+			return 0, fmt.Errorf("%w: several manifests of its index are marked as %s", ErrNotComponent, annotationDescriptor)
+		}
+		marked = i
+	}
+	entry := max(marked, 0)
+	if entry >= len(index.Manifests) {
+		return 0, fmt.Errorf("%w: its index is empty", ErrNotComponent)
+	}
+	if err := index.Manifests[entry].Digest.Validate(); err != nil {
+		return 0, fmt.Errorf("%w: digest %q in its index: %w", ErrNotComponent, index.Manifests[entry].Digest, err)
+	}
+	return entry, nil
 }
 
 func componentManifest(m *Manifest) (*ocispec.Manifest, error) {
-	if m.IsIndex() {
-		return nil, fmt.Errorf("%w this version can read: it is stored as an index; transfer it without embedded OCI artifacts", ErrNotComponent)
-	}
 	if !m.IsImage() {
 		return nil, fmt.Errorf("%w: its manifest has media type %q", ErrNotComponent, m.MediaType)
 	}
@@ -82,8 +155,8 @@ func componentManifest(m *Manifest) (*ocispec.Manifest, error) {
 }
 
 // descriptorBytes finds the descriptor through the config.
-func (r *Repository) descriptorBytes(ctx context.Context, image *ocispec.Manifest) ([]byte, error) {
-	raw, err := r.SmallBlob(ctx, image.Config, r.limits.ConfigBytes)
+func descriptorBytes(ctx context.Context, s Storage, l Limits, c *Component) ([]byte, error) {
+	raw, err := SmallBlob(ctx, s, c.Manifest.Config, l.ConfigBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
@@ -92,7 +165,7 @@ func (r *Repository) descriptorBytes(ctx context.Context, image *ocispec.Manifes
 		return nil, fmt.Errorf("%w: its config cannot be read: %w", ErrNotComponent, err)
 	}
 	want := config.DescriptorLayer
-	layer, ok := (&Component{Manifest: image}).Layer(want.Digest)
+	layer, ok := c.Layer(want.Digest)
 	if !ok {
 		return nil, fmt.Errorf("%w: its config names the descriptor %q, which is not one of its layers", ErrNotComponent, want.Digest)
 	}
@@ -100,8 +173,8 @@ func (r *Repository) descriptorBytes(ctx context.Context, image *ocispec.Manifes
 	if !ok {
 		return nil, fmt.Errorf("%w: its descriptor has media type %q", ErrNotComponent, want.MediaType)
 	}
-	limit := min(r.limits.ManifestBytes, descriptor.MaxBytes) + tarOverhead
-	data, err := r.SmallBlob(ctx, layer, limit)
+	limit := min(l.ManifestBytes, descriptor.MaxBytes) + tarOverhead
+	data, err := SmallBlob(ctx, s, layer, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read descriptor: %w", err)
 	}

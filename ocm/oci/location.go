@@ -69,9 +69,13 @@ func redact(raw string) string {
 	return raw
 }
 
-// String returns the location with its scheme, as ParseURL accepts it.
+// String returns the location with its scheme, as ParseURL accepts it. Without
+// a host it is the path alone.
 func (l Location) String() string {
-	if l.Path == "" {
+	switch {
+	case l.Host == "":
+		return l.Path
+	case l.Path == "":
 		return l.base()
 	}
 	return l.base() + "/" + l.Path

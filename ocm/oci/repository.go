@@ -50,6 +50,16 @@ type Manifest struct {
 	Bytes     []byte
 }
 
+// NewManifest returns the manifest with the given bytes. What the manifest says
+// about its media type counts more than what the caller was told.
+func NewManifest(data []byte, mediaTypeHint string) (*Manifest, error) {
+	t, err := mediaType(data, mediaTypeHint)
+	if err != nil {
+		return nil, err
+	}
+	return &Manifest{MediaType: t, Digest: digest.FromBytes(data), Bytes: data}, nil
+}
+
 // IsIndex reports whether the manifest is a list of manifests.
 func (m *Manifest) IsIndex() bool {
 	return m.MediaType == ocispec.MediaTypeImageIndex || m.MediaType == dockerManifestList
@@ -65,6 +75,15 @@ func (m *Manifest) Image() (*ocispec.Manifest, error) {
 	var out ocispec.Manifest
 	if err := json.Unmarshal(m.Bytes, &out); err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", m.Digest, err)
+	}
+	return &out, nil
+}
+
+// Index decodes a list of manifests.
+func (m *Manifest) Index() (*ocispec.Index, error) {
+	var out ocispec.Index
+	if err := json.Unmarshal(m.Bytes, &out); err != nil {
+		return nil, fmt.Errorf("index %s: %w", m.Digest, err)
 	}
 	return &out, nil
 }
@@ -96,6 +115,9 @@ func (c *Client) Repository(l Location) (*Repository, error) {
 
 // Location returns where the repository is.
 func (r *Repository) Location() Location { return r.location }
+
+// String returns where the repository is, for messages.
+func (r *Repository) String() string { return r.location.String() }
 
 // Tags lists all tags.
 func (r *Repository) Tags(ctx context.Context) ([]string, error) {
@@ -154,15 +176,15 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (*Manifest, error
 	if err != nil {
 		return nil, r.explain(object, err)
 	}
-	m := &Manifest{Digest: digest.FromBytes(data), Bytes: data}
+	m, err := NewManifest(data, resp.Header.Get("Content-Type"))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", object, err)
+	}
 	if byDigest {
 		if got := want.Algorithm().FromBytes(data); got != want {
 			return nil, &DigestMismatchError{Object: object, Want: want.String(), Got: got.String()}
 		}
 		m.Digest = want
-	}
-	if m.MediaType, err = mediaType(data, resp.Header.Get("Content-Type")); err != nil {
-		return nil, fmt.Errorf("%s: %w", object, err)
 	}
 	return m, nil
 }
@@ -206,20 +228,6 @@ func (r *Repository) Blob(ctx context.Context, d digest.Digest, size int64, also
 		return nil, 0, err
 	}
 	return rc, size, nil
-}
-
-// SmallBlob reads a whole blob that is known to be small.
-func (r *Repository) SmallBlob(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
-	object := fmt.Sprintf("blob %s of %s", desc.Digest, r.location)
-	if desc.Size > limit {
-		return nil, tooLarge(object, limit)
-	}
-	rc, _, err := r.Blob(ctx, desc.Digest, desc.Size)
-	if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	return readAll(rc, object, limit)
 }
 
 // do sends a request and turns every status but 200 into an error.

@@ -1,0 +1,220 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/ocm/artifactset"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// openLocal opens content that is stored with the component version.
+func (s *Source) openLocal(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
+	spec, err := decodeLocal(res.Access)
+	if err != nil {
+		return nil, err
+	}
+	if formOf(spec.MediaType) == nestedForm {
+		return s.openNested(ctx, res, spec)
+	}
+	local, err := s.locate(spec)
+	if err != nil {
+		return nil, err
+	}
+	if formOf(spec.MediaType) == packedForm {
+		return s.openPacked(ctx, res, local)
+	}
+	return s.openPlain(ctx, res, local)
+}
+
+// localBlob is where the bytes of a local blob are.
+type localBlob struct {
+	mediaType string
+	chunks    []chunk
+	size      int64 // -1 if it is not known
+}
+
+type chunk struct {
+	digest digest.Digest
+	size   int64
+}
+
+// locate finds the layers that a local blob is made of. Only the layers of its
+// manifest belong to the component version.
+func (s *Source) locate(spec *LocalBlob) (*localBlob, error) {
+	all, err := spec.Chunks()
+	if err != nil {
+		return nil, err
+	}
+	local := &localBlob{mediaType: spec.MediaType}
+	for _, d := range all {
+		layer, ok := s.Component.Layer(d)
+		if !ok {
+			return nil, fmt.Errorf("local blob %s is no layer of the manifest %s of the component version: %w", d, s.Component.Digest, oci.ErrNotFound)
+		}
+		if local.mediaType == "" {
+			local.mediaType = layer.MediaType
+		}
+		local.chunks = append(local.chunks, chunk{digest: d, size: layer.Size})
+		if sum := local.size + layer.Size; local.size >= 0 && layer.Size >= 0 && sum >= 0 {
+			local.size = sum
+		} else {
+			local.size = -1
+		}
+	}
+	return local, nil
+}
+
+// openChunks opens the bytes of a local blob. The chunks are compared with
+// their digests, and all of it with the given ones.
+func (s *Source) openChunks(ctx context.Context, local *localBlob, also ...digest.Digest) (io.ReadCloser, int64, error) {
+	first := local.chunks[0]
+	if len(local.chunks) == 1 {
+		return s.Repository.Blob(ctx, first.digest, first.size, also...)
+	}
+	// The first one is opened now, so that most errors come before the content.
+	rc, _, err := s.Repository.Blob(ctx, first.digest, first.size)
+	if err != nil {
+		return nil, 0, err
+	}
+	c := &chain{current: rc, rest: local.chunks[1:], open: func(next chunk) (io.ReadCloser, error) {
+		rc, _, err := s.Repository.Blob(ctx, next.digest, next.size)
+		return rc, err
+	}}
+	object := fmt.Sprintf("the local blob of %d chunks in %s", len(local.chunks), s.Repository)
+	verified, err := oci.Verify(c, object, local.size, also...)
+	if err != nil {
+		return nil, 0, errors.Join(err, c.Close())
+	}
+	return verified, local.size, nil
+}
+
+// chain reads blobs one after the other as if they were one.
+type chain struct {
+	current io.ReadCloser
+	rest    []chunk
+	open    func(chunk) (io.ReadCloser, error)
+}
+
+// Read implements io.Reader.
+func (c *chain) Read(p []byte) (int, error) {
+	for {
+		n, err := c.current.Read(p)
+		if !errors.Is(err, io.EOF) || len(c.rest) == 0 {
+			return n, err
+		}
+		c.current.Close()
+		next, err := c.open(c.rest[0])
+		if err != nil {
+			return n, err
+		}
+		c.current, c.rest = next, c.rest[1:]
+		if n > 0 {
+			return n, nil
+		}
+	}
+}
+
+// Close implements io.Closer.
+func (c *chain) Close() error { return c.current.Close() }
+
+func (s *Source) openPlain(ctx context.Context, res *descriptor.Resource, local *localBlob) (*Blob, error) {
+	blob := &Blob{MediaType: local.mediaType}
+	var also []digest.Digest
+	var err error
+	if len(local.chunks) == 1 {
+		blob.Digest = local.chunks[0].digest
+		also, err = blobDigest(res, blob.Digest)
+	} else if also, err = blobDigest(res, ""); len(also) > 0 {
+		blob.Digest = also[0]
+	}
+	if err != nil {
+		return nil, err
+	}
+	blob.ReadCloser, blob.Size, err = s.openChunks(ctx, local, also...)
+	if err != nil {
+		return nil, err
+	}
+	return blob, nil
+}
+
+// openNested opens the content of an OCI artifact that is stored beside the
+// manifest of the component version.
+func (s *Source) openNested(ctx context.Context, res *descriptor.Resource, spec *LocalBlob) (*Blob, error) {
+	d, err := s.nested(spec)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.Repository.Manifest(ctx, d.String())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkArtifact(res, m, "the artifact in the component version"); err != nil {
+		return nil, err
+	}
+	return openContent(ctx, s.Repository, m)
+}
+
+// nested returns the digest of an OCI artifact that belongs to the component
+// version.
+func (s *Source) nested(spec *LocalBlob) (digest.Digest, error) {
+	d, err := digest.Parse(spec.LocalReference)
+	if err != nil {
+		return "", fmt.Errorf("localReference %q is no digest: %w", spec.LocalReference, err)
+	}
+	if _, ok := s.Component.Artifact(d); !ok {
+		return "", fmt.Errorf("local artifact %s is not listed with the component version in %s: %w", d, s.Component.Digest, oci.ErrNotFound)
+	}
+	return d, nil
+}
+
+// openPacked opens the content of an OCI artifact that is packed into an
+// archive.
+func (s *Source) openPacked(ctx context.Context, res *descriptor.Resource, local *localBlob) (*Blob, error) {
+	open := func(ctx context.Context) (io.ReadCloser, error) {
+		rc, _, err := s.openChunks(ctx, local)
+		return rc, err
+	}
+	set, err := artifactset.Read(ctx, open, s.Archives)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := openSet(ctx, res, local, set)
+	if err != nil {
+		return nil, errors.Join(err, set.Close())
+	}
+	return blob, nil
+}
+
+func openSet(ctx context.Context, res *descriptor.Resource, local *localBlob, set *artifactset.Set) (*Blob, error) {
+	// Some tools hash the archive, which is compared when it is read.
+	if !isDigestOf(res, local) {
+		if err := checkArtifact(res, set.Main, "the artifact in the archive"); err != nil {
+			return nil, err
+		}
+	}
+	layer, err := contentLayer(set.Main)
+	if err != nil {
+		return nil, err
+	}
+	rc, err := set.Open(ctx, layer)
+	if err != nil {
+		return nil, err
+	}
+	return &Blob{ReadCloser: rc, MediaType: layer.MediaType, Size: layer.Size, Digest: layer.Digest}, nil
+}
+
+// isDigestOf reports whether the digest of the resource is the one that the
+// bytes of a local blob are compared with anyway.
+func isDigestOf(res *descriptor.Resource, local *localBlob) bool {
+	if res.Digest == nil || !res.Digest.ForBlob() || len(local.chunks) != 1 {
+		return false
+	}
+	d, err := res.Digest.OCI()
+	return err == nil && d == local.chunks[0].digest
+}

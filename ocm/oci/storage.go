@@ -1,0 +1,52 @@
+package oci
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Storage is one repository of manifests and blobs: a *Repository of a
+// registry, or a repository in an archive. Its errors are those of this
+// package.
+type Storage interface {
+	fmt.Stringer
+
+	// Location returns where the repository is. The host is empty if it is in
+	// no registry.
+	Location() Location
+	// Tags lists all tags. It is ErrNotFound if there is no such repository.
+	Tags(ctx context.Context) ([]string, error)
+	// Resolve returns the digest a tag points to.
+	Resolve(ctx context.Context, tag string) (digest.Digest, error)
+	// Manifest reads the manifest of a tag or a digest.
+	Manifest(ctx context.Context, ref string) (*Manifest, error)
+	// Blob opens a blob, whose reader compares size and digests at the end. A
+	// size below zero is not known; the returned one may be.
+	Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error)
+	// PushBlob stores a blob unless it is there already. The content may be
+	// opened several times.
+	PushBlob(ctx context.Context, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) error
+	// PushManifest stores a manifest and lets the tag point to it; the tag may
+	// be the digest of the manifest.
+	PushManifest(ctx context.Context, mediaType string, body []byte, tag string) (digest.Digest, error)
+}
+
+var _ Storage = (*Repository)(nil)
+
+// SmallBlob reads a whole blob that is known to be small.
+func SmallBlob(ctx context.Context, s Storage, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	object := fmt.Sprintf("blob %s of %s", desc.Digest, s)
+	if desc.Size > limit {
+		return nil, tooLarge(object, limit)
+	}
+	rc, _, err := s.Blob(ctx, desc.Digest, desc.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return readAll(rc, object, limit)
+}
