@@ -17,6 +17,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/fluxdeployer"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
+	"github.com/ocm-operator/ocm-operator/snapshot"
 )
 
 var (
@@ -30,6 +31,8 @@ const (
 	first   = "sha256:1111"
 	second  = "sha256:2222"
 )
+
+var snapshotName = snapshot.Name(v1alpha1.ResourceKind, "manifests")
 
 // registry accepts every credential that it has issued.
 func registry() fluxdeployer.Registry {
@@ -58,7 +61,7 @@ func newStage(t *testing.T, adjust ...func(*fluxdeployer.Registry)) *stage {
 	s := &stage{
 		World:    reconcilertest.New(t),
 		resource: reconcilertest.Resource("manifests", "component", "manifests"),
-		snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("manifests-abc")},
+		snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("manifests-ibqabzi")},
 	}
 	s.Serve(ociRepository, kustomization, helmRelease)
 	access := registry()
@@ -145,7 +148,7 @@ func TestKustomization(t *testing.T) {
 	d := s.deploy(kustomize)
 	wantConditions(t, d, ready)
 	want := map[string]any{
-		"interval": "10m0s", "url": "oci://" + address + "/default/manifests-abc", "ref": map[string]any{"digest": first},
+		"interval": "10m0s", "url": "oci://" + address + "/default/manifests-ibqabzi", "ref": map[string]any{"digest": first},
 		"secretRef": map[string]any{"name": "app-registry-pull"}, "certSecretRef": map[string]any{"name": "app-registry-ca"},
 	}
 	repository := s.flux(ociRepository)
@@ -180,7 +183,7 @@ func TestKustomization(t *testing.T) {
 	var config struct {
 		Auths map[string]struct{ Username, Password, Auth string }
 	}
-	if err := json.Unmarshal(s.secret("app-registry-pull").Data[corev1.DockerConfigJsonKey], &config); err != nil || config.Auths[address].Username != "default/manifests-abc" {
+	if err := json.Unmarshal(s.secret("app-registry-pull").Data[corev1.DockerConfigJsonKey], &config); err != nil || config.Auths[address].Username != "default/manifests-ibqabzi" {
 		t.Errorf("credential is %+v (%v), want one for the repository alone", config, err)
 	}
 }
@@ -324,21 +327,60 @@ func TestSecretOfSomebodyElse(t *testing.T) {
 	}
 }
 
-func TestObjectOfAnotherController(t *testing.T) {
+func TestObjectsThatAreThereAlready(t *testing.T) {
+	t.Parallel()
+	owner := func(kind, name string) []metav1.OwnerReference {
+		return []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Name: name, UID: "other"}}
+	}
+	for name, tc := range map[string]struct {
+		owners []metav1.OwnerReference
+		taken  bool
+		reason string
+	}{
+		"nobody's":                  {nil, false, "a user made it, and would lose it with the deployer"},
+		"another controller's":      {owner("App", "theirs"), false, "two controllers would undo each other's work"},
+		"another deployer's":        {owner(v1alpha1.FluxDeployerKind, "web"), false, "two deployers would undo each other's work"},
+		"an earlier deployer's":     {owner(v1alpha1.FluxDeployerKind, "app"), true, "the deployer was made again under its name"},
+		"a snapshot of that name's": {owner(v1alpha1.SnapshotKind, "app"), false, "the kind counts too"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			found := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"path": "theirs"}}}
+			found.SetGroupVersionKind(kustomization)
+			found.SetName("app")
+			found.SetOwnerReferences(tc.owners)
+			s.Create(found)
+			d := s.deploy(kustomize)
+			path, _, _ := unstructured.NestedString(s.flux(kustomization).Object, "spec", "path")
+			if tc.taken {
+				wantConditions(t, d, ready)
+				if path != "./" {
+					t.Errorf("path is %s, want that of the template: %s", path, tc.reason)
+				}
+				return
+			}
+			const reason = v1alpha1.CreateOrUpdateKustomizationFailedReason
+			wantConditions(t, d, map[string]string{"Ready": "False " + reason, "Stalled": "True " + reason})
+			if path != "theirs" {
+				t.Errorf("it was changed to %s: %s", path, tc.reason)
+			}
+		})
+	}
+}
+
+// TestAccessOutlivesTrouble: Flux pulls what was deployed again and again, also while its source is in trouble.
+func TestAccessOutlivesTrouble(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	controller := true
-	theirs := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"path": "theirs"}}}
-	theirs.SetGroupVersionKind(kustomization)
-	theirs.SetName("app")
-	theirs.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "v1", Kind: "App", Name: "theirs", UID: "other", Controller: &controller}})
-	s.Create(theirs)
 	d := s.deploy(kustomize)
-	const reason = v1alpha1.CreateOrUpdateKustomizationFailedReason
-	wantConditions(t, d, map[string]string{"Ready": "False " + reason, "Stalled": "True " + reason})
-	if got, _, _ := unstructured.NestedString(s.flux(kustomization).Object, "spec", "path"); got != "theirs" {
-		t.Errorf("it was changed: path is %s", got)
+	s.SetStatus(s.resource, func() { s.resource.Status.Conditions[0].Status = "False" })
+	s.Delete(s.secret("app-registry-pull"))
+	s.Reconcile(d)
+	if s.secret("app-registry-pull") == nil {
+		t.Error("the credential is not there while the source is not ready")
 	}
+	wantConditions(t, d, map[string]string{"Ready": "True Succeeded", "Reconciling": "True " + v1alpha1.SourceRefNotReadyReason})
 }
 
 func TestRefusedSpecs(t *testing.T) {
@@ -367,8 +409,8 @@ func TestRefusedSpecs(t *testing.T) {
 			if got := reconcilertest.Message(d, "Ready"); !strings.Contains(got, tc.says) {
 				t.Errorf("message %q lacks %q", got, tc.says)
 			}
-			if s.flux(ociRepository) != nil || s.secret("app-registry-pull") != nil {
-				t.Error("something was made")
+			if s.flux(ociRepository) != nil {
+				t.Error("something was applied")
 			}
 		})
 	}
@@ -386,7 +428,7 @@ func TestFluxIsNotInstalled(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &stage{World: reconcilertest.New(t), resource: reconcilertest.Resource("manifests", "c", "m"), snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("manifests-abc")}}
+			s := &stage{World: reconcilertest.New(t), resource: reconcilertest.Resource("manifests", "c", "m"), snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("manifests-ibqabzi")}}
 			s.Serve(tc.served...)
 			s.Controller = s.Install(fluxdeployer.Plugin(fluxdeployer.Options{Lifecycle: s.Lifecycle, Registry: registry(), Foreign: s.Foreign}))
 			s.Create(s.resource, s.snapshot)

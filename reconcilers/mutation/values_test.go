@@ -3,6 +3,7 @@ package mutation_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -111,8 +112,8 @@ func TestValuesThatCannotBeUsed(t *testing.T) {
 		"no sub-path":        {sources(fromConfigMap("map", "one", false)), invalid, `sub-path "one"`},
 		"sub-path is no map": {sources(fromConfigMap("map", "replicas", false)), invalid, "replicas"},
 		"too large":          {sources(fromConfigMap("large", "", false)), invalid, "larger than"},
-		"unknown key":        {inline(`{"replica":3}`), "False " + v1alpha1.ReconcileMutationObjectFailedReason, "replica"},
-		"wrong type":         {inline(`{"replicas":"three"}`), "False " + v1alpha1.ReconcileMutationObjectFailedReason, "replicas"},
+		"unknown key":        {inline(`{"replica":3}`), invalid, "replica"},
+		"wrong type":         {inline(`{"replicas":"three"}`), invalid, "replicas"},
 		"names nothing":      {sources(v1alpha1.ValuesSource{}), "False InvalidSpec", "names no source"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,6 +123,51 @@ func TestValuesThatCannotBeUsed(t *testing.T) {
 				configMap("large", "values", "a: "+strings.Repeat("x", 1<<20)))
 			wantRefused(t, s.configure(t, tc.change), tc.ready, tc.says)
 		})
+	}
+}
+
+// TestSecretsStaySecret lets everything go wrong that may quote a value. Status and events are read by people who may not
+// read the Secret.
+func TestSecretsStaySecret(t *testing.T) {
+	t.Parallel()
+	rules := func(schema, rule string) string {
+		return "configuration:\n  schema: " + schema + "\n  rules:\n  - " + rule + "\n"
+	}
+	const harmless = "{value: (( a )), file: deploy.yaml, path: spec.a}"
+	for name, config := range map[string]string{
+		"type":             rules("{properties: {a: {type: integer}}}", harmless),
+		"pattern":          rules("{properties: {a: {pattern: ^x$}}}", harmless),
+		"enum":             rules("{properties: {a: {enum: [x, y]}}}", harmless),
+		"const":            rules("{properties: {a: {const: x}}}", harmless),
+		"format":           rules("{properties: {a: {format: email}}}", "{value: (( nothing )), file: deploy.yaml, path: spec.a}"),
+		"length":           rules("{properties: {a: {maxLength: 1}}}", harmless),
+		"arithmetic":       rules("{}", "{value: (( a + 1 )), file: deploy.yaml, path: spec.a}"),
+		"field of text":    rules("{}", "{value: (( a.b )), file: deploy.yaml, path: spec.a}"),
+		"selected by it":   rules("{}", "{value: (( a )), file: deploy.yaml, path: apiVersion.b}"),
+		"nothing like it":  rules("{}", "{value: (( b )), file: deploy.yaml, path: spec.a}"),
+		"unknown function": rules("{}", "{value: (( frobnicate( a ) )), file: deploy.yaml, path: spec.a}"),
+		"no map":           "",
+	} {
+		for shape, text := range map[string]string{"plain": "hunter2-secret", "quoted": "it's hunter2\"sec\\ret", "lines": "hunter2\nsecret\t", "letters": "hunter2-gehéim"} {
+			t.Run(name+"/"+shape, func(t *testing.T) {
+				t.Parallel()
+				s := newStage(t, config)
+				values := secret("secret", "values", "a: "+strconv.Quote(text))
+				if config == "" {
+					values.Data["values"] = []byte("[" + strconv.Quote(text) + "]")
+				}
+				s.Create(values)
+				c := s.configure(t, sources(fromSecret("secret")))
+				if got := reconcilertest.Conditions(c)["Ready"]; !strings.HasPrefix(got, "False") {
+					t.Fatalf("Ready is %q, want that something went wrong", got)
+				}
+				for _, said := range append(s.Events(), reconcilertest.Message(c, "Ready")) {
+					if strings.Contains(said, "hunter2") {
+						t.Errorf("the Secret is told: %q", said)
+					}
+				}
+			})
+		}
 	}
 }
 
