@@ -19,17 +19,22 @@ func FuzzCopy(f *testing.F) {
 	f.Add(plain)
 	f.Add(zip(f, plain))
 	f.Add(noisy(f, file("/abs", ""), file("../x", ""), link("l", "/"), link("m", "x/../../y")))
+	f.Add(append(oldSparse("hole", 1<<18), make([]byte, 1024)...))
+	f.Add(append(paxSparse("hole", 1<<18, "1.0"), make([]byte, 1024)...))
 	f.Add([]byte("text"))
 	f.Add(make([]byte, 1024))
 	limits := archive.Limits{Entries: 100, TotalBytes: 1 << 20, FileBytes: 1 << 19, EditBytes: 1 << 10, PathBytes: 200, PathDepth: 8, Ratio: 50}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		var once, twice bytes.Buffer
-		_, err := archive.Copy(&once, bytes.NewReader(src), nil, limits)
+		stats, err := archive.Copy(&once, bytes.NewReader(src), nil, limits)
 		if sniffed, _, sniffErr := archive.Sniff(bytes.NewReader(src)); sniffErr == nil && len(src) < 60_000 && sniffed && errors.Is(err, archive.ErrNotArchive) {
 			t.Fatalf("Sniff sees an archive, Copy does not: %v", err)
 		}
 		if err != nil {
 			return
+		}
+		if stats.Bytes > limits.TotalBytes {
+			t.Fatalf("%d bytes were written, more than %d", stats.Bytes, limits.TotalBytes)
 		}
 		if _, err := archive.Copy(&twice, bytes.NewReader(once.Bytes()), nil, archive.Limits{}); err != nil {
 			t.Fatalf("the copy can't be copied: %v", err)

@@ -18,6 +18,9 @@ var (
 	ErrUnsafeLink = errors.New("symbolic link leads out of the archive or can't be checked")
 	// ErrHardLink says that an entry is a hard link, which can't be resolved while streaming.
 	ErrHardLink = errors.New("hard link; pack the archive with hard links dereferenced")
+	// ErrSparse says that an entry is a file with holes: of these an archive can announce any size
+	// without having it.
+	ErrSparse = errors.New("sparse file; pack the archive without sparse files")
 	// ErrSpecialFile says that an entry is a device, a pipe or of a kind that nobody knows.
 	ErrSpecialFile = errors.New("neither a file, a directory nor a symbolic link")
 	// ErrDuplicate says that a path occurs twice, or below something that is no directory.

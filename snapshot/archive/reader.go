@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -28,6 +29,8 @@ type reader struct {
 	limits Limits
 	tree   tree
 	count  int
+	// size is what the headers announced for files, which a header may do without the bytes to follow.
+	size int64
 }
 
 // entry is one entry that passed every check.
@@ -95,12 +98,15 @@ func (r *reader) check(header *tar.Header) (entry, bool, error) {
 	if err != nil {
 		return entry{}, false, err
 	}
+	if isSparse(header) {
+		return entry{}, false, &EntryError{Path: name, Err: ErrSparse}
+	}
 	e := entry{path: name, executable: header.Mode&0o111 != 0}
 	switch header.Typeflag {
-	case tar.TypeReg, tar.TypeGNUSparse:
+	case tar.TypeReg:
 		e.kind, e.size = kindFile, header.Size
-		if e.size > r.limits.FileBytes {
-			return entry{}, false, &LimitError{Err: ErrFileTooLarge, Path: name, Max: r.limits.FileBytes}
+		if err := r.grow(e); err != nil {
+			return entry{}, false, err
 		}
 	case tar.TypeDir:
 		e.kind = kindDir
@@ -122,6 +128,32 @@ func (r *reader) check(header *tar.Header) (entry, bool, error) {
 	}
 	keep, err := r.tree.add(name, e.kind)
 	return e, keep, err
+}
+
+// grow counts a file before its content is read.
+func (r *reader) grow(e entry) error {
+	if e.size > r.limits.FileBytes {
+		return &LimitError{Err: ErrFileTooLarge, Path: e.path, Max: r.limits.FileBytes}
+	}
+	if e.size > r.limits.TotalBytes-r.size {
+		return &LimitError{Err: ErrTooLarge, Path: e.path, Max: r.limits.TotalBytes}
+	}
+	r.size += e.size
+	return nil
+}
+
+// isSparse tells whether the decoder would fill holes with zeros, which come from no source and so pass
+// every limit on what is read.
+func isSparse(header *tar.Header) bool {
+	if header.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for record := range header.PAXRecords {
+		if strings.HasPrefix(record, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // drain reads what follows the end of the archive, so that a source that checks its digest at
