@@ -30,9 +30,9 @@ func Plugin(o mutation.Options) plugin.Plugin {
 }
 
 // plan configures with the defaults of the ConfigData and the values of the object.
-func plan(_ context.Context, r *mutation.Run) ([]transform.Substitution, error) {
+func plan(ctx context.Context, r *mutation.Run) ([]transform.Substitution, error) {
 	if r.Config.Configuration == nil {
 		return nil, lifecycle.Fail(v1alpha1.InvalidConfigDataReason, errors.New("the ConfigData has no configuration rules: add some, or leave the Configuration out"))
 	}
-	return configure.Substitutions(r.Config.Configuration, r.Values)
+	return configure.Substitutions(ctx, r.Config.Configuration, r.Values)
 }

@@ -6,6 +6,7 @@
 package configure
 
 import (
+	"context"
 	"fmt"
 	"maps"
 
@@ -21,9 +22,9 @@ var limits = expr.Limits{Steps: 1_000_000, Output: 64 << 20}
 // Substitutions returns what the rules put where, in their order. Nil values mean that the environment
 // has none: then the defaults are enough and the schema has nothing to check.
 //
-// Errors are *SchemaError and *ValuesError, or name the rule, counted from 1, and wrap those
-// of package expr. The result may share lists and maps with the arguments.
-func Substitutions(c *configv1.Configuration, values map[string]any) ([]transform.Substitution, error) {
+// Errors are *SchemaError and *ValuesError, that of the context, or name the rule, counted from 1,
+// and wrap those of package expr. The result may share lists and maps with the arguments.
+func Substitutions(ctx context.Context, c *configv1.Configuration, values map[string]any) ([]transform.Substitution, error) {
 	if c == nil {
 		return nil, nil
 	}
@@ -36,7 +37,10 @@ func Substitutions(c *configv1.Configuration, values map[string]any) ([]transfor
 	subs := make([]transform.Substitution, 0, len(c.Rules))
 	for i, rule := range c.Rules {
 		title := fmt.Sprintf("configuration rule %d", i+1)
-		value, err := evaluator.Eval(rule.Value)
+		value, err := evaluator.Eval(ctx, rule.Value)
+		if stopped := ctx.Err(); err != nil && stopped != nil {
+			return nil, fmt.Errorf("%s: %w", title, stopped) // not the fault of the rule
+		}
 		if err != nil {
 			return nil, &transform.RuleError{Rule: title, File: rule.File, Path: rule.Path, Err: err}
 		}

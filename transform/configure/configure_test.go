@@ -1,6 +1,7 @@
 package configure_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func TestSubstitutions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := configure.Substitutions(configuration(t), tc.values)
+			got, err := configure.Substitutions(t.Context(), configuration(t), tc.values)
 			want := []transform.Substitution{
 				{Rule: "configuration rule 1", File: "configmap.yaml", Path: "data.PODINFO_UI_MESSAGE", Value: tc.message},
 				{Rule: "configuration rule 2", File: "configmap.yaml", Path: "data.ALL", Document: &one, Value: object{"color": tc.color, "replicas": int64(2), "text": "x-2", "data": tc.data}},
@@ -86,7 +87,7 @@ func TestSubstitutions(t *testing.T) {
 			}
 		})
 	}
-	if subs, err := configure.Substitutions(nil, object{"a": 1}); len(subs) > 0 || err != nil {
+	if subs, err := configure.Substitutions(t.Context(), nil, object{"a": 1}); len(subs) > 0 || err != nil {
 		t.Errorf("no configuration gave %v, %v", subs, err)
 	}
 }
@@ -96,21 +97,32 @@ func TestSubstitutionsFails(t *testing.T) {
 	rule := func(value any) *configv1.Configuration {
 		return &configv1.Configuration{Rules: []configv1.ConfigurationRule{{Value: 1, File: "a", Path: "b"}, {Value: value, File: "f.yaml", Path: "p.q"}}}
 	}
-	_, err := configure.Substitutions(rule("(( nope.x ))"), nil)
+	_, err := configure.Substitutions(t.Context(), rule("(( nope.x ))"), nil)
 	var unresolved *expr.UnresolvedError
 	if !errors.As(err, &unresolved) || !strings.HasPrefix(err.Error(), `configuration rule 2: file "f.yaml", path "p.q": reference "nope.x" is not resolved`) {
 		t.Errorf("unresolved reference: %v", err)
 	}
 	var forbidden *expr.ForbiddenError
-	if _, err := configure.Substitutions(rule(`(( read("/etc/passwd") ))`), nil); !errors.As(err, &forbidden) {
+	if _, err := configure.Substitutions(t.Context(), rule(`(( read("/etc/passwd") ))`), nil); !errors.As(err, &forbidden) {
 		t.Errorf("forbidden function: %v", err)
 	}
 	big := rule("(( big ))")
 	for range 100 {
 		big.Rules = append(big.Rules, big.Rules[1])
 	}
-	if _, err := configure.Substitutions(big, object{"big": strings.Repeat("x", 1<<20)}); !errors.Is(err, expr.ErrLimit) {
+	if _, err := configure.Substitutions(t.Context(), big, object{"big": strings.Repeat("x", 1<<20)}); !errors.Is(err, expr.ErrLimit) {
 		t.Errorf("the limits are not those of all rules together: %v", err)
+	}
+}
+
+func TestSubstitutionsStopWithTheContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := configure.Substitutions(ctx, configuration(t), nil)
+	var rule *transform.RuleError
+	if !errors.Is(err, context.Canceled) || errors.As(err, &rule) {
+		t.Errorf("want context.Canceled, which is not the fault of a rule, got %v", err)
 	}
 }
 
@@ -246,7 +258,7 @@ func BenchmarkSubstitutions(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := configure.Substitutions(config.Configuration, object{"color": "blue"}); err != nil {
+		if _, err := configure.Substitutions(b.Context(), config.Configuration, object{"color": "blue"}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -15,10 +15,12 @@ type node interface {
 
 // env is the state of one evaluation.
 type env struct {
-	root   map[string]any
-	limits Limits
-	steps  int
-	output int
+	root    map[string]any
+	limits  Limits
+	stopped func() error // of the context
+	steps   int
+	output  int
+	read    int
 }
 
 func limitf(format string, args ...any) error {
@@ -28,6 +30,26 @@ func limitf(format string, args ...any) error {
 func (e *env) step() error {
 	if e.steps++; e.steps > e.limits.Steps {
 		return limitf("more than %d steps", e.limits.Steps)
+	}
+	const often = 64 // steps are short, as what they read and build is bounded
+	if e.steps%often == 0 {
+		return e.proceed()
+	}
+	return nil
+}
+
+// proceed returns an error when the context is done.
+func (e *env) proceed() error {
+	if err := e.stopped(); err != nil {
+		return fmt.Errorf("the evaluation was stopped: %w", err)
+	}
+	return nil
+}
+
+// work accounts for bytes that are about to be read.
+func (e *env) work(n int) error {
+	if e.read += n; e.read > e.limits.Work || n < 0 {
+		return limitf("reads more than %d bytes", e.limits.Work)
 	}
 	return nil
 }
@@ -86,7 +108,7 @@ func (n *member) eval(e *env) (any, error) {
 	}
 	keys, ok := key.([]any)
 	if !ok {
-		return n.pick(from, key)
+		return n.pick(e, from, key)
 	}
 	for _, k := range keys {
 		if err := e.step(); err != nil {
@@ -95,19 +117,22 @@ func (n *member) eval(e *env) (any, error) {
 		if k, err = normal(k); err != nil {
 			return nil, err
 		}
-		if from, err = n.pick(from, k); err != nil {
+		if from, err = n.pick(e, from, k); err != nil {
 			return nil, err
 		}
 	}
 	return from, nil
 }
 
-func (n *member) pick(from, key any) (any, error) {
+func (n *member) pick(e *env, from, key any) (any, error) {
 	switch from := from.(type) {
 	case map[string]any:
 		name, ok := text(key)
 		if !ok {
 			return nil, failf("%s: a map is indexed by a text, not by a %s", n.source, typeName(key))
+		}
+		if err := e.work(len(name)); err != nil {
+			return nil, err
 		}
 		v, ok := from[name]
 		if !ok {
@@ -115,7 +140,7 @@ func (n *member) pick(from, key any) (any, error) {
 		}
 		return normal(v)
 	case []any:
-		return n.element(from, key)
+		return n.element(e, from, key)
 	default:
 		name, _ := text(key)
 		return nil, &UnresolvedError{Reference: n.source, Missing: name + " of a " + typeName(from)}
@@ -123,7 +148,7 @@ func (n *member) pick(from, key any) (any, error) {
 }
 
 // element picks from a list by index, negative ones from its end, or by the field "name".
-func (n *member) element(from []any, key any) (any, error) {
+func (n *member) element(e *env, from []any, key any) (any, error) {
 	switch key := key.(type) {
 	case int64:
 		i := key
@@ -137,7 +162,16 @@ func (n *member) element(from []any, key any) (any, error) {
 		return normal(from[i])
 	case string:
 		for _, item := range from {
-			if m, ok := item.(map[string]any); ok && m["name"] == key {
+			m, _ := item.(map[string]any)
+			name, isText := m["name"].(string)
+			cost := 8
+			if len(name) == len(key) {
+				cost += len(key)
+			}
+			if err := e.work(cost); err != nil {
+				return nil, err
+			}
+			if isText && name == key {
 				return m, nil
 			}
 		}
@@ -210,6 +244,9 @@ func (n *mapping) eval(e *env) (any, error) {
 		name, ok := key.(string)
 		if !ok {
 			return nil, failf("the key of a map must be a text, not a %s", typeName(key))
+		}
+		if err := e.work(len(name)); err != nil {
+			return nil, err
 		}
 		if m[name], err = e.run(n.values[i]); err != nil {
 			return nil, err
@@ -311,7 +348,7 @@ func (n *operation) eval(e *env) (any, error) {
 		}
 		return equal(a, b) == (n.op == "=="), nil
 	case "<", "<=", ">", ">=":
-		return compare(n.op, a, b)
+		return compare(e, n.op, a, b)
 	default:
 		return arithmetic(n.op, a, b)
 	}
@@ -332,7 +369,7 @@ func logic(op string, a, b any) any {
 	}
 }
 
-func compare(op string, a, b any) (any, error) {
+func compare(e *env, op string, a, b any) (any, error) {
 	var c int
 	if x, y, ok := floats(a, b); ok {
 		if math.IsNaN(x) || math.IsNaN(y) {
@@ -350,6 +387,9 @@ func compare(op string, a, b any) (any, error) {
 		y, okY := b.(string)
 		if !okX || !okY {
 			return nil, mismatch(op, a, b)
+		}
+		if err := e.work(min(len(x), len(y))); err != nil {
+			return nil, err
 		}
 		c = strings.Compare(x, y)
 	}

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,6 +18,9 @@ type Limits struct {
 	Steps int
 	// Output is the number of bytes that may be built. Default 8 MiB.
 	Output int
+	// Work is the number of bytes that operations may read. Elements of lists that are searched
+	// count as 8. Default 64 MiB.
+	Work int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -29,6 +33,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Depth, 100)
 	set(&l.Steps, 100_000)
 	set(&l.Output, 8<<20)
+	set(&l.Work, 64<<20)
 	return l
 }
 
@@ -44,9 +49,13 @@ func NewEvaluator(root map[string]any, l Limits) *Evaluator {
 // Eval returns value with all expressions in its texts evaluated. The result may share lists and
 // maps with the root and must not be changed.
 //
-// Errors are *SyntaxError, *UnresolvedError, *ForbiddenError, ErrLimit or say which operation
-// could not be done; those from within a map or list are wrapped with the place.
-func (e *Evaluator) Eval(value any) (any, error) {
+// Errors are *SyntaxError, *UnresolvedError, *ForbiddenError, ErrLimit, the error of the context or
+// say which operation could not be done; those from within a map or list are wrapped with the place.
+func (e *Evaluator) Eval(ctx context.Context, value any) (any, error) {
+	e.env.stopped = ctx.Err
+	if err := e.env.proceed(); err != nil {
+		return nil, err
+	}
 	v, err := e.env.value(value, 0)
 	if err != nil {
 		return nil, err
@@ -55,8 +64,8 @@ func (e *Evaluator) Eval(value any) (any, error) {
 }
 
 // Eval evaluates one value as an Evaluator does.
-func Eval(value any, root map[string]any, l Limits) (any, error) {
-	return NewEvaluator(root, l).Eval(value)
+func Eval(ctx context.Context, value any, root map[string]any, l Limits) (any, error) {
+	return NewEvaluator(root, l).Eval(ctx, value)
 }
 
 // value evaluates the texts in a value.

@@ -1,6 +1,7 @@
 package expr_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -87,7 +88,7 @@ func TestEval(t *testing.T) {
 	} {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
-			got, err := expr.Eval(in, root(), expr.Limits{})
+			got, err := expr.Eval(t.Context(), in, root(), expr.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,11 +103,11 @@ func TestEvalNested(t *testing.T) {
 	t.Parallel()
 	in := object{"(( color ))": []any{"(( replicas ))", object{"k": "x-(( color ))"}, int(1), true, nil}}
 	want := object{"(( color ))": []any{int64(3), object{"k": "x-red"}, int64(1), true, nil}}
-	got, err := expr.Eval(in, root(), expr.Limits{})
+	got, err := expr.Eval(t.Context(), in, root(), expr.Limits{})
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("error %v, -want +got:\n%s", err, diff)
 	}
-	_, err = expr.Eval(object{"env": []any{object{"value": "(( nope ))"}}}, root(), expr.Limits{})
+	_, err = expr.Eval(t.Context(), object{"env": []any{object{"value": "(( nope ))"}}}, root(), expr.Limits{})
 	if err == nil || !strings.HasPrefix(err.Error(), `env: [0]: value: reference "nope" is not resolved`) {
 		t.Errorf("the error does not name the place: %v", err)
 	}
@@ -126,7 +127,7 @@ func TestEvalForbidden(t *testing.T) {
 	} {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
-			_, err := expr.Eval(in, root(), expr.Limits{})
+			_, err := expr.Eval(t.Context(), in, root(), expr.Limits{})
 			var forbidden *expr.ForbiddenError
 			if !errors.As(err, &forbidden) || forbidden.Name != name {
 				t.Errorf("want the ForbiddenError of %q, got %v", name, err)
@@ -144,7 +145,7 @@ func TestEvalUnresolved(t *testing.T) {
 	} {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
-			_, err := expr.Eval(in, root(), expr.Limits{})
+			_, err := expr.Eval(t.Context(), in, root(), expr.Limits{})
 			var unresolved *expr.UnresolvedError
 			if !errors.As(err, &unresolved) || unresolved.Reference != want || !strings.Contains(err.Error(), want) {
 				t.Errorf("want the UnresolvedError of %q, got %v", want, err)
@@ -162,7 +163,7 @@ func TestEvalSyntax(t *testing.T) {
 	} {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
-			got, err := expr.Eval(in, root(), expr.Limits{})
+			got, err := expr.Eval(t.Context(), in, root(), expr.Limits{})
 			var syntax *expr.SyntaxError
 			switch {
 			case !strings.Contains(in, "))"):
@@ -193,7 +194,7 @@ func TestEvalFails(t *testing.T) {
 	} {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
-			got, err := expr.Eval(in, root(), expr.Limits{})
+			got, err := expr.Eval(t.Context(), in, root(), expr.Limits{})
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("want an error with %q, got %v, %v", want, got, err)
 			}
@@ -226,10 +227,81 @@ func TestEvalLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := expr.Eval(in, big, expr.Limits{}); !errors.Is(err, expr.ErrLimit) {
+			if _, err := expr.Eval(t.Context(), in, big, expr.Limits{}); !errors.Is(err, expr.ErrLimit) {
 				t.Errorf("want ErrLimit, got %.200v", err)
 			}
 		})
+	}
+}
+
+// TestEvalTime bounds what few steps may cost in time, whatever they return.
+func TestEvalTime(t *testing.T) {
+	t.Parallel()
+	people := make([]any, 100_000)
+	for i := range people {
+		people[i] = object{"name": "someone"}
+	}
+	data := object{
+		"big": strings.Repeat("x", 1<<20), "bigger": strings.Repeat("x", 1<<20) + "y", "wide": strings.Repeat("\u00e4", 100_000),
+		"cut": strings.Repeat("\u00fc", 100_000) + "\u00e4", "people": people, "blanks": make([]any, 0), "key": strings.Repeat("k", 1<<20), "map": object{},
+	}
+	blanks := make([]any, 100_000)
+	for i := range blanks {
+		blanks[i] = ""
+	}
+	data["blanks"] = blanks
+	for name, tc := range map[string]struct {
+		in    string
+		times int
+	}{
+		"trim":      {"(( trim(wide, cut) ))", 1},
+		"trim list": {"(( trim([wide], cut) ))", 1},
+		"length":    {"(( length(big) ))", 2000},
+		"compare":   {"(( big < bigger ))", 2000},
+		"name":      {"(( people.nobody || 1 ))", 3000},
+		"key":       {"(( map.[key] || 1 ))", 2000},
+		"new key":   {"(( length({key = 1}) ))", 2000},
+		"join":      {`(( join("", blanks) ))`, 2000},
+		"base64":    {`(( defined(base64_decode(key)) ))`, 2000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := expr.NewEvaluator(data, expr.Limits{})
+			for range tc.times {
+				_, err := e.Eval(t.Context(), tc.in)
+				if errors.Is(err, expr.ErrLimit) {
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Errorf("%d evaluations of %s passed the limits", tc.times, tc.in)
+		})
+	}
+}
+
+func TestEvalStopsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	e := expr.NewEvaluator(root(), expr.Limits{})
+	if _, err := e.Eval(ctx, "(( color ))"); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	for _, in := range []string{"(( color ))", "(( defined(color) ))", "(( color || 1 ))"} {
+		if _, err := e.Eval(ctx, in); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: want context.Canceled, got %v", in, err)
+		}
+	}
+	late, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	many := make([]any, 1_000_000)
+	for i := range many {
+		many[i] = "(( defined(list.[0]) ))"
+	}
+	if _, err := expr.Eval(late, many, root(), expr.Limits{Steps: 1 << 40}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("want context.DeadlineExceeded, got %v", err)
 	}
 }
 
@@ -243,11 +315,11 @@ func FuzzEval(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in string) {
 		before := root()
 		data := root()
-		first, err := expr.Eval(in, data, expr.Limits{Steps: 10_000, Output: 1 << 20})
+		first, err := expr.Eval(t.Context(), in, data, expr.Limits{Steps: 10_000, Output: 1 << 20})
 		if diff := cmp.Diff(before, data); diff != "" {
 			t.Fatalf("the values were changed:\n%s", diff)
 		}
-		again, errAgain := expr.Eval(in, data, expr.Limits{Steps: 10_000, Output: 1 << 20})
+		again, errAgain := expr.Eval(t.Context(), in, data, expr.Limits{Steps: 10_000, Output: 1 << 20})
 		if !cmp.Equal(first, again) || (err == nil) != (errAgain == nil) {
 			t.Fatalf("two evaluations differ: %v, %v and %v, %v", first, err, again, errAgain)
 		}
@@ -267,7 +339,7 @@ func BenchmarkEval(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := expr.Eval(in, data, expr.Limits{}); err != nil {
+				if _, err := expr.Eval(b.Context(), in, data, expr.Limits{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -65,6 +65,9 @@ func (n *call) defined(e *env) (any, error) {
 	if errors.Is(err, ErrLimit) {
 		return nil, err
 	}
+	if stopped := e.proceed(); stopped != nil {
+		return nil, stopped
+	}
 	return err == nil, nil
 }
 
@@ -106,6 +109,9 @@ func join(e *env, args []any) (any, error) {
 			s, ok := text(item)
 			if !ok {
 				return nil, failf("argument %d holds a %s, which cannot be joined", i+2, typeName(item))
+			}
+			if err := e.work(8); err != nil {
+				return nil, err
 			}
 			if err := e.charge(len(s) + len(sep)); err != nil {
 				return nil, err
@@ -184,7 +190,10 @@ func trim(e *env, args []any) (any, error) {
 	items, ok := args[0].([]any)
 	if !ok {
 		s, err := textArgument(args, 0)
-		return strings.Trim(s, cutset), err
+		if err != nil {
+			return nil, err
+		}
+		return cut(e, s, cutset)
 	}
 	out := make([]any, len(items))
 	for i, item := range items {
@@ -192,9 +201,28 @@ func trim(e *env, args []any) (any, error) {
 		if !ok {
 			return nil, failf("element %d of the list must be a text, not a %s", i, typeName(item))
 		}
-		out[i] = strings.Trim(s, cutset)
+		trimmed, err := cut(e, s, cutset)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = trimmed
 	}
 	return out, e.charge(16 * len(out))
+}
+
+// cut trims one text. Each of its characters may have to be looked for in all of the cutset.
+func cut(e *env, s, cutset string) (string, error) {
+	if err := e.work(8 + len(s) + len(cutset)); err != nil {
+		return "", err
+	}
+	isWide := func(r rune) bool { return r >= utf8.RuneSelf }
+	if strings.IndexFunc(cutset, isWide) < 0 { // then the cutset is read once
+		return strings.Trim(s, cutset), nil
+	}
+	if err := e.work(len(s) * len(cutset)); err != nil {
+		return "", err
+	}
+	return strings.Trim(s, cutset), nil
 }
 
 func replace(e *env, args []any) (any, error) {
@@ -219,10 +247,10 @@ func replace(e *env, args []any) (any, error) {
 	return strings.Replace(s[0], s[1], s[2], count), nil
 }
 
-func length(_ *env, args []any) (any, error) {
+func length(e *env, args []any) (any, error) {
 	switch v := args[0].(type) {
 	case string:
-		return int64(utf8.RuneCountInString(v)), nil
+		return int64(utf8.RuneCountInString(v)), e.work(len(v))
 	case []any:
 		return int64(len(v)), nil
 	case map[string]any:
@@ -258,6 +286,9 @@ func encode64(e *env, args []any) (any, error) {
 func decode64(e *env, args []any) (any, error) {
 	s, err := textArgument(args, 0)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.work(len(s)); err != nil {
 		return nil, err
 	}
 	decoded, err := base64.StdEncoding.DecodeString(s)

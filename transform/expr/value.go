@@ -12,6 +12,9 @@ import (
 
 // Values are nil, bool, int64, float64, string, []any and map[string]any.
 
+// maxNumber is the length of the longest number, so that reading one is a short step.
+const maxNumber = 1000
+
 // normal turns a scalar of other decoders into one of the types above.
 func normal(v any) (any, error) {
 	switch v := v.(type) {
@@ -27,6 +30,9 @@ func normal(v any) (any, error) {
 		}
 		return int64(v), nil
 	case json.Number:
+		if len(v) > maxNumber {
+			return nil, failf("a number has more than %d characters", maxNumber)
+		}
 		if n, err := v.Int64(); err == nil {
 			return n, nil
 		}
