@@ -16,7 +16,6 @@ import (
 
 	"github.com/fluxcd/pkg/runtime/logger"
 
-	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/componentversion"
 	"github.com/ocm-operator/ocm-operator/reconcilers/configuration"
@@ -61,7 +60,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("--features: %w", err)
 	}
 	logger.SetLogger(logger.NewLogger(o.Log))
-	s, err := connect(ctx, o)
+	s, err := connect(ctx, o, known)
 	if err != nil {
 		return err
 	}
@@ -91,9 +90,9 @@ type shared struct {
 }
 
 // connect makes the clients: to the API server, to component repositories, and to the embedded registry.
-func connect(ctx context.Context, o *options.Options) (*shared, error) {
+func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*shared, error) {
 	s := &shared{options: o, scheme: runtime.NewScheme()}
-	if err := errors.Join(clientgoscheme.AddToScheme(s.scheme), v1alpha1.AddToScheme(s.scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(s.scheme), known.AddScheme(s.scheme)); err != nil {
 		return nil, err
 	}
 	config, err := manager.Config(o)
@@ -123,7 +122,7 @@ func features(s *shared) []plugin.Plugin {
 	o := s.options
 	mutations := mutation.Options{
 		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store,
-		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Concurrent,
+		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Concurrent: o.Concurrent,
 	}
 	return []plugin.Plugin{
 		componentversion.Plugin(componentversion.Options{

@@ -33,9 +33,9 @@ type Options struct {
 const (
 	// readTimeout bounds the reading of one component descriptor.
 	readTimeout = 2 * time.Minute
-	// maxRemembered is how many elements a component descriptor may have to be remembered. Larger ones are rare, and read
+	// maxRemembered is how large a component descriptor may be to be remembered. Larger ones are rare, and read
 	// again rather than kept in memory.
-	maxRemembered = 500
+	maxRemembered = 128 << 10
 	// answerTimeout is how long a registry may take to begin its answer.
 	answerTimeout = time.Minute
 	// idlePerHost is how many connections to a registry are kept; a pipeline reads several things at once.
@@ -125,8 +125,8 @@ func (r *Repository) Pinned(ctx context.Context, node source.Node) (*ocm.Compone
 		// The read outlives a caller that gives up, because others may wait for it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 		defer cancel()
-		version, err := r.GetPinned(ctx, node.Component, node.Version, manifest)
-		if err == nil && elements(version) <= maxRemembered {
+		version, err := r.getPinned(ctx, node, manifest)
+		if err == nil && small(version) {
 			r.provider.versions.add(key, version)
 		}
 		return version, err
@@ -146,9 +146,21 @@ func (r *Repository) Pinned(ctx context.Context, node source.Node) (*ocm.Compone
 	}
 }
 
-func elements(version *ocm.ComponentVersion) int {
-	component := version.Descriptor().Component
-	return len(component.Resources) + len(component.Sources) + len(component.References)
+// getPinned reads a component version. It runs on a goroutine that nothing recovers, and what it parses is foreign, so a
+// panic must not end the process.
+func (r *Repository) getPinned(ctx context.Context, node source.Node, manifest digest.Digest) (version *ocm.ComponentVersion, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("read component %s %s: panic: %v", node.Component, node.Version, p)
+		}
+	}()
+	return r.GetPinned(ctx, node.Component, node.Version, manifest)
+}
+
+// small tells whether a component descriptor is small enough to be remembered.
+func small(version *ocm.ComponentVersion) bool {
+	raw, err := descriptor.Encode(version.Descriptor())
+	return err == nil && len(raw) <= maxRemembered
 }
 
 // newTransport is the library's transport with limits for registries that don't answer.
@@ -162,6 +174,9 @@ func newTransport() http.RoundTripper {
 	transport.MaxIdleConnsPerHost = idlePerHost
 	return transport
 }
+
+// ChartType is the type of resources that are packed Helm charts.
+const ChartType = "helmChart"
 
 // Selector returns the selector of the OCM client for a reference to a resource.
 func Selector(ref v1alpha1.ResourceReference) descriptor.Selector {

@@ -12,7 +12,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/versions"
 )
 
-func TestPick(t *testing.T) {
+func TestCandidates(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		all                       []string
@@ -23,6 +23,7 @@ func TestPick(t *testing.T) {
 		"upgrade":                    {[]string{"1.0.0", "1.1.0"}, "*", "1.0.0", "1.1.0", "the newest"},
 		"unchanged":                  {[]string{"1.0.0", "1.1.0"}, "*", "1.1.0", "1.1.0", "the newest"},
 		"current disappeared":        {[]string{"1.0.0"}, "*", "1.1.0", "1.1.0", "what is in use goes on to be used"},
+		"only version disappeared":   {nil, "*", "1.1.0", "1.1.0", "what is in use goes on to be used"},
 		"current disappeared, newer": {[]string{"1.0.0", "1.2.0"}, "*", "1.1.0", "1.2.0", "an upgrade is an upgrade"},
 		"current is rejected":        {[]string{"1.0.0", "1.1.0"}, "<1.1.0", "1.1.0", "1.0.0", "the user wants to go back"},
 		"rejected and disappeared":   {[]string{"1.0.0"}, "<1.1.0", "1.1.0", "1.0.0", "the user wants to go back"},
@@ -31,13 +32,12 @@ func TestPick(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			matching, err := versions.Select(tc.all, tc.constraint)
+			matching, err := versions.Select(candidates(tc.all, tc.current), tc.constraint)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := pick(matching, tc.constraint, tc.current)
-			if err != nil || got != tc.want {
-				t.Errorf("picked %q (%v), want %q: %s", got, err, tc.want, tc.reason)
+			if len(matching) == 0 || matching[0] != tc.want {
+				t.Errorf("picked from %q, want %q first: %s", matching, tc.want, tc.reason)
 			}
 		})
 	}

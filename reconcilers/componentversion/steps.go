@@ -108,41 +108,61 @@ func (c *controller) choose(ctx context.Context, r *run, component, constraint s
 		if !errors.Is(err, ocm.ErrNotFound) {
 			return exact, manifest, err
 		}
+		if exact == r.current() {
+			return r.keepCurrent()
+		}
 		// The tag may spell the version otherwise, with or without "v": the listing finds it.
 	}
 	all, err := r.repository.ListVersions(ctx, component)
 	if err != nil {
 		return "", "", err
 	}
-	matching, err := versions.Select(all, constraint)
+	matching, err := versions.Select(candidates(all, r.current()), constraint)
 	if err != nil {
 		return "", "", lifecycle.Stall(v1alpha1.CheckVersionFailedReason, err)
 	}
 	if len(matching) == 0 {
 		return "", "", fmt.Errorf("%w for constraint %q; %s has %s", errNothingMatches, constraint, r.repository.URL(), some(all))
 	}
-	version, err := pick(matching, constraint, r.current())
-	if err != nil {
-		return "", "", err
-	}
-	if version == r.current() && !slices.Contains(all, version) {
-		return version, digest.Digest(r.obj.Status.ManifestDigest), nil // its tag is gone, what it is pinned to may not be
-	}
-	manifest, err := r.repository.Resolve(ctx, component, version)
-	return version, manifest, err
+	return c.firstComponent(ctx, r, matching, all)
 }
 
-// pick returns the newest matching version. The current one is kept while it matches and nothing newer does: that it
-// disappeared from the listing is no reason to go back.
-func pick(matching []string, constraint, current string) (string, error) {
-	if current == "" {
-		return matching[0], nil
+// maxTried bounds how many tags are looked at that turn out to be something else.
+const maxTried = 10
+
+// firstComponent returns the newest of the matching versions that is a component version. Tags may look like versions and
+// be images, or floating names of other versions.
+func (c *controller) firstComponent(ctx context.Context, r *run, matching, all []string) (string, digest.Digest, error) {
+	component := r.obj.Spec.Component
+	matching = matching[:min(len(matching), maxTried)]
+	for _, version := range matching {
+		if version == r.current() && !slices.Contains(all, version) {
+			return r.keepCurrent()
+		}
+		manifest, err := r.repository.Resolve(ctx, component, version)
+		if err != nil || version == r.current() && manifest.String() == r.obj.Status.ManifestDigest {
+			return version, manifest, err
+		}
+		_, err = r.repository.Pinned(ctx, source.Node{Component: component, Version: version, ManifestDigest: manifest.String()})
+		if !errors.Is(err, ocm.ErrNotComponent) {
+			return version, manifest, nil // another error is the next step's
+		}
 	}
-	withCurrent, err := versions.Select(append(slices.Clone(matching), current), constraint)
-	if err != nil {
-		return "", err
+	return "", "", fmt.Errorf("%w: the tags %s are no versions of the component", errNothingMatches, strings.Join(matching, ", "))
+}
+
+// candidates are the versions to choose from. The current one is among them even when it disappeared from the listing:
+// that is no reason to go back while it matches and nothing newer does.
+func candidates(all []string, current string) []string {
+	if current == "" || slices.Contains(all, current) {
+		return all
 	}
-	return withCurrent[0], nil
+	return append(slices.Clone(all), current)
+}
+
+// keepCurrent stays with a version whose tag is gone: what it is pinned to may be there still.
+func (r *run) keepCurrent() (string, digest.Digest, error) {
+	return r.current(), digest.Digest(r.obj.Status.ManifestDigest), nil
 }
 
 // some lists the newest few versions for a message.
@@ -166,6 +186,14 @@ func (r *run) current() string {
 		return ""
 	}
 	return status.ReconciledVersion
+}
+
+// pinned is the tree of the status when it belongs to the chosen version still.
+func (r *run) pinned() *v1alpha1.Reference {
+	if r.current() != r.version || r.obj.Status.ManifestDigest != r.manifest.String() {
+		return nil
+	}
+	return r.obj.Status.ComponentDescriptor
 }
 
 // unchanged tells whether the status already describes the chosen version, resolved for the current spec.
@@ -198,12 +226,16 @@ func (c *controller) fetchDescriptors(ctx context.Context, r *run) error {
 		}
 	}
 	root := source.Node{Component: r.obj.Spec.Component, Version: r.version, ManifestDigest: r.manifest.String()}
-	t, err := fetch(ctx, r.repository, root)
+	t, err := newFetcher(r.repository, r.pinned(), r.obj.Spec.References.Expand).fetch(ctx, root)
 	if err != nil {
 		if _, ok := errors.AsType[*CycleError](err); ok {
 			return lifecycle.Fail(v1alpha1.ReferenceCycleReason, err)
 		}
-		return access.Verdict(v1alpha1.ComponentVersionInvalidReason, err)
+		reason := v1alpha1.ComponentVersionInvalidReason
+		if _, ok := errors.AsType[*nestedError](err); ok {
+			reason = v1alpha1.ParseReferencesFailedReason
+		}
+		return access.Verdict(reason, err)
 	}
 	r.tree = t
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1/naming"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
 
@@ -31,6 +32,13 @@ type CycleError struct {
 func (e *CycleError) Error() string {
 	return "component references form a cycle: " + strings.Join(e.Path, " -> ")
 }
+
+// nestedError says that something below the component version can't be read.
+type nestedError struct{ err error }
+
+func (e *nestedError) Error() string { return e.err.Error() }
+
+func (e *nestedError) Unwrap() error { return e.err }
 
 // node is a component version in the tree, under the identity of the reference that leads to it.
 type node struct {
@@ -56,13 +64,35 @@ type tree struct {
 // fetcher reads a tree. A version that is referred to several times is read once.
 type fetcher struct {
 	repository *access.Repository
-	manifests  map[string]source.Node
-	tree       *tree
+	// manifests holds what nested versions are pinned to.
+	manifests map[string]source.Node
+	// keep is set when the descriptors of nested versions are needed, and not only that of the root.
+	keep bool
+	tree *tree
+}
+
+// newFetcher returns a fetcher that knows what nested versions were pinned to before: a tag that was resolved for a version
+// is never resolved again for it. Nothing is known of a new version.
+func newFetcher(repository *access.Repository, pinned *v1alpha1.Reference, keep bool) *fetcher {
+	f := &fetcher{repository: repository, manifests: map[string]source.Node{}, keep: keep, tree: &tree{}}
+	if pinned != nil {
+		f.remember(pinned)
+	}
+	return f
+}
+
+func (f *fetcher) remember(ref *v1alpha1.Reference) {
+	for i := range ref.References {
+		nested := &ref.References[i]
+		f.manifests[describe(nested.ComponentName, nested.Version)] = source.Node{
+			Component: nested.ComponentName, Version: nested.Version, ManifestDigest: nested.ManifestDigest,
+		}
+		f.remember(nested)
+	}
 }
 
 // fetch reads the tree below a pinned version. Nested versions are resolved once and pinned from then on.
-func fetch(ctx context.Context, repository *access.Repository, root source.Node) (*tree, error) {
-	f := &fetcher{repository: repository, manifests: map[string]source.Node{}, tree: &tree{}}
+func (f *fetcher) fetch(ctx context.Context, root source.Node) (*tree, error) {
 	top := &node{name: root.Component, Node: root}
 	f.tree.root = top
 	return f.tree, f.expand(ctx, top, nil)
@@ -78,20 +108,28 @@ func (f *fetcher) expand(ctx context.Context, n *node, path []string) error {
 	}
 	path = append(slices.Clip(path), self)
 	if len(path) > maxDepth {
-		return fmt.Errorf("component references are nested deeper than %d: %s", maxDepth, strings.Join(path, " -> "))
+		return lifecycle.Fail(v1alpha1.ComponentVersionInvalidReason,
+			fmt.Errorf("component references are nested deeper than %d: %s", maxDepth, strings.Join(path, " -> ")))
 	}
 	if f.tree.all = append(f.tree.all, n); len(f.tree.all) > maxNodes {
-		return fmt.Errorf("component %s refers to more than %d component versions", f.tree.root.Component, maxNodes)
+		return lifecycle.Fail(v1alpha1.ComponentVersionInvalidReason,
+			fmt.Errorf("component %s refers to more than %d component versions", f.tree.root.Component, maxNodes))
 	}
 	version, err := f.repository.Pinned(ctx, n.Node)
 	if err != nil {
-		return fmt.Errorf("read component %s: %w", strings.Join(path, " -> "), err)
+		err = fmt.Errorf("read component %s: %w", strings.Join(path, " -> "), err)
+		if n != f.tree.root {
+			err = &nestedError{err}
+		}
+		return err
 	}
-	n.version = version
+	if f.keep || n == f.tree.root {
+		n.version = version
+	}
 	for _, ref := range version.Descriptor().Component.References {
 		pinned, err := f.pin(ctx, ref.ComponentName, ref.Version)
 		if err != nil {
-			return fmt.Errorf("read component %s -> %s: %w", strings.Join(path, " -> "), describe(ref.ComponentName, ref.Version), err)
+			return &nestedError{fmt.Errorf("read component %s -> %s: %w", strings.Join(path, " -> "), describe(ref.ComponentName, ref.Version), err)}
 		}
 		pinned.ExtraIdentity = ref.ExtraIdentity
 		child := &node{name: ref.Name, Node: pinned}

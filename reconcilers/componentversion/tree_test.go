@@ -72,7 +72,7 @@ func TestBrokenTrees(t *testing.T) {
 		"missing": {func(s *stage) {
 			s.publish("acme.org/b", "1.0.0", "c=acme.org/c")
 			s.publish(app, "1.0.0", "b=acme.org/b")
-		}, v1alpha1.ComponentVersionInvalidReason, "acme.org/app 1.0.0 -> acme.org/b 1.0.0 -> acme.org/c 1.0.0"},
+		}, v1alpha1.ParseReferencesFailedReason, "acme.org/app 1.0.0 -> acme.org/b 1.0.0 -> acme.org/c 1.0.0"},
 		"too deep": {func(s *stage) {
 			s.publish("acme.org/n33", "1.0.0")
 			for i := 32; i > 0; i-- {

@@ -4,12 +4,10 @@ package configuration
 
 import (
 	"context"
-	"errors"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
-	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/mutation"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
 	"github.com/ocm-operator/ocm-operator/transform"
@@ -31,8 +29,9 @@ func Plugin(o mutation.Options) plugin.Plugin {
 
 // plan configures with the defaults of the ConfigData and the values of the object.
 func plan(ctx context.Context, r *mutation.Run) ([]transform.Substitution, error) {
-	if r.Config.Configuration == nil {
-		return nil, lifecycle.Fail(v1alpha1.InvalidConfigDataReason, errors.New("the ConfigData has no configuration rules: add some, or leave the Configuration out"))
+	rules, err := r.Rules()
+	if err != nil {
+		return nil, err
 	}
-	return configure.Substitutions(ctx, r.Config.Configuration, r.Values)
+	return configure.Substitutions(ctx, rules, r.Values)
 }

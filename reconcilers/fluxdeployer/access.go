@@ -32,9 +32,28 @@ func pullSecretName(obj *v1alpha1.FluxDeployer) string { return obj.Name + "-reg
 
 func caSecretName(obj *v1alpha1.FluxDeployer) string { return obj.Name + "-registry-ca" }
 
+// renewAccess keeps the access of what was deployed before, whatever its source is like now: Flux pulls it again and again.
+func (d *deployer) renewAccess(ctx context.Context, r *run) error {
+	if r.obj.Status.OCIRepository == "" {
+		return nil
+	}
+	return d.provideAccess(ctx, r)
+}
+
 // provideAccess keeps the Secrets by which Flux pulls the snapshot: what the registry is trusted by, and a credential for
 // this repository that is renewed long before it ends.
 func (d *deployer) provideAccess(ctx context.Context, r *run) error {
+	if r.accessible {
+		return nil
+	}
+	if err := d.writeAccess(ctx, r); err != nil {
+		return err
+	}
+	r.accessible = true
+	return nil
+}
+
+func (d *deployer) writeAccess(ctx context.Context, r *run) error {
 	if err := d.provideCredential(ctx, r); err != nil {
 		return lifecycle.Retry(v1alpha1.CreateOrUpdateOCIRepositoryFailedReason, err)
 	}

@@ -159,6 +159,8 @@ func kind(d *deployer) lifecycle.Kind[*v1alpha1.FluxDeployer, *run] {
 			return &run{obj: obj, events: events}
 		},
 		Steps: []lifecycle.Step[*run]{
+			{Name: "checkSource", Run: d.checkSource},
+			{Name: "renewAccess", Run: d.renewAccess},
 			{Name: "resolveSource", Run: d.resolveSource},
 			{Name: "render", Run: d.render},
 			{Name: "provideAccess", Run: d.provideAccess},

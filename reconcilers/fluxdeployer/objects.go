@@ -89,19 +89,17 @@ func (d *deployer) get(ctx context.Context, gvk schema.GroupVersionKind, key cli
 	return found, nil
 }
 
-// mayApply refuses to take an object away from another controller.
+// mayApply refuses to take an object over that somebody else made: it would be changed now and deleted with the deployer.
+// One that an earlier FluxDeployer of the name left behind is taken over.
 func mayApply(owner *v1alpha1.FluxDeployer, found *unstructured.Unstructured) error {
 	for _, ref := range found.GetOwnerReferences() {
 		if ref.UID == owner.GetUID() || (ref.Kind == v1alpha1.FluxDeployerKind && ref.Name == owner.GetName()) {
-			continue
-		}
-		if ref.Controller != nil && *ref.Controller {
-			return lifecycle.Stall(applyReason(found.GroupVersionKind()), fmt.Errorf(
-				"%s %s/%s belongs to %s %s: rename the FluxDeployer, or delete that object",
-				found.GetKind(), found.GetNamespace(), found.GetName(), ref.Kind, ref.Name))
+			return nil
 		}
 	}
-	return nil
+	return lifecycle.Stall(applyReason(found.GroupVersionKind()), fmt.Errorf(
+		"%s %s/%s exists and was not made for this FluxDeployer: rename the FluxDeployer, or delete that object",
+		found.GetKind(), found.GetNamespace(), found.GetName()))
 }
 
 func ownedBy(owner *v1alpha1.FluxDeployer, obj client.Object) bool {

@@ -38,25 +38,35 @@ type run struct {
 	obj    *v1alpha1.FluxDeployer
 	events lifecycle.Events
 
-	content    *source.Content
 	repository string
+	// accessible is set when Flux has what it needs to pull from the repository.
+	accessible bool
+	content    *source.Content
 	// objects are what is wanted, in the order in which it is applied.
 	objects []*unstructured.Unstructured
 }
 
-// resolveSource finds the current snapshot.
-func (d *deployer) resolveSource(ctx context.Context, r *run) error {
-	ref := r.obj.Spec.SourceRef
-	if ref.Kind == v1alpha1.ComponentVersionKind || ref.Kind == "" {
+// checkSource finds out where the snapshot of the source lies, be it ready or not.
+func (d *deployer) checkSource(_ context.Context, r *run) error {
+	ref := source.RefTo(r.obj.Spec.SourceRef, r.obj.Namespace)
+	if ref.Kind == v1alpha1.ComponentVersionKind {
 		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New(
 			"spec.sourceRef is a ComponentVersion, which has no content of its own: refer to a Resource, a Localization or a Configuration"))
 	}
-	content, err := d.resolver.Snapshot(ctx, r.obj.Namespace, ref)
+	if err := d.resolver.Allow(r.obj.Namespace, ref); err != nil {
+		return source.Verdict(v1alpha1.SourceRefNotReadyReason, err)
+	}
+	r.repository = snapshot.RepositoryName(ref.Namespace, snapshot.Name(ref.Kind, ref.Name))
+	return nil
+}
+
+// resolveSource finds the current snapshot.
+func (d *deployer) resolveSource(ctx context.Context, r *run) error {
+	content, err := d.resolver.Snapshot(ctx, r.obj.Namespace, r.obj.Spec.SourceRef)
 	if err != nil {
 		return source.Verdict(v1alpha1.SourceRefNotReadyReason, err)
 	}
 	r.content = content
-	r.repository = snapshot.RepositoryName(content.Ref.Namespace, content.SnapshotName)
 	return nil
 }
 

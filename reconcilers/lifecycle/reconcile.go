@@ -18,6 +18,9 @@ import (
 	"github.com/fluxcd/pkg/runtime/jitter"
 )
 
+// apiTimeout bounds the lifecycle's own requests to the API server.
+const apiTimeout = 30 * time.Second
+
 // Reconcile implements reconcile.Reconciler. It never returns an error that says something about the object: that is
 // reported once, as a condition, an event and a log line, and retried by the lifecycle's own backoff.
 func (r *Reconciler[T, R]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -45,6 +48,8 @@ func (r *Reconciler[T, R]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 // get reads the object from the cache, or past it when the cache has not seen our own last write yet. Deciding on the old
 // status would report the same change twice.
 func (r *Reconciler[T, R]) get(ctx context.Context, req ctrl.Request) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
 	obj := r.kind.New()
 	if err := r.opts.Client.Get(ctx, req.NamespacedName, obj); err != nil {
 		return obj, err
@@ -114,6 +119,8 @@ func (r *Reconciler[T, R]) patch(ctx context.Context, obj, before T) error {
 	if equality.Semantic.DeepEqual(obj, before) {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
 	if err := r.opts.Client.Status().Patch(ctx, obj, client.MergeFrom(before)); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil // deleted meanwhile
@@ -126,6 +133,8 @@ func (r *Reconciler[T, R]) patch(ctx context.Context, obj, before T) error {
 
 // release lets a deleted object go.
 func (r *Reconciler[T, R]) release(ctx context.Context, obj T) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
 	before := clone(obj)
 	released := false
 	for _, finalizer := range r.kind.LegacyFinalizers {

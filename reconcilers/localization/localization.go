@@ -33,7 +33,11 @@ func Plugin(o mutation.Options) plugin.Plugin {
 // plan localizes. A Localization that has values configures instead, because manifests exist that rely on it.
 func plan(ctx context.Context, r *mutation.Run) ([]transform.Substitution, error) {
 	if r.HasValues() {
-		return configure.Substitutions(ctx, r.Config.Configuration, r.Values)
+		rules, err := r.Rules()
+		if err != nil {
+			return nil, err
+		}
+		return configure.Substitutions(ctx, rules, r.Values)
 	}
 	if len(r.Config.Localization) == 0 {
 		return nil, lifecycle.Fail(v1alpha1.InvalidConfigDataReason, fmt.Errorf("the ConfigData has no localization rules: add some, or leave the Localization out"))

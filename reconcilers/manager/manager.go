@@ -88,7 +88,21 @@ func Assemble(ctx context.Context, mgr ctrl.Manager, set *plugin.Set, registry *
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("registry", registry.Check),
 		mgr.AddReadyzCheck("caches", synced(mgr)),
+		mgr.AddReadyzCheck("leader", leads(mgr)),
 	)
+}
+
+// leads tells whether this replica writes the snapshots. Each has a registry of its own, and only that of the leader has
+// the content; without leader election there is only one.
+func leads(mgr ctrl.Manager) healthz.Checker {
+	return func(*http.Request) error {
+		select {
+		case <-mgr.Elected():
+			return nil
+		default:
+			return errors.New("another replica leads, and serves the snapshots")
+		}
+	}
 }
 
 // synced tells whether the caches have seen everything that was there when the process began. Before, nothing is decided.

@@ -20,6 +20,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
 	"github.com/ocm-operator/ocm-operator/transform"
+	"github.com/ocm-operator/ocm-operator/transform/configure"
 )
 
 // version changes when the same inputs would give other bytes.
@@ -39,6 +40,7 @@ type engine struct {
 	publisher    publish.Publisher
 	store        snapshot.Store
 	archives     archive.Limits
+	maxBytes     int64
 }
 
 func newEngine(cached client.Client, live client.Reader, foreign *source.Foreign, o Options) *engine {
@@ -56,6 +58,7 @@ func newEngine(cached client.Client, live client.Reader, foreign *source.Foreign
 		publisher:    publish.Publisher{Client: cached, Store: o.Store},
 		store:        o.Store,
 		archives:     o.Archives,
+		maxBytes:     o.MaxBytes,
 	}
 }
 
@@ -71,10 +74,11 @@ type Run struct {
 	spec   *v1alpha1.MutationSpec
 	status *v1alpha1.MutationStatus
 
-	engine *engine
 	source *input
 	config *input
 	values []valuesInput
+	// hidden are the texts that must not be shown in messages.
+	hidden []string
 
 	origins     []v1alpha1.Origin
 	fingerprint string
@@ -90,7 +94,6 @@ func (r *Run) HasValues() bool { return r.spec.Values != nil || len(r.spec.GetVa
 
 // resolveInputs finds everything that the object combines, and checks that it belongs together.
 func (e *engine) resolveInputs(ctx context.Context, r *Run) error {
-	r.engine = e
 	namespace := r.obj.GetNamespace()
 	if r.spec.PatchStrategicMerge != nil {
 		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New("spec.patchStrategicMerge is not supported by this version of the operator: remove it"))
@@ -149,11 +152,6 @@ func (e *engine) readConfig(ctx context.Context, r *Run) error {
 	if err != nil {
 		return judged(v1alpha1.ConfigRefNotReadyWithErrorReason, err)
 	}
-	if r.config.component != nil { // its resource is known by now
-		if err := e.load(ctx, r.config.component); err != nil {
-			return err
-		}
-	}
 	if r.Config, err = configv1.Parse(raw); err != nil {
 		return lifecycle.Fail(v1alpha1.InvalidConfigDataReason, fmt.Errorf("configuration data of %s: %w", r.config.Ref, err))
 	}
@@ -168,7 +166,7 @@ func (e *engine) plan(ctx context.Context, r *Run, plan func(context.Context, *R
 	}
 	var err error
 	r.edits, err = plan(ctx, r)
-	return judgedRules(err)
+	return r.discreet(judgedRules(err))
 }
 
 // publish streams the source through the edits into the snapshot.
@@ -195,7 +193,7 @@ func (e *engine) transfer(ctx context.Context, r *Run) (publish.Published, error
 		return publish.Published{}, judged(v1alpha1.SourceRefNotReadyWithErrorReason, err)
 	}
 	defer content.Close()
-	if content.mediaType == snapshot.MediaTypeChart {
+	if content.chart {
 		return publish.Published{}, lifecycle.Stall(v1alpha1.InvalidSpecReason,
 			fmt.Errorf("content of %s is a Helm chart, which this version of the operator can't change: configure it by the values of its HelmRelease", r.source.Ref))
 	}
@@ -219,9 +217,18 @@ func (e *engine) transfer(ctx context.Context, r *Run) (publish.Published, error
 	case errors.Is(err, publish.ErrForeignSnapshot):
 		return published, lifecycle.Stall(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
 	case editErr != nil:
-		return published, judgedEdits(editErr)
+		return published, r.discreet(judgedEdits(editErr))
 	}
 	return published, lifecycle.Retry(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
+}
+
+// Rules returns the configuration rules of the ConfigData.
+func (r *Run) Rules() (*configv1.Configuration, error) {
+	if r.Config.Configuration == nil {
+		return nil, lifecycle.Fail(v1alpha1.InvalidConfigDataReason, fmt.Errorf(
+			"the ConfigData has no configuration rules: add some, or leave the %s out", r.kind))
+	}
+	return r.Config.Configuration, nil
 }
 
 // Image resolves the image reference of a resource of the component that the ConfigData belongs to.
@@ -252,9 +259,18 @@ func judged(reason string, err error) error {
 
 // judgedRules judges the errors of evaluating rules. All that they need was read by then, so the same rules fail again.
 func judgedRules(err error) error {
-	var verdict *lifecycle.Verdict
-	if err == nil || errors.As(err, &verdict) {
+	var (
+		verdict *lifecycle.Verdict
+		values  *configure.ValuesError
+		schema  *configure.SchemaError
+	)
+	switch {
+	case err == nil || errors.As(err, &verdict):
 		return err
+	case errors.As(err, &values):
+		return lifecycle.Fail(v1alpha1.InvalidValuesReason, err)
+	case errors.As(err, &schema):
+		return lifecycle.Fail(v1alpha1.InvalidConfigDataReason, err)
 	}
 	return lifecycle.Fail(v1alpha1.ReconcileMutationObjectFailedReason, err)
 }

@@ -64,15 +64,10 @@ func artifactOf(obj client.Object) (artifact, bool) {
 	if !ok {
 		return artifact{}, false
 	}
-	fields, ok, err := unstructured.NestedStringMap(u.Object, "status", "artifact")
-	if err != nil || !ok {
-		// Some fields of an artifact are no strings.
-		url, _, _ := unstructured.NestedString(u.Object, "status", "artifact", "url")
-		sum, _, _ := unstructured.NestedString(u.Object, "status", "artifact", "digest")
-		revision, _, _ := unstructured.NestedString(u.Object, "status", "artifact", "revision")
-		return artifact{url, sum, revision}, url != "" && sum != ""
-	}
-	return artifact{fields["url"], fields["digest"], fields["revision"]}, fields["url"] != "" && fields["digest"] != ""
+	url, _, _ := unstructured.NestedString(u.Object, "status", "artifact", "url")
+	sum, _, _ := unstructured.NestedString(u.Object, "status", "artifact", "digest")
+	revision, _, _ := unstructured.NestedString(u.Object, "status", "artifact", "revision")
+	return artifact{url, sum, revision}, url != "" && sum != ""
 }
 
 // fluxValues reads values from a file in the artifact of a Flux source.
@@ -125,18 +120,33 @@ func (e *engine) fileOf(ctx context.Context, at artifact, name string) ([]byte, 
 		return nil, fmt.Errorf("fetch %s: %s", at.url, response.Status)
 	}
 	verifier := want.Verifier()
-	body := io.TeeReader(io.LimitReader(response.Body, maxArtifact), verifier)
-	raw, err := findFile(body, name, e.archives)
-	if err != nil {
-		return nil, err
-	}
+	limited := &io.LimitedReader{R: response.Body, N: maxArtifact + 1}
+	body := io.TeeReader(limited, verifier)
+	raw, findErr := findFile(body, name, e.archives)
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		return nil, err
 	}
-	if !verifier.Verified() {
+	switch {
+	case limited.N == 0:
+		return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, fmt.Errorf("artifact %s is larger than %d bytes", at.url, maxArtifact))
+	case findErr != nil:
+		return nil, judgedArtifact(findErr)
+	case !verifier.Verified():
 		return nil, fmt.Errorf("artifact %s is not what its digest %s says", at.url, want)
 	}
 	return raw, nil
+}
+
+// judgedArtifact judges the errors of reading an artifact. What Flux offers under a digest is the same at the next try.
+func judgedArtifact(err error) error {
+	var (
+		entry *archive.EntryError
+		limit *archive.LimitError
+	)
+	if errors.Is(err, archive.ErrNotArchive) || errors.As(err, &entry) || errors.As(err, &limit) {
+		return lifecycle.Fail(v1alpha1.InvalidValuesReason, err)
+	}
+	return err
 }
 
 // findFile reads the whole archive, so that its digest can be checked, and returns one file of it.

@@ -49,9 +49,10 @@ type componentInput struct {
 // stream is open content with what is known of it.
 type stream struct {
 	io.ReadCloser
-	mediaType string
-	digest    string
-	meta      snapshot.Meta
+	// chart is set for a packed Helm chart.
+	chart  bool
+	digest string
+	meta   snapshot.Meta
 }
 
 // resolve finds what a reference leads to, without asking a registry.
@@ -127,14 +128,14 @@ func (e *engine) open(ctx context.Context, in *input) (*stream, error) {
 		Resource:         content.Annotations[snapshot.AnnotationResource],
 		ResourceVersion:  content.Annotations[snapshot.AnnotationResourceVersion],
 	}
-	return &stream{ReadCloser: content, mediaType: content.MediaType, digest: content.LayerDigest.String(), meta: meta}, nil
+	return &stream{ReadCloser: content, chart: content.MediaType == snapshot.MediaTypeChart, digest: content.LayerDigest.String(), meta: meta}, nil
 }
 
 func (e *engine) openResource(ctx context.Context, c *componentInput) (*stream, error) {
 	if err := e.load(ctx, c); err != nil {
 		return nil, err
 	}
-	blob, err := c.version.Open(ctx, c.resource, ocm.ReadOptions{})
+	blob, err := c.version.Open(ctx, c.resource, ocm.ReadOptions{MaxBytes: e.maxBytes})
 	if err != nil {
 		return nil, access.Verdict(v1alpha1.GetResourceFailedReason, err)
 	}
@@ -142,7 +143,8 @@ func (e *engine) openResource(ctx context.Context, c *componentInput) (*stream, 
 		Component: c.node.Component, ComponentVersion: c.node.Version,
 		Resource: c.resource.Name, ResourceVersion: c.resource.Version,
 	}
-	return &stream{ReadCloser: blob, mediaType: blob.MediaType, digest: blob.Digest.String(), meta: meta}, nil
+	chart := c.resource.Type == access.ChartType || blob.MediaType == snapshot.MediaTypeChart
+	return &stream{ReadCloser: blob, chart: chart, digest: blob.Digest.String(), meta: meta}, nil
 }
 
 // readSmall reads content that is configuration, whole and checked.
@@ -157,7 +159,8 @@ func (e *engine) readSmall(ctx context.Context, in *input) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", in.Ref, err)
 	}
 	if len(raw) > maxSmall {
-		return nil, fmt.Errorf("content of %s is larger than %d bytes, too large for configuration", in.Ref, maxSmall)
+		return nil, lifecycle.Fail(v1alpha1.InvalidConfigDataReason,
+			fmt.Errorf("content of %s is larger than %d bytes, too large for configuration", in.Ref, maxSmall))
 	}
 	return bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), nil
 }

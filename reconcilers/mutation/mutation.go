@@ -39,6 +39,8 @@ type Options struct {
 	Artifacts *http.Client
 	// NoCrossNamespaceRefs refuses references into other namespaces.
 	NoCrossNamespaceRefs bool
+	// MaxBytes bounds the size of a resource as it is stored; zero is the default of the OCM client.
+	MaxBytes int64
 	// Archives bounds what sources may unpack to; zero fields have their defaults.
 	Archives archive.Limits
 	// Concurrent is how many objects are reconciled at once.

@@ -24,6 +24,8 @@ type valuesInput struct {
 	source.Input
 	// key decides, together with those of the other inputs, whether there is anything to do.
 	key any
+	// secret is set when the values must not be shown.
+	secret bool
 	// load reads the values.
 	load func(ctx context.Context) (map[string]any, error)
 }
@@ -88,8 +90,15 @@ func (e *engine) dataValues(ctx context.Context, ref source.Ref, obj client.Obje
 			ref, at.key, strings.Join(slices.Sorted(maps.Keys(data)), ", ")))
 	}
 	in.key = []string{keyOf(obj, raw), at.subPath}
+	_, in.secret = obj.(*corev1.Secret)
 	in.load = func(context.Context) (map[string]any, error) {
-		return decodeValues(raw, fmt.Sprintf("%s, key %s", ref, at.key), at.subPath)
+		values, err := decodeValues(raw, fmt.Sprintf("%s, key %s", ref, at.key), at.subPath)
+		if err != nil && in.secret {
+			// The parser quotes what it doesn't understand.
+			return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, fmt.Errorf(
+				"%s, key %s is not a YAML or JSON map, or has none at sub-path %q", ref, at.key, at.subPath))
+		}
+		return values, err
 	}
 	return in, nil
 }
@@ -126,6 +135,9 @@ func (e *engine) loadValues(ctx context.Context, r *Run) (map[string]any, error)
 		values, err := from.load(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if from.secret {
+			r.hide(values)
 		}
 		if merged == nil {
 			merged = map[string]any{}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
@@ -129,8 +130,19 @@ func (s *Set) Describe() string {
 		if len(p.Requires) > 0 {
 			fmt.Fprintf(&b, ", requires %s", strings.Join(p.Requires, ", "))
 		}
+		if len(p.Needs) > 0 {
+			fmt.Fprintf(&b, ", works with %s", kinds(p.Needs))
+		}
 	}
 	return b.String()
+}
+
+func kinds(all []schema.GroupVersionKind) string {
+	var names []string
+	for _, gvk := range all {
+		names = append(names, gvk.Kind)
+	}
+	return strings.Join(names, ", ")
 }
 
 // AddScheme adds the types of the enabled plugins.

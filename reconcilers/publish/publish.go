@@ -94,7 +94,8 @@ func (p Publisher) Publish(ctx context.Context, owner Owner, a Artifact) (Publis
 }
 
 // Holds tells whether the owner's Snapshot still says what the owner wrote and has not found its content missing. It asks
-// no registry; that is what the Snapshot's own controller does.
+// no registry; that is what the Snapshot's own controller does. One that is suspended doesn't look, so what it found
+// before counts no more.
 func (p Publisher) Holds(ctx context.Context, owner Owner, writer v1alpha1.SnapshotWriter) (bool, error) {
 	if writer.GetManifestDigest() == "" {
 		return false, nil
@@ -109,7 +110,7 @@ func (p Publisher) Holds(ctx context.Context, owner Owner, writer v1alpha1.Snaps
 	}
 	return found.DeletionTimestamp.IsZero() &&
 		found.Spec.ManifestDigest == writer.GetManifestDigest() && found.Spec.Digest == writer.GetSnapshotDigest() &&
-		conditions.GetReason(found, meta.ReadyCondition) != v1alpha1.ContentMissingReason, nil
+		(found.Spec.Suspend || conditions.GetReason(found, meta.ReadyCondition) != v1alpha1.ContentMissingReason), nil
 }
 
 // apply creates or changes the Snapshot object.

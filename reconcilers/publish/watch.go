@@ -16,7 +16,7 @@ func Disturbed() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(e event.CreateEvent) bool { return missing(e.Object) },
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || missing(e.ObjectNew)
+			return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || missing(e.ObjectNew) && !missing(e.ObjectOld)
 		},
 	}
 }

@@ -16,13 +16,12 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
 )
 
 const (
-	// chartType is the type of resources that are packed Helm charts.
-	chartType = "helmChart"
 	// peekBytes is how much of a resource is looked at to tell what it is.
 	peekBytes = 64 << 10
 	// chartPeekBytes is how far into a packed chart its metadata is looked for; Helm writes it first.
@@ -44,7 +43,7 @@ type content struct {
 // inspect finds out what a resource is by its type and its first bytes. A tree of files becomes a directory, a packed
 // chart a chart, and everything else stays as it is.
 func inspect(resource *descriptor.Resource, blob *ocm.Blob) (*content, error) {
-	if resource.Type == chartType || blob.MediaType == snapshot.MediaTypeChart {
+	if resource.Type == access.ChartType || blob.MediaType == snapshot.MediaTypeChart {
 		return inspectChart(blob)
 	}
 	c := &content{kind: snapshot.Opaque, reader: bufio.NewReaderSize(blob, peekBytes)}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
@@ -99,7 +100,7 @@ func TestUnusableCharts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := inspect(typed(chartType), blobOf(tc.content, ""))
+			_, err := inspect(typed(access.ChartType), blobOf(tc.content, ""))
 			if err == nil || !strings.Contains(err.Error(), tc.says) {
 				t.Fatalf("error is %v, want one with %q", err, tc.says)
 			}
@@ -118,7 +119,7 @@ func (b broken) Read([]byte) (int, error) { return 0, b.err }
 func TestReadErrorsKeepTheirCause(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("connection reset")
-	for _, resourceType := range []string{"blob", chartType} {
+	for _, resourceType := range []string{"blob", access.ChartType} {
 		_, err := inspect(typed(resourceType), &ocm.Blob{ReadCloser: io.NopCloser(broken{cause})})
 		if got, _ := reconcilertest.Judge(t, sourceVerdict(err)); got != reconcilertest.Retries || !errors.Is(err, cause) {
 			t.Errorf("%s: it %s (%v), want the cause, which passes", resourceType, got, err)

@@ -374,7 +374,7 @@ func TestSourceThatCannotBeUsed(t *testing.T) {
 		change       func(*stage)
 		ready, stall string
 	}{
-		"missing":        {func(s *stage) { s.resource.Spec.SourceRef.Name = "nowhere" }, "False ComponentVersionNotReady", ""},
+		"missing":        {func(s *stage) { s.resource.Spec.SourceRef.Name = "nowhere" }, "False ComponentVersionNotFound", ""},
 		"other kind":     {func(s *stage) { s.resource.Spec.SourceRef.Kind = "Snapshot" }, "False InvalidSpec", "True InvalidSpec"},
 		"no resourceRef": {func(s *stage) { s.resource.Spec.SourceRef.ResourceRef = nil }, "False InvalidSpec", "True InvalidSpec"},
 		"denied":         {func(s *stage) { s.resource.Spec.SourceRef.Namespace = "team" }, "False AccessDenied", "True AccessDenied"},

@@ -62,6 +62,9 @@ func (c *controller) resolveSource(ctx context.Context, r *run) error {
 		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New("spec.sourceRef.resourceRef is missing: name the resource of the component that is wanted"))
 	}
 	component, err := c.resolver.ComponentVersion(ctx, r.obj.Namespace, ref)
+	if notReady, ok := errors.AsType[*source.NotReadyError](err); ok && notReady.Missing {
+		return source.Verdict(v1alpha1.ComponentVersionNotFoundReason, err)
+	}
 	if err != nil {
 		return source.Verdict(v1alpha1.ComponentVersionNotReadyReason, err)
 	}

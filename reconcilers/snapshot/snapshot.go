@@ -87,6 +87,9 @@ func (c *controller) prove(ctx context.Context, s *v1alpha1.Snapshot) error {
 		return lifecycle.Fail(v1alpha1.ContentMissingReason, errors.New("spec.manifestDigest is empty, the owner has to write the snapshot again"))
 	}
 	present, err := snapshot.Exists(ctx, repository, digest.Digest(s.Spec.ManifestDigest), digest.Digest(s.Spec.Digest))
+	if _, damaged := errors.AsType[*snapshot.DigestMismatchError](err); damaged {
+		return lifecycle.Fail(v1alpha1.ContentMissingReason, fmt.Errorf("%w, the owner has to write it again", err))
+	}
 	if err != nil {
 		return lifecycle.Retry(v1alpha1.ContentMissingReason, err)
 	}

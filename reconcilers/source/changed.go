@@ -51,7 +51,7 @@ func face(obj client.Object) view {
 }
 
 // SpecOrRequest passes what makes an object's own controller look at it: a new generation, a deletion, or a change of its
-// annotations or labels, among which is the request to reconcile now. Writes to the status, our own, don't.
+// finalizers or annotations, among which is the request to reconcile now. Writes to the status, our own, don't.
 func SpecOrRequest() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {

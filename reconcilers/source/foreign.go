@@ -86,9 +86,12 @@ func (f *Foreign) Start(ctx context.Context) error {
 
 // settle looks for waited-for kinds until none is left, or the server had time enough to serve what the change brought.
 func (f *Foreign) settle(ctx context.Context) {
-	_ = wait.PollUntilContextTimeout(ctx, 250*time.Millisecond, discoveryLag, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 250*time.Millisecond, discoveryLag, true, func(ctx context.Context) (bool, error) {
 		return f.notify(ctx) == 0, nil
 	})
+	if err != nil && ctx.Err() == nil {
+		f.signal() // a server that is in trouble that long says nothing when it is over
+	}
 }
 
 // notify calls back for every kind that is served by now and returns how many are still missing though some

@@ -23,6 +23,8 @@ type NotReadyError struct {
 	Ref Ref
 	// Why is what is wrong with it, as a clause.
 	Why string
+	// Missing is set when the object doesn't exist at all.
+	Missing bool
 }
 
 // Error implements error.
@@ -154,7 +156,7 @@ func (e *UnknownKindError) Error() string {
 func (r Resolver) get(ctx context.Context, ref Ref, obj client.Object) error {
 	err := r.Reader.Get(ctx, ref.Key(), obj)
 	if apierrors.IsNotFound(err) {
-		return &NotReadyError{Ref: ref, Why: "does not exist"}
+		return &NotReadyError{Ref: ref, Why: "does not exist", Missing: true}
 	}
 	if err != nil {
 		return fmt.Errorf("get %s: %w", ref, err)
