@@ -64,7 +64,7 @@ func (r row) refresh(ctx context.Context, c client.Reader) (row, error) {
 	}
 	r.ready, r.version, r.about = "-", "", ""
 	if err != nil {
-		return r, nil
+		return r, nil //nolint:nilerr // not there yet
 	}
 	if r.versionPath != nil {
 		r.version, _, _ = unstructured.NestedString(obj.Object, r.versionPath...)

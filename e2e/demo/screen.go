@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -39,7 +40,7 @@ func (s *screen) style(code, text string) string {
 func (s *screen) step(format string, args ...any) {
 	s.steps++
 	s.drawn = 0
-	fmt.Fprintf(s.out, "\n%s  %s\n", s.bold(fmt.Sprint(s.steps)), s.bold(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(s.out, "\n%s  %s\n", s.bold(strconv.Itoa(s.steps)), s.bold(fmt.Sprintf(format, args...)))
 }
 
 // section begins a section without a number.

@@ -35,7 +35,7 @@ func supervise(ctx context.Context, place folder, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer registry.Close()
+	defer func() { _ = registry.Close() }()
 	// The operator ends first, and the cluster has to be there until it has.
 	clusterCtx, stopCluster := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)

@@ -61,7 +61,7 @@ func newStage(t *testing.T, adjust ...func(*fluxdeployer.Registry)) *stage {
 	s := &stage{
 		World:    reconcilertest.New(t),
 		resource: reconcilertest.Resource("manifests", "component", "manifests"),
-		snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("manifests-ibqabzi")},
+		snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named(snapshotName)},
 	}
 	s.Serve(ociRepository, kustomization, helmRelease)
 	access := registry()
@@ -148,7 +148,7 @@ func TestKustomization(t *testing.T) {
 	d := s.deploy(kustomize)
 	wantConditions(t, d, ready)
 	want := map[string]any{
-		"interval": "10m0s", "url": "oci://" + address + "/default/manifests-ibqabzi", "ref": map[string]any{"digest": first},
+		"interval": "10m0s", "url": "oci://" + address + "/default/" + snapshotName, "ref": map[string]any{"digest": first},
 		"secretRef": map[string]any{"name": "app-registry-pull"}, "certSecretRef": map[string]any{"name": "app-registry-ca"},
 	}
 	repository := s.flux(ociRepository)
@@ -181,9 +181,11 @@ func TestKustomization(t *testing.T) {
 		t.Errorf("certificates are %q", got)
 	}
 	var config struct {
-		Auths map[string]struct{ Username, Password, Auth string }
+		Auths map[string]struct {
+			Username string `json:"username"`
+		} `json:"auths"`
 	}
-	if err := json.Unmarshal(s.secret("app-registry-pull").Data[corev1.DockerConfigJsonKey], &config); err != nil || config.Auths[address].Username != "default/manifests-ibqabzi" {
+	if err := json.Unmarshal(s.secret("app-registry-pull").Data[corev1.DockerConfigJsonKey], &config); err != nil || config.Auths[address].Username != "default/"+snapshotName {
 		t.Errorf("credential is %+v (%v), want one for the repository alone", config, err)
 	}
 }
@@ -428,7 +430,7 @@ func TestFluxIsNotInstalled(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &stage{World: reconcilertest.New(t), resource: reconcilertest.Resource("manifests", "c", "m"), snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("manifests-ibqabzi")}}
+			s := &stage{World: reconcilertest.New(t), resource: reconcilertest.Resource("manifests", "c", "m"), snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named(snapshotName)}}
 			s.Serve(tc.served...)
 			s.Controller = s.Install(fluxdeployer.Plugin(fluxdeployer.Options{Lifecycle: s.Lifecycle, Registry: registry(), Foreign: s.Foreign}))
 			s.Create(s.resource, s.snapshot)

@@ -90,10 +90,14 @@ func (o *operator) arrives(c *chain, version, color string) {
 	})
 }
 
-func (o *operator) says(obj interface {
+// conditioned is an object with conditions.
+type conditioned interface {
 	client.Object
 	GetConditions() []metav1.Condition
-}, condition, want string) {
+}
+
+// says waits until an object has a condition.
+func (o *operator) says(obj conditioned, condition, want string) {
 	o.t.Helper()
 	o.eventually(fmt.Sprintf("%T is %s %s", obj, condition, want), func() bool {
 		return o.Get(o.t.Context(), client.ObjectKeyFromObject(obj), obj) == nil && reconcilertest.Conditions(obj)[condition] == want

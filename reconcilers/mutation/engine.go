@@ -207,7 +207,7 @@ func (e *engine) transfer(ctx context.Context, r *Run) (publish.Published, error
 		Identity: identity,
 		Meta:     meta,
 		Content: func(w io.Writer) error {
-			_, editErr = transform.Apply(w, content, r.edits, e.archives)
+			_, editErr = transform.Apply(ctx, w, content, r.edits, e.archives)
 			return editErr
 		},
 	})

@@ -214,7 +214,7 @@ func TestRulesThatCannotBeCarriedOut(t *testing.T) {
 		"missing file":     {"configuration: {rules: [{value: 1, file: none.yaml, path: a}]}", failed, `"none.yaml"`, false},
 		"unresolved":       {"configuration: {rules: [{value: (( nothing )), file: deploy.yaml, path: a}]}", failed, "nothing", false},
 		"path is blocked":  {"configuration: {rules: [{value: 1, file: deploy.yaml, path: apiVersion.x}]}", failed, "configuration rule 1", false},
-		"unknown field":    {"konfiguration: {}", "False " + v1alpha1.InvalidConfigDataReason, "konfiguration", false},
+		"unknown field":    {"settings: {}", "False " + v1alpha1.InvalidConfigDataReason, "settings", false},
 		"no configuration": {"localization: []", "False " + v1alpha1.InvalidConfigDataReason, "no configuration rules", false},
 		"no localization":  {"configuration: {rules: []}", "False " + v1alpha1.InvalidConfigDataReason, "no localization rules", true},
 		"unknown image":    {"localization: [{resource: {name: none}, file: deploy.yaml, image: spec.image}]", failed, "none", true},

@@ -160,10 +160,7 @@ func (c *Controller) Reconcile(obj client.Object) reconcile.Result {
 
 // Try reconciles an object once, reads it again if it is still there, and returns the error.
 func (c *Controller) Try(ctx context.Context, obj client.Object) (reconcile.Result, error) {
-	result, err := c.reconciler.Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
-	fresh, ok := obj.DeepCopyObject().(client.Object)
-	if ok && c.world.Client.Get(context.WithoutCancel(ctx), client.ObjectKeyFromObject(obj), fresh) == nil {
-		c.world.Get(obj)
-	}
-	return result, err
+	key := client.ObjectKeyFromObject(obj)
+	result, err := c.reconciler.Reconcile(ctx, reconcile.Request{NamespacedName: key})
+	return result, errors.Join(err, client.IgnoreNotFound(c.world.Client.Get(context.WithoutCancel(ctx), key, obj)))
 }

@@ -179,10 +179,19 @@ func notReady(obj reconciled) string {
 		return "is being deleted"
 	case ready == nil, obj.GetStatus().ObservedGeneration != obj.GetGeneration() && ready.Status != "False":
 		return "is not ready yet"
+	case ready.Status != "True" && waits(obj):
+		return "is not ready yet"
 	case ready.Status != "True":
 		return "is not ready: " + ready.Message
 	}
 	return ""
+}
+
+// waits tells an object that waits for others itself from one that something is wrong with. What it waits for is said by
+// what it waits for; to repeat it down a chain would only rewrite every status whenever it changes.
+func waits(obj reconciled) bool {
+	reconciling := conditions.Get(obj, meta.ReconcilingCondition)
+	return reconciling != nil && reconciling.Status == "True" && reconciling.Reason != meta.ProgressingWithRetryReason
 }
 
 // snapshotNotReady says why a snapshot doesn't hold what its writer says; it is empty when it does.
