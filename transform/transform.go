@@ -6,6 +6,7 @@
 package transform
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -63,11 +64,18 @@ func (s Substitution) fail(err error) error {
 // Apply copies an archive in canonical form and carries out the substitutions, those of one file in
 // their order. On any error dst holds an incomplete archive that must be thrown away.
 //
-// Errors are *RuleError, or those of archive.Copy.
-func Apply(dst io.Writer, src io.Reader, subs []Substitution, l Limits) (Stats, error) {
+// Errors are *RuleError, that of the context, or those of archive.Copy.
+func Apply(ctx context.Context, dst io.Writer, src io.Reader, subs []Substitution, l Limits) (Stats, error) {
 	e, err := newEditor(subs)
 	if err != nil {
 		return Stats{}, err
+	}
+	e.apply = func(content []byte, edits []yamledit.Edit) ([]byte, error) {
+		out, err := yamledit.Apply(ctx, content, edits)
+		if stopped := ctx.Err(); err != nil && stopped != nil {
+			return nil, stopped // not the fault of a rule
+		}
+		return out, err
 	}
 	stats, err := archive.Copy(dst, src, e, l)
 	if rule := (*RuleError)(nil); errors.As(err, &rule) {
@@ -81,6 +89,7 @@ func Apply(dst io.Writer, src io.Reader, subs []Substitution, l Limits) (Stats, 
 
 // editor is the archive.Editor of a list of substitutions.
 type editor struct {
+	apply func(content []byte, edits []yamledit.Edit) ([]byte, error)
 	subs  map[string][]Substitution
 	order []string // the files in the order of their first substitution
 	done  map[string]bool
@@ -134,9 +143,12 @@ func (e *editor) Edit(file string, content []byte) ([]byte, error) {
 	for i, s := range subs {
 		edits[i] = yamledit.Edit{Path: s.Path, Value: s.Value, Document: s.Document, Selector: s.Selector}
 	}
-	out, err := yamledit.Apply(content, edits)
+	out, err := e.apply(content, edits)
 	if failed := (*yamledit.EditError)(nil); errors.As(err, &failed) {
 		return nil, subs[failed.Index].fail(failed.Err)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, subs[0].fail(err)

@@ -2,6 +2,7 @@ package transform_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +61,7 @@ func TestApply(t *testing.T) {
 		{Rule: "rule 4", File: "deploy/a.yaml", Path: "data.COLOR", Value: "green"},
 	}
 	var dst bytes.Buffer
-	stats, err := transform.Apply(&dst, bytes.NewReader(src), subs, transform.Limits{})
+	stats, err := transform.Apply(t.Context(), &dst, bytes.NewReader(src), subs, transform.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("want 2 edited files, got %d", stats.Edited)
 	}
 	var again bytes.Buffer
-	if _, err := transform.Apply(&again, bytes.NewReader(dst.Bytes()), nil, transform.Limits{}); err != nil || !bytes.Equal(again.Bytes(), dst.Bytes()) {
+	if _, err := transform.Apply(t.Context(), &again, bytes.NewReader(dst.Bytes()), nil, transform.Limits{}); err != nil || !bytes.Equal(again.Bytes(), dst.Bytes()) {
 		t.Errorf("without substitutions the archive changed, error %v", err)
 	}
 }
@@ -108,7 +109,7 @@ func TestApplyFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := transform.Apply(io.Discard, bytes.NewReader(pack(t, tc.files)), []transform.Substitution{tc.sub}, transform.Limits{})
+			_, err := transform.Apply(t.Context(), io.Discard, bytes.NewReader(pack(t, tc.files)), []transform.Substitution{tc.sub}, transform.Limits{})
 			var rule *transform.RuleError
 			if !errors.As(err, &rule) || rule.File != tc.sub.File || !strings.Contains(err.Error(), tc.want) || tc.is != nil && !errors.Is(err, tc.is) {
 				t.Errorf("want a RuleError with %q, got %v", tc.want, err)
@@ -124,7 +125,7 @@ func TestApplyRefusesLinks(t *testing.T) {
 	if err := archive.Pack(&src, fsys); err != nil {
 		t.Fatal(err)
 	}
-	_, err := transform.Apply(io.Discard, &src, []transform.Substitution{{Rule: "rule 1", File: "link.yaml", Path: "a", Value: 2}}, transform.Limits{})
+	_, err := transform.Apply(t.Context(), io.Discard, &src, []transform.Substitution{{Rule: "rule 1", File: "link.yaml", Path: "a", Value: 2}}, transform.Limits{})
 	if !errors.Is(err, transform.ErrNoFile) || !strings.Contains(err.Error(), "it holds: real.yaml") {
 		t.Errorf("want ErrNoFile, got %v", err)
 	}
@@ -132,9 +133,21 @@ func TestApplyRefusesLinks(t *testing.T) {
 
 func TestApplyNoArchive(t *testing.T) {
 	t.Parallel()
-	_, err := transform.Apply(io.Discard, strings.NewReader("a: 1\n"), nil, transform.Limits{})
+	_, err := transform.Apply(t.Context(), io.Discard, strings.NewReader("a: 1\n"), nil, transform.Limits{})
 	if !errors.Is(err, archive.ErrNotArchive) {
 		t.Errorf("want ErrNotArchive, got %v", err)
+	}
+}
+
+func TestApplyStopsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	src := pack(t, map[string]string{"a.yaml": manifest})
+	_, err := transform.Apply(ctx, io.Discard, bytes.NewReader(src), []transform.Substitution{{Rule: "rule 1", File: "a.yaml", Path: "kind", Value: "X"}}, transform.Limits{})
+	var rule *transform.RuleError
+	if !errors.Is(err, context.Canceled) || errors.As(err, &rule) {
+		t.Errorf("want context.Canceled, which is not the fault of a rule, got %v", err)
 	}
 }
 
@@ -151,7 +164,7 @@ func BenchmarkApply(b *testing.B) {
 	src := pack(b, files)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := transform.Apply(io.Discard, bytes.NewReader(src), subs, transform.Limits{}); err != nil {
+		if _, err := transform.Apply(b.Context(), io.Discard, bytes.NewReader(src), subs, transform.Limits{}); err != nil {
 			b.Fatal(err)
 		}
 	}

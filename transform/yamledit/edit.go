@@ -2,6 +2,7 @@ package yamledit
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,6 +21,12 @@ const (
 	// maxMarks bounds what a parsed file takes in memory, which is much more than its text: it is
 	// the number of commas, colons and line breaks, of which each value has about one.
 	maxMarks = 500_000
+
+	// maxWork bounds what the edits of one file may cost in time, in bytes of parsed text: each edit
+	// parses its document anew.
+	maxWork = 128 << 20
+
+	byteOrderMark = "\xef\xbb\xbf"
 )
 
 var (
@@ -28,6 +35,9 @@ var (
 
 	// ErrTooMany is wrapped by errors about files with too many values.
 	ErrTooMany = errors.New("the file has more values than can be edited")
+
+	// ErrWork is wrapped by errors about too many edits of too large documents.
+	ErrWork = fmt.Errorf("the edits of the file would parse more than %d MiB of it: make fewer edits, or split the file or its documents", maxWork>>20)
 
 	errDepth = fmt.Errorf("nested deeper than %d", maxDepth)
 )
@@ -73,8 +83,11 @@ func (e *EditError) Unwrap() error { return e.Err }
 
 // file is a file under edit, cut into documents.
 type file struct {
-	docs []*document
-	json bool
+	docs    []*document
+	json    bool
+	size    int          // of all documents
+	work    int          // that is left, in bytes of parsed text
+	stopped func() error // of the context
 }
 
 type document struct {
@@ -83,19 +96,15 @@ type document struct {
 }
 
 // Apply carries out edits, one after the other, and returns the new content. A file that is JSON
-// stays JSON. Errors are ErrTooLarge, ErrTooMany or an *EditError; content is never changed.
-func Apply(content []byte, edits []Edit) ([]byte, error) {
-	if len(content) > MaxBytes {
-		return nil, ErrTooLarge
+// stays JSON. Errors are ErrTooLarge, ErrTooMany or an *EditError, which may wrap ErrWork or the error
+// of the context; content is never changed.
+func Apply(ctx context.Context, content []byte, edits []Edit) ([]byte, error) {
+	if err := affordable(content); err != nil {
+		return nil, err
 	}
-	text, bom := bytes.CutPrefix(content, []byte("\xef\xbb\xbf"))
-	if bytes.HasPrefix(text, []byte("\xfe\xff")) || bytes.HasPrefix(text, []byte("\xff\xfe")) {
-		return nil, errors.New("the file is in UTF-16, only UTF-8 can be edited")
-	}
-	if marks(text) > maxMarks {
-		return nil, ErrTooMany
-	}
+	text, bom := bytes.CutPrefix(content, []byte(byteOrderMark))
 	f := open(text)
+	f.stopped = ctx.Err
 	for i, e := range edits {
 		path, err := ParsePath(e.Path)
 		if err == nil {
@@ -107,9 +116,23 @@ func Apply(content []byte, edits []Edit) ([]byte, error) {
 	}
 	out := f.bytes()
 	if bom {
-		out = append([]byte("\xef\xbb\xbf"), out...)
+		out = append([]byte(byteOrderMark), out...)
 	}
 	return out, nil
+}
+
+// affordable refuses content that is too large to be parsed, or of no known encoding.
+func affordable(content []byte) error {
+	if len(content) > MaxBytes {
+		return ErrTooLarge
+	}
+	if bytes.HasPrefix(content, []byte("\xfe\xff")) || bytes.HasPrefix(content, []byte("\xff\xfe")) {
+		return errors.New("the file is in UTF-16, only UTF-8 can be edited")
+	}
+	if marks(content) > maxMarks {
+		return ErrTooMany
+	}
+	return nil
 }
 
 func marks(text []byte) int {
@@ -117,10 +140,11 @@ func marks(text []byte) int {
 }
 
 func open(text []byte) *file {
+	f := &file{size: len(text), work: maxWork, stopped: func() error { return nil }}
 	if isJSON(text) {
-		return &file{docs: []*document{{text: text}}, json: true}
+		f.json, f.docs = true, []*document{{text: text}}
+		return f
 	}
-	f := &file{}
 	for _, c := range split(text) {
 		f.docs = append(f.docs, &document{text: text[c.start:c.end]})
 	}
@@ -135,7 +159,24 @@ func (f *file) bytes() []byte {
 	return bytes.Join(parts, nil)
 }
 
+// spend accounts for work that is about to be done.
+func (f *file) spend(n int) error {
+	if err := f.stopped(); err != nil {
+		return fmt.Errorf("the edits were stopped: %w", err)
+	}
+	if f.work -= n; f.work < 0 {
+		return ErrWork
+	}
+	return nil
+}
+
+// visit accounts for looking into a parsed document, which is much faster than parsing it.
+func (f *file) visit(d *document) error { return f.spend(64 + len(d.text)/64) }
+
 func (f *file) apply(path Path, e Edit) error {
+	if err := f.spend(0); err != nil {
+		return err
+	}
 	value, err := toNode(e.Value, 0)
 	if err != nil {
 		return err
@@ -144,14 +185,11 @@ func (f *file) apply(path Path, e Edit) error {
 	if err != nil {
 		return err
 	}
+	before := len(d.text)
 	if err := f.set(d, path, value); err != nil {
 		return f.within(d, err)
 	}
-	size := 0
-	for _, d := range f.docs {
-		size += len(d.text)
-	}
-	if size > MaxBytes {
+	if f.size += len(d.text) - before; f.size > MaxBytes {
 		return fmt.Errorf("the result: %w", ErrTooLarge)
 	}
 	return nil
@@ -174,7 +212,10 @@ func (f *file) parse(d *document) (*tree, error) {
 	if d.tree != nil {
 		return d.tree, nil
 	}
-	var err error
+	err := f.spend(len(d.text))
+	if err != nil {
+		return nil, err
+	}
 	if f.json {
 		d.tree, err = parseJSON(d.text)
 	} else {
@@ -203,15 +244,24 @@ func (f *file) choose(path Path, e Edit) (*document, error) {
 
 // selected finds the one document that a selector fits.
 func (f *file) selected(s Selector) (*document, error) {
+	const most = 10
 	var found *document
 	var there []string
+	more := ""
 	for _, d := range f.docs {
+		if err := f.visit(d); err != nil {
+			return nil, err
+		}
 		t, err := f.parse(d)
 		if err != nil {
 			return nil, f.within(d, err)
 		}
 		kind, name := text(find(t.root, "kind")), text(find(find(t.root, "metadata"), "name"))
-		there = append(there, kind+" "+strconv.Quote(name))
+		if len(there) < most {
+			there = append(there, kind+" "+strconv.Quote(name))
+		} else {
+			more = ", ..."
+		}
 		if s.Kind != "" && s.Kind != kind || s.Name != "" && s.Name != name {
 			continue
 		}
@@ -221,11 +271,7 @@ func (f *file) selected(s Selector) (*document, error) {
 		found = d
 	}
 	if found == nil {
-		const most = 10
-		if len(there) > most {
-			there = append(there[:most], "...")
-		}
-		return nil, fmt.Errorf("no document has kind %q and name %q, there are: %s", s.Kind, s.Name, strings.Join(there, ", "))
+		return nil, fmt.Errorf("no document has kind %q and name %q, there are: %s%s", s.Kind, s.Name, strings.Join(there, ", "), more)
 	}
 	return found, nil
 }
@@ -235,6 +281,9 @@ func (f *file) selected(s Selector) (*document, error) {
 func (f *file) fitting(path Path) (*document, error) {
 	best, most := f.docs[0], -1
 	for _, d := range f.docs {
+		if err := f.visit(d); err != nil {
+			return nil, err
+		}
 		t, err := f.parse(d)
 		if err != nil {
 			return nil, f.within(d, err)

@@ -2,13 +2,16 @@ package yamledit_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
@@ -125,7 +128,7 @@ func TestApply(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := yamledit.Apply([]byte(tc.in), []yamledit.Edit{{Path: tc.path, Value: tc.value}})
+			got, err := yamledit.Apply(t.Context(), []byte(tc.in), []yamledit.Edit{{Path: tc.path, Value: tc.value}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +175,7 @@ func TestApplyRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out, err := yamledit.Apply([]byte(tc.in), []yamledit.Edit{tc.edit})
+			out, err := yamledit.Apply(t.Context(), []byte(tc.in), []yamledit.Edit{tc.edit})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("want an error with %q, got %v and:\n%s", tc.want, err, out)
 			}
@@ -251,7 +254,7 @@ func TestGolden(t *testing.T) {
 			if err := yaml.Unmarshal(read(t, dir, "edits.yaml"), &edits); err != nil {
 				t.Fatal(err)
 			}
-			got, err := yamledit.Apply(read(t, dir, "in"), edits)
+			got, err := yamledit.Apply(t.Context(), read(t, dir, "in"), edits)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -278,7 +281,7 @@ func read(t *testing.T, dir, name string) []byte {
 
 func TestEditErrorNamesTheEdit(t *testing.T) {
 	t.Parallel()
-	_, err := yamledit.Apply([]byte("a: 1\n"), []yamledit.Edit{{Path: "a", Value: 2}, {Path: "a.b", Value: 3}})
+	_, err := yamledit.Apply(t.Context(), []byte("a: 1\n"), []yamledit.Edit{{Path: "a", Value: 2}, {Path: "a.b", Value: 3}})
 	var failed *yamledit.EditError
 	if !errors.As(err, &failed) || failed.Index != 1 || failed.Path != "a.b" {
 		t.Errorf("want the EditError of edit 1, got %v", err)
@@ -293,9 +296,39 @@ func TestApplyAliasBomb(t *testing.T) {
 	for i := range 60 {
 		fmt.Fprintf(&b, "a%d: &a%d [*a%d, *a%d]\n", i+1, i+1, i, i)
 	}
-	got, err := yamledit.Apply([]byte(b.String()), []yamledit.Edit{{Path: "z", Value: 1}})
+	got, err := yamledit.Apply(t.Context(), []byte(b.String()), []yamledit.Edit{{Path: "z", Value: 1}})
 	if err != nil || string(got) != b.String()+"z: 1\n" {
 		t.Errorf("got %v and %s", err, got)
+	}
+}
+
+func TestApplyBoundsItsWork(t *testing.T) {
+	t.Parallel()
+	content := []byte(strings.Repeat("a: 1\n---\n", 10_000) + "kind: X\n")
+	edits := slices.Repeat([]yamledit.Edit{{Path: "kind", Value: "X", Selector: &yamledit.Selector{Kind: "X"}}}, 1000)
+	_, err := yamledit.Apply(t.Context(), content, edits)
+	var failed *yamledit.EditError
+	if !errors.Is(err, yamledit.ErrWork) || !errors.As(err, &failed) || failed.Index < 10 {
+		t.Errorf("want ErrWork after some edits, got %v", err)
+	}
+}
+
+func TestApplyStopsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := yamledit.Apply(ctx, []byte("a: 1\n"), []yamledit.Edit{{Path: "a", Value: 2}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("want context.Canceled, got %v", err)
+	}
+	late, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	content := []byte("a: 0\n" + strings.Repeat("# comment\n", 10_000))
+	edits := make([]yamledit.Edit, 100_000)
+	for i := range edits {
+		edits[i] = yamledit.Edit{Path: "a", Value: i + 1}
+	}
+	if _, err := yamledit.Apply(late, content, edits); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("want context.DeadlineExceeded, got %v", err)
 	}
 }
 
@@ -311,7 +344,7 @@ func BenchmarkApply(b *testing.B) {
 			b.SetBytes(int64(len(content)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := yamledit.Apply(content, edits); err != nil {
+				if _, err := yamledit.Apply(b.Context(), content, edits); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -293,7 +293,7 @@ func TestApplyProperty(t *testing.T) {
 		for i, doc := range docs {
 			for _, path := range paths(doc, nil) {
 				value := values[w.IntN(len(values))]
-				out, err := yamledit.Apply(in, []yamledit.Edit{{Path: path.String(), Value: value, Document: &i}})
+				out, err := yamledit.Apply(t.Context(), in, []yamledit.Edit{{Path: path.String(), Value: value, Document: &i}})
 				edits++
 				if err != nil {
 					refused[err.Error()[strings.LastIndex(err.Error(), ": ")+2:]]++
@@ -380,7 +380,7 @@ func FuzzApply(f *testing.F) {
 			}
 		}
 		before := bytes.Clone(in)
-		out, err := yamledit.Apply(in, []yamledit.Edit{{Path: path, Value: value}})
+		out, err := yamledit.Apply(t.Context(), in, []yamledit.Edit{{Path: path, Value: value}})
 		if !bytes.Equal(before, in) {
 			t.Fatal("the input was changed")
 		}
@@ -388,7 +388,7 @@ func FuzzApply(f *testing.F) {
 			return // with aliases one edit may show in several places
 		}
 		checkEdit(t, in, out, parsed, value)
-		again, err := yamledit.Apply(out, []yamledit.Edit{{Path: path, Value: value}})
+		again, err := yamledit.Apply(t.Context(), out, []yamledit.Edit{{Path: path, Value: value}})
 		if err != nil || len(again) > 2*len(out)+100 {
 			t.Fatalf("the result cannot be edited again: %v\n%s", err, out)
 		}

@@ -54,6 +54,9 @@ func (f *file) set(d *document, path Path, value *yaml.Node) error {
 	expected := expect(t, p, value)
 	for _, splices := range candidates {
 		next, err := f.try(t, splices)
+		if stopped := f.spend(0); stopped != nil {
+			return stopped
+		}
 		if err == nil && equalNodes(expected, next.root) {
 			d.text, d.tree = next.text, next
 			return nil
@@ -98,6 +101,9 @@ func (f *file) try(t *tree, splices []splice) (*tree, error) {
 	b.Write(t.text[pos:])
 	if b.Len() > MaxBytes {
 		return nil, ErrTooLarge
+	}
+	if err := f.spend(b.Len()); err != nil {
+		return nil, err
 	}
 	if f.json {
 		if !isJSON(b.Bytes()) {
