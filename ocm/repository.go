@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm/access"
+	"github.com/ocm-operator/ocm-operator/ocm/artifactset"
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
@@ -30,14 +31,28 @@ type Options struct {
 	UserAgent string
 	// Limits bound what is accepted.
 	Limits Limits
+	// TempDir is where compressed transport archives are unpacked, the default
+	// directory of the system if empty.
+	TempDir string
 }
 
-// Repository is a place component versions are stored in. It is safe for
+// Repository is a place component versions are stored in: a registry, or a
+// directory or archive in the common transport format. It is safe for
 // concurrent use.
 type Repository struct {
-	location oci.Location
-	client   *oci.Client
-	limits   Limits
+	place  place
+	client *oci.Client
+	limits Limits
+}
+
+// place is what Open and OpenCTF make different.
+type place interface {
+	// URL names the place.
+	URL() string
+	// Repository returns the repository at a path.
+	Repository(path string) (oci.Storage, error)
+	// Close ends the use of the place.
+	Close() error
 }
 
 // Open returns the repository at a URL: host[:port][/path] with an optional
@@ -48,23 +63,45 @@ func Open(url string, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := oci.NewClient(oci.Options{
+	client := o.client()
+	return &Repository{place: &registry{location: location, client: client}, client: client, limits: o.Limits}, nil
+}
+
+func (o Options) client() *oci.Client {
+	return oci.NewClient(oci.Options{
 		Credentials: o.Credentials,
 		Transport:   o.Transport,
 		UserAgent:   o.UserAgent,
 		Limits:      o.Limits,
 	})
-	return &Repository{location: location, client: client, limits: o.Limits}, nil
 }
 
-// URL returns the URL in its normal form.
-func (r *Repository) URL() string { return r.location.String() }
+// registry is a place in an OCI registry.
+type registry struct {
+	location oci.Location
+	client   *oci.Client
+}
+
+func (r *registry) URL() string { return r.location.String() }
+
+func (r *registry) Repository(path string) (oci.Storage, error) {
+	return r.client.Repository(r.location.Join(path))
+}
+
+func (r *registry) Close() error { return nil }
+
+// URL returns the URL in its normal form, or the path of an archive.
+func (r *Repository) URL() string { return r.place.URL() }
+
+// Close ends the use of the repository. It writes an archive that was changed;
+// for a registry there is nothing to do.
+func (r *Repository) Close() error { return r.place.Close() }
 
 func (r *Repository) of(component string) (oci.Storage, error) {
 	if err := descriptor.CheckName(component); err != nil {
 		return nil, err
 	}
-	return r.client.Repository(r.location.Join(oci.ComponentPath(component)))
+	return r.place.Repository(oci.ComponentPath(component))
 }
 
 // ListVersions returns the versions of a component, newest first. Tags that
@@ -155,7 +192,7 @@ func (r *Repository) GetPinned(ctx context.Context, component, version string, m
 	}
 	m, err := repo.Manifest(ctx, manifest.String())
 	if errors.Is(err, ErrNotFound) {
-		return nil, fmt.Errorf("%s:%s was deleted from the registry after it was pinned; publish it again: %w", component, version, err)
+		return nil, fmt.Errorf("%s:%s was deleted from the repository after it was pinned; publish it again: %w", component, version, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s:%s: %w", component, version, err)
@@ -168,5 +205,15 @@ func (r *Repository) read(ctx context.Context, repo oci.Storage, component, vers
 	if err != nil {
 		return nil, err
 	}
-	return &ComponentVersion{source: access.Source{Client: r.client, Repository: repo, Component: c}}, nil
+	return &ComponentVersion{source: access.Source{
+		Client:     r.client,
+		Repository: repo,
+		Sibling:    r.place.Repository,
+		Component:  c,
+		Archives: artifactset.Limits{
+			Entries:       r.limits.ArchiveEntries,
+			Bytes:         r.limits.ArchiveBytes,
+			ManifestBytes: r.limits.ManifestBytes,
+		},
+	}}, nil
 }

@@ -65,7 +65,21 @@ func TestCredentialsStayAtTheirHost(t *testing.T) {
 		t.Errorf("the other registry got %q", got)
 	}
 
-	both := credentials.Merge(only, credentials.FromBasic(away.Host, "alice", "elsewhere"))
+	secure := credentials.Merge(only, credentials.FromBasic(away.Host, "alice", "elsewhere"))
+	cv, err = open(t, home.URL, ocm.Options{Credentials: secure}).Get(t.Context(), shop, "1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range cv.Descriptor().Component.Resources {
+		if _, err := cv.Open(t.Context(), &cv.Descriptor().Component.Resources[i], ocm.ReadOptions{}); !errors.Is(err, ocm.ErrUnauthorized) {
+			t.Errorf("Open = %v, want ErrUnauthorized: the descriptor asks for plain HTTP, the credential was not given for it", err)
+		}
+	}
+	if got := seen(); len(got) > 0 {
+		t.Errorf("the other registry got %q unencrypted", got)
+	}
+
+	both := credentials.Merge(only, credentials.FromBasic(away.URL, "alice", "elsewhere"))
 	cv, err = open(t, home.URL, ocm.Options{Credentials: both}).Get(t.Context(), shop, "1.0.0")
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -25,8 +26,8 @@ func (s *Source) parse(reference string) (oci.Reference, error) {
 	if err != nil {
 		return oci.Reference{}, err
 	}
-	if here := s.Repository.Location(); ref.Host == here.Host {
-		ref.PlainHTTP = here.PlainHTTP
+	if here := s.Repository.Location(); strings.EqualFold(ref.Host, here.Host) {
+		ref.Host, ref.PlainHTTP = here.Host, here.PlainHTTP
 	}
 	return ref, nil
 }
@@ -46,9 +47,21 @@ func (s *Source) artifactReference(kind string, a descriptor.Access) (oci.Refere
 	return s.parse(spec.ImageReference)
 }
 
+// repository returns the repository of a reference. One without a host is where
+// the component version is, in an archive.
+func (s *Source) repository(ref oci.Reference) (oci.Storage, error) {
+	if ref.Host == "" {
+		return s.Sibling(ref.Path)
+	}
+	if ref.Host == s.Repository.Location().Host {
+		return s.Client.Repository(ref.Location)
+	}
+	return s.Client.ForeignRepository(ref.Location)
+}
+
 // openArtifact opens the layer that is the content of an artifact.
 func (s *Source) openArtifact(ctx context.Context, res *descriptor.Resource, ref oci.Reference) (*Blob, error) {
-	repo, err := s.Client.Repository(ref.Location)
+	repo, err := s.repository(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +213,9 @@ func (s *Source) imageReference(res *descriptor.Resource, a descriptor.Access, g
 	ref, err := s.artifactReference(kind, a)
 	if err != nil {
 		return "", err
+	}
+	if ref.Host == "" {
+		return "", &UnsupportedError{What: "an image reference into an archive", Advice: "transfer the component version into a registry"}
 	}
 	return ref.String(), nil
 }

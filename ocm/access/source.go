@@ -18,6 +18,9 @@ type Source struct {
 	Client *oci.Client
 	// Repository is where the component version is.
 	Repository oci.Storage
+	// Sibling returns another repository of the archive the component version is
+	// in. It is not needed for one in a registry.
+	Sibling func(path string) (oci.Storage, error)
 	// Component is the component version.
 	Component *oci.Component
 	// Archives bound local blobs that are archives of an OCI artifact.
@@ -119,11 +122,14 @@ func (s *Source) openBlob(ctx context.Context, res *descriptor.Resource) (*Blob,
 	if err != nil {
 		return nil, err
 	}
+	if err := spec.Digest.Validate(); err != nil {
+		return nil, fmt.Errorf("the access of the blob has the digest %q: %w", spec.Digest, err)
+	}
 	also, err := blobDigest(res, spec.Digest)
 	if err != nil {
 		return nil, err
 	}
-	repo, err := s.Client.Repository(ref.Location)
+	repo, err := s.repository(ref)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,10 @@ type Store struct {
 type entry struct {
 	host string // lower case, with port if one was given
 	path string // without slashes around it
-	cred Credential
+	// plain is true when the key says http://, so that whoever gave the
+	// credential knows that it travels unencrypted.
+	plain bool
+	cred  Credential
 }
 
 // FromBasic returns a store that knows one user at one host, given as host or
@@ -74,7 +77,8 @@ func Merge(stores ...*Store) *Store {
 func (s *Store) Add(key string, c Credential) {
 	host, path := splitKey(key)
 	if host != "" {
-		s.entries = append(s.entries, entry{host: host, path: path, cred: c})
+		plain := strings.HasPrefix(strings.ToLower(strings.TrimSpace(key)), "http://")
+		s.entries = append(s.entries, entry{host: host, path: path, plain: plain, cred: c})
 	}
 }
 
@@ -82,6 +86,17 @@ func (s *Store) Add(key string, c Credential) {
 // longest path that is a prefix by whole segments wins; without any match the
 // result is the zero credential and false.
 func (s *Store) Lookup(hostport, path string) (Credential, bool) {
+	return s.lookup(hostport, path, func(entry) bool { return true })
+}
+
+// LookupPlain is Lookup among the credentials that were given for http://
+// explicitly. It is for places that somebody else chose, such as the registry
+// of an image in a descriptor.
+func (s *Store) LookupPlain(hostport, path string) (Credential, bool) {
+	return s.lookup(hostport, path, func(e entry) bool { return e.plain })
+}
+
+func (s *Store) lookup(hostport, path string, allowed func(entry) bool) (Credential, bool) {
 	if s == nil {
 		return Credential{}, false
 	}
@@ -89,7 +104,7 @@ func (s *Store) Lookup(hostport, path string) (Credential, bool) {
 	path = strings.Trim(path, "/")
 	best := -1
 	for i, e := range s.entries {
-		if e.host == host && hasPathPrefix(path, e.path) && (best < 0 || len(e.path) > len(s.entries[best].path)) {
+		if allowed(e) && e.host == host && hasPathPrefix(path, e.path) && (best < 0 || len(e.path) > len(s.entries[best].path)) {
 			best = i
 		}
 	}

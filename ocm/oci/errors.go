@@ -120,12 +120,15 @@ func unreachable(err error, check string) string {
 		return fmt.Sprintf("host name %q cannot be resolved", dns.Name) + check
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused" + check
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "its TLS certificate has expired, or is not valid yet"
 	case errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
 		return fmt.Sprintf("its TLS certificate is not accepted: %v", err)
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "it does not speak TLS; if this is intended, write http:// in front"
 	case errors.As(err, &op):
-		return op.Error() + check
+		// Without the addresses: the local port is another each time, and conditions compare messages.
+		return fmt.Sprintf("%s: %v", op.Op, op.Err) + check
 	}
 	return ""
 }

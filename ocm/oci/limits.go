@@ -13,6 +13,11 @@ type Limits struct {
 	Tags int
 	// Redirects bounds the redirects of one request, 5 by default.
 	Redirects int
+	// ArchiveEntries bounds the files of an archive: 10,000 by default for one
+	// that holds an OCI artifact, 100,000 for a transport archive.
+	ArchiveEntries int
+	// ArchiveBytes bounds what is unpacked from an archive, 16 GiB by default.
+	ArchiveBytes int64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -22,6 +27,9 @@ func (l Limits) withDefaults() Limits {
 		TagPages:      or(l.TagPages, 1000),
 		Tags:          or(l.Tags, 100_000),
 		Redirects:     or(l.Redirects, 5),
+
+		ArchiveEntries: l.ArchiveEntries,
+		ArchiveBytes:   l.ArchiveBytes,
 	}
 }
 

@@ -26,6 +26,22 @@ var (
 	tagPattern  = regexp.MustCompile(`^\w[\w.-]{0,127}$`)
 )
 
+// CheckPath returns an error if a path cannot be that of a repository.
+func CheckPath(path string) error {
+	if !pathPattern.MatchString(path) {
+		return fmt.Errorf("%q is no repository name", path)
+	}
+	return nil
+}
+
+// CheckTag returns an error if a text cannot be a tag.
+func CheckTag(tag string) error {
+	if !tagPattern.MatchString(tag) {
+		return fmt.Errorf("%q is no tag", tag)
+	}
+	return nil
+}
+
 // ParseURL reads the URL of a repository of components: host[:port][/path] with
 // https://, http:// or oci:// in front, or nothing, which means https.
 func ParseURL(raw string) (Location, error) {
@@ -179,9 +195,13 @@ func (r *Reference) cutVersion(rest *string) error {
 	return nil
 }
 
-// String returns the reference without a scheme, as kubelets want it.
+// String returns the reference without a scheme, as kubelets want it. Without a
+// host it is one into an archive.
 func (r Reference) String() string {
-	s := r.Host + "/" + r.Path
+	s := r.Path
+	if r.Host != "" {
+		s = r.Host + "/" + r.Path
+	}
 	if r.Tag != "" {
 		s += ":" + r.Tag
 	}

@@ -22,6 +22,12 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
 )
 
+// Media types of manifests.
+const (
+	MediaTypeManifest = ocispec.MediaTypeImageManifest
+	MediaTypeIndex    = ocispec.MediaTypeImageIndex
+)
+
 // Media types of manifests besides those of the OCI image specification.
 const (
 	dockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
@@ -91,11 +97,26 @@ func (m *Manifest) Index() (*ocispec.Index, error) {
 // Repository returns the repository at a location, using the credentials for
 // its host and path.
 func (c *Client) Repository(l Location) (*Repository, error) {
+	credential, _ := c.options.Credentials.Lookup(l.Host, l.Path)
+	return c.repository(l, credential)
+}
+
+// ForeignRepository returns the repository at a location that somebody else
+// chose, host and scheme: a credential goes there unencrypted only if it was
+// given for http:// explicitly.
+func (c *Client) ForeignRepository(l Location) (*Repository, error) {
+	if !l.PlainHTTP {
+		return c.Repository(l)
+	}
+	credential, _ := c.options.Credentials.LookupPlain(l.Host, l.Path)
+	return c.repository(l, credential)
+}
+
+func (c *Client) repository(l Location, credential credentials.Credential) (*Repository, error) {
 	ref := registry.Reference{Registry: l.Host, Repository: l.Path}
 	if err := ref.Validate(); err != nil {
 		return nil, fmt.Errorf("repository %s: %w", l, err)
 	}
-	credential, _ := c.options.Credentials.Lookup(l.Host, l.Path)
 	client := c.authClient(l, credential)
 	return &Repository{
 		location:   l,

@@ -1,0 +1,144 @@
+package ctf
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// indexFile is the name of the index.
+const indexFile = "artifact-index.json"
+
+// schemaVersion is the version of the index that is read and written.
+const schemaVersion = 1
+
+// index lists the artifacts.
+type index struct {
+	SchemaVersion int        `json:"schemaVersion"`
+	Artifacts     []artifact `json:"artifacts"`
+}
+
+// artifact is one entry of the index. The tag may be missing, and so may the
+// media type, which older tools didn't write.
+type artifact struct {
+	Repository string        `json:"repository"`
+	Tag        string        `json:"tag,omitempty"`
+	Digest     digest.Digest `json:"digest"`
+	MediaType  string        `json:"mediaType,omitempty"`
+}
+
+// parseIndex reads an index. No tag may stand for two artifacts, where two
+// readers could see two different ones.
+func parseIndex(data []byte) (*index, error) {
+	var i index
+	if err := json.Unmarshal(data, &i); err != nil {
+		return nil, fmt.Errorf("%s: %w", indexFile, err)
+	}
+	if i.SchemaVersion != schemaVersion {
+		return nil, fmt.Errorf("%s: schemaVersion %d is not supported, this version reads %d", indexFile, i.SchemaVersion, schemaVersion)
+	}
+	tags := make(map[[2]string]digest.Digest, len(i.Artifacts))
+	for _, a := range i.Artifacts {
+		if a.Repository == "" {
+			return nil, fmt.Errorf("%s: artifact %s has no repository", indexFile, a.Digest)
+		}
+		if err := a.Digest.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: %s:%s: digest %q: %w", indexFile, a.Repository, a.Tag, a.Digest, err)
+		}
+		key := [2]string{a.Repository, a.Tag}
+		if other, ok := tags[key]; ok && a.Tag != "" && other != a.Digest {
+			return nil, fmt.Errorf("%s: %s:%s stands for %s and for %s", indexFile, a.Repository, a.Tag, other, a.Digest)
+		}
+		tags[key] = a.Digest
+	}
+	return &i, nil
+}
+
+// tagged returns the artifact with a tag.
+func (i *index) tagged(repository, tag string) (artifact, bool) {
+	for _, a := range i.Artifacts {
+		if a.Repository == repository && a.Tag == tag {
+			return a, true
+		}
+	}
+	return artifact{}, false
+}
+
+// mediaType returns what the index says about a manifest, if anything.
+func (i *index) mediaType(repository string, d digest.Digest) string {
+	for _, a := range i.Artifacts {
+		if a.Repository == repository && a.Digest == d && a.MediaType != "" {
+			return a.MediaType
+		}
+	}
+	return ""
+}
+
+// tags returns the tags of a repository, and whether there is such a one.
+func (i *index) tags(repository string) ([]string, bool) {
+	var all []string
+	found := false
+	for _, a := range i.Artifacts {
+		if a.Repository != repository {
+			continue
+		}
+		found = true
+		if a.Tag != "" {
+			all = append(all, a.Tag)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), found
+}
+
+// with returns the index with an artifact in place of what had its tag.
+func (i *index) with(added artifact) *index {
+	out := &index{SchemaVersion: schemaVersion, Artifacts: []artifact{added}}
+	for _, a := range i.Artifacts {
+		if a.Repository != added.Repository || a.Tag != added.Tag {
+			out.Artifacts = append(out.Artifacts, a)
+		}
+	}
+	slices.SortFunc(out.Artifacts, func(a, b artifact) int {
+		if n := strings.Compare(a.Repository, b.Repository); n != 0 {
+			return n
+		}
+		if n := strings.Compare(a.Tag, b.Tag); n != 0 {
+			return n
+		}
+		return strings.Compare(a.Digest.String(), b.Digest.String())
+	})
+	return out
+}
+
+func (i *index) encode() ([]byte, error) {
+	out := *i
+	if out.Artifacts == nil {
+		out.Artifacts = []artifact{}
+	}
+	data, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", indexFile, err)
+	}
+	return data, nil
+}
+
+// sniff tells an index from a manifest where nothing says what it is.
+func sniff(data []byte) string {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return ""
+	}
+	if _, ok := fields["manifests"]; ok {
+		return oci.MediaTypeIndex
+	}
+	if _, ok := fields["config"]; ok {
+		return oci.MediaTypeManifest
+	}
+	return ""
+}

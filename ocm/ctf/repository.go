@@ -1,0 +1,144 @@
+package ctf
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// repository is one repository of a store.
+type repository struct {
+	store *Store
+	name  string
+}
+
+var _ oci.Storage = (*repository)(nil)
+
+// String implements fmt.Stringer.
+func (r *repository) String() string { return r.name + " in " + r.store.path }
+
+// Location implements oci.Storage. There is no host.
+func (r *repository) Location() oci.Location { return oci.Location{Path: r.name} }
+
+func (r *repository) index() (*index, error) {
+	i, err := r.store.layout.index()
+	if err != nil {
+		return nil, fmt.Errorf("transport archive %s: %w", r.store.path, err)
+	}
+	return i, nil
+}
+
+// Tags implements oci.Storage.
+func (r *repository) Tags(ctx context.Context) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	i, err := r.index()
+	if err != nil {
+		return nil, err
+	}
+	tags, ok := i.tags(r.name)
+	if !ok {
+		return nil, fmt.Errorf("list tags of %s: %w", r, oci.ErrNotFound)
+	}
+	return tags, nil
+}
+
+// Resolve implements oci.Storage.
+func (r *repository) Resolve(ctx context.Context, tag string) (digest.Digest, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	i, err := r.index()
+	if err != nil {
+		return "", err
+	}
+	a, ok := i.tagged(r.name, tag)
+	if !ok {
+		return "", fmt.Errorf("resolve %s of %s: %w", tag, r, oci.ErrNotFound)
+	}
+	return a.Digest, nil
+}
+
+// Manifest implements oci.Storage.
+func (r *repository) Manifest(ctx context.Context, ref string) (*oci.Manifest, error) {
+	d, err := digest.Parse(ref)
+	if err != nil {
+		if d, err = r.Resolve(ctx, ref); err != nil {
+			return nil, err
+		}
+	}
+	i, err := r.index()
+	if err != nil {
+		return nil, err
+	}
+	object := fmt.Sprintf("manifest %s of %s", ref, r)
+	rc, size, err := r.store.openBlob(object, d, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	if limit := r.store.options.ManifestBytes; size > limit {
+		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d are read", object, oci.ErrTooLarge, size, limit)
+	}
+	data, err := io.ReadAll(rc)
+	if err != nil {
+		return nil, err
+	}
+	mediaType := i.mediaType(r.name, d)
+	if mediaType == "" {
+		mediaType = sniff(data)
+	}
+	m, err := oci.NewManifest(data, mediaType)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", object, err)
+	}
+	m.Digest = d
+	return m, nil
+}
+
+// Blob implements oci.Storage.
+func (r *repository) Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	return r.store.openBlob(fmt.Sprintf("blob %s of %s", d, r), d, size, also...)
+}
+
+// PushBlob implements oci.Storage.
+func (r *repository) PushBlob(ctx context.Context, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) error {
+	return r.store.addBlob(ctx, fmt.Sprintf("push blob %s to %s", desc.Digest, r), desc.Digest, desc.Size, open)
+}
+
+// PushManifest implements oci.Storage.
+func (r *repository) PushManifest(ctx context.Context, mediaType string, body []byte, tag string) (digest.Digest, error) {
+	object := fmt.Sprintf("push manifest %s to %s", tag, r)
+	d := digest.FromBytes(body)
+	added := artifact{Repository: r.name, Tag: tag, Digest: d, MediaType: mediaType}
+	if want, err := digest.Parse(tag); err == nil {
+		if got := want.Algorithm().FromBytes(body); got != want {
+			return "", &oci.DigestMismatchError{Object: object, Want: want.String(), Got: got.String()}
+		}
+		d, added.Tag = want, ""
+	} else if err := oci.CheckTag(tag); err != nil {
+		return "", fmt.Errorf("%s: %w", object, err)
+	}
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	if err := r.store.addBlob(ctx, object, d, int64(len(body)), open); err != nil {
+		return "", err
+	}
+	// Manifests without a tag are found through those that list them.
+	if added.Tag == "" {
+		return d, nil
+	}
+	if err := r.store.layout.update(func(i *index) *index { return i.with(added) }); err != nil {
+		return "", fmt.Errorf("%s: %w", object, err)
+	}
+	return d, nil
+}
