@@ -1,0 +1,49 @@
+package e2etest
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+const (
+	dumpTimeout = 20 * time.Second
+	// maxLogLines is how many lines of the operator's log a failure shows: the last ones about its namespace.
+	maxLogLines = 60
+)
+
+// dumped are the kinds whose objects a failure shows.
+var dumped = []string{
+	"componentversions", "componentdescriptors", "resources.delivery.ocm.software", "localizations", "configurations", "snapshots",
+	"fluxdeployers", "ocirepositories", "gitrepositories", "kustomizations",
+}
+
+// dump shows what is worth reading when the test has failed.
+func (e *Env) dump() {
+	if !e.tb.Failed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.tb.Context()), dumpTimeout)
+	defer cancel()
+	for _, kind := range dumped {
+		out, err := e.kubectl(ctx, "get", kind, "-o", `jsonpath={range .items[*]}{.kind}/{.metadata.name} generation {.metadata.generation}: {.status}{"\n"}{end}`)
+		if err != nil {
+			e.tb.Logf("show %s: %v: %s", kind, err, out)
+			continue
+		}
+		if out != "" {
+			e.tb.Log(strings.TrimSpace(out))
+		}
+	}
+	if events, err := e.kubectl(ctx, "events"); err == nil {
+		e.tb.Log(events)
+	}
+	var lines []string
+	for line := range strings.Lines(e.Log()) {
+		if strings.Contains(line, e.Namespace) {
+			lines = append(lines, line)
+		}
+	}
+	lines = lines[max(0, len(lines)-maxLogLines):]
+	e.tb.Logf("the operator's log %s about namespace %s:\n%s", e.Operator.LogFile(), e.Namespace, strings.Join(lines, ""))
+}

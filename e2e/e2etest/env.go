@@ -1,0 +1,129 @@
+package e2etest
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
+	"github.com/ocm-operator/ocm-operator/e2e/operator"
+)
+
+// startTimeout bounds the start of the operator, with the build of its program.
+const startTimeout = 3 * time.Minute
+
+// Env is where one test happens: a namespace of its own, in a cluster with the operator.
+type Env struct {
+	// Cluster is the cluster, and Operator the operator in it.
+	Cluster  *cluster.Cluster
+	Operator *operator.Operator
+	// Client has all rights and knows the types of the operator, core/v1 and apps/v1. Other kinds are unstructured.
+	Client client.WithWatch
+	// Namespace is the namespace of this test. It is not deleted: the cluster goes first.
+	Namespace string
+
+	tb testing.TB
+}
+
+// Shared returns an environment in the cluster and with the operator that the tests of the package share. A test that
+// is parallel calls it before t.Parallel: the operator ends with the last test that has asked for it.
+func Shared(t *testing.T) *Env {
+	t.Helper()
+	return newEnv(t, clustertest.Shared(t), shared.acquire(t, clustertest.Shared(t)))
+}
+
+// Own returns an environment in a cluster for this test alone, with an operator that gets further arguments.
+func Own(t *testing.T, options cluster.Options, args ...string) *Env {
+	t.Helper()
+	c := clustertest.Start(t, options)
+	op, err := start(t.Context(), c, args)
+	if err != nil {
+		t.Fatalf("start the operator: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := op.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Errorf("stop the operator: %v", err)
+		}
+	})
+	return newEnv(t, c, op)
+}
+
+// ForTest returns the environment with failures reported to a subtest.
+func (e *Env) ForTest(tb testing.TB) *Env {
+	sub := *e
+	sub.tb = tb
+	return &sub
+}
+
+// Kubectl runs the kubectl of the cluster in the namespace of the test and returns what it has printed. Its failure is
+// that of the test.
+func (e *Env) Kubectl(args ...string) string {
+	e.tb.Helper()
+	out, err := e.kubectl(e.tb.Context(), args...)
+	if err != nil {
+		e.tb.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func (e *Env) kubectl(ctx context.Context, args ...string) (string, error) {
+	args = append([]string{"--kubeconfig", e.Cluster.Kubeconfig(), "--namespace", e.Namespace}, args...)
+	cmd := exec.CommandContext(ctx, e.Cluster.State().Kubectl, args...)
+	cmd.Env = append(os.Environ(), "HOME="+e.Cluster.Dir()) // its cache of the API belongs to the cluster
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// Log returns what the operator has logged so far.
+func (e *Env) Log() string {
+	e.tb.Helper()
+	log, err := os.ReadFile(e.Operator.LogFile())
+	if err != nil {
+		e.tb.Fatalf("read the operator's log: %v", err)
+	}
+	return string(log)
+}
+
+func newEnv(t *testing.T, c *cluster.Cluster, op *operator.Operator) *Env {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	utilruntime.Must(corev1.AddToScheme(scheme))
+	utilruntime.Must(appsv1.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	kubernetes, err := client.NewWithWatch(c.Config(), client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatalf("create client: %v", err)
+	}
+	e := &Env{Cluster: c, Operator: op, Client: kubernetes, Namespace: clustertest.Namespace(t, c.Config()), tb: t}
+	t.Cleanup(e.dump)
+	return e
+}
+
+func start(ctx context.Context, c *cluster.Cluster, args []string) (*operator.Operator, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	dir := filepath.Join(c.Dir(), "operator")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := operator.Install(ctx, c.Config()); err != nil {
+		return nil, err
+	}
+	binary, err := operator.Build(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	return operator.Start(ctx, operator.Options{Binary: binary, Kubeconfig: c.Kubeconfig(), Dir: dir, Args: args})
+}
