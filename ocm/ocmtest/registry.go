@@ -1,11 +1,13 @@
 package ocmtest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 )
@@ -178,6 +181,7 @@ func (r *Registry) serveTags(w http.ResponseWriter, req *http.Request, pageSize 
 type TB interface {
 	Helper()
 	Cleanup(cleanup func())
+	Fatal(args ...any)
 }
 
 // Server is a registry that listens on a port of the loopback interface.
@@ -194,9 +198,16 @@ type Server struct {
 func Start(tb TB) *Server {
 	tb.Helper()
 	r := NewRegistry()
-	s := httptest.NewServer(r)
-	tb.Cleanup(s.Close)
-	return &Server{Registry: r, URL: s.URL, Host: strings.TrimPrefix(s.URL, "http://")}
+	// Not an httptest.Server: closing one cuts the idle connections of the transport that parallel tests share.
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
+	go func() { _ = s.Serve(listener) }()
+	tb.Cleanup(func() { _ = s.Close() })
+	host := listener.Addr().String()
+	return &Server{Registry: r, URL: "http://" + host, Host: host}
 }
 
 // FailWith returns a fault that answers the first n requests of a method and
