@@ -9,6 +9,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1/naming"
+	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/componentversion"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
@@ -212,6 +213,48 @@ func TestVersionThatDisappears(t *testing.T) {
 	s.release("1.2.0")
 	s.Reconcile(cv)
 	wantReady(t, cv, "1.2.0")
+}
+
+func TestExactVersionThatDisappears(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.release("1.0.0", "1.1.0")
+	cv := s.follow("1.0.0")
+	s.forget()
+	s.unpublish(t, "1.0.0")
+	s.Reconcile(cv)
+	wantReady(t, cv, "1.0.0")
+	if writes, events := s.Writes(), s.Events(); len(writes) > 0 || len(events) > 0 {
+		t.Errorf("writes %v and events %v: what it is pinned to is there still", writes, events)
+	}
+}
+
+func TestOnlyVersionDisappears(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.release("1.0.0")
+	cv := s.follow(">=1.0.0")
+	s.unpublish(t, "1.0.0")
+	s.Reconcile(cv)
+	wantReady(t, cv, "1.0.0")
+}
+
+// TestTagsThatAreNoVersions has an image under a tag that looks like the newest version.
+func TestTagsThatAreNoVersions(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.release("1.0.0")
+	reference := s.url + "/component-descriptors/" + app + ":2.0.0"
+	if _, err := (ocmtest.Artifact{Layers: []ocmtest.Layer{{MediaType: "text/plain", Content: []byte("x")}}}).Publish(t.Context(), reference, ocm.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	cv := s.follow(">=1.0.0")
+	wantReady(t, cv, "1.0.0")
+	s.forget()
+	s.Reconcile(cv)
+	if writes, events := s.Writes(), s.Events(); len(writes) > 0 || len(events) > 0 {
+		t.Errorf("writes %v and events %v of an unchanged component", writes, events)
+	}
 }
 
 func TestNothingMatches(t *testing.T) {

@@ -219,6 +219,28 @@ func TestMirroredVersionsSettle(t *testing.T) {
 	}
 }
 
+// TestPinsAreKept: a nested version that was published again under its tag is not taken for a version that was accepted.
+func TestPinsAreKept(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	pinned := s.publish("acme.org/lib", "1.0.0")
+	s.publish(app, "1.0.0", "lib=acme.org/lib")
+	cv := s.expanded("app", app, ">=1.0.0")
+	moved := s.Publish(s.url, ocmtest.Component{Name: "acme.org/lib", Version: "1.0.0", Resources: []ocmtest.Resource{{Name: "data", Content: []byte("moved")}}}).String()
+	root := &v1alpha1.ComponentDescriptor{ObjectMeta: reconcilertest.Named(cv.Status.ComponentDescriptor.ComponentDescriptorRef.Name)}
+	s.Delete(root)
+	s.Reconcile(cv)
+	wantReady(t, cv, "1.0.0")
+	if got := cv.Status.ComponentDescriptor.References[0].ManifestDigest; got != pinned {
+		t.Errorf("the reference is pinned to %s, want what was accepted: %s", got, pinned)
+	}
+	s.publish(app, "1.1.0", "lib=acme.org/lib") // a new version of the whole looks anew
+	s.Reconcile(cv)
+	if got := cv.Status.ComponentDescriptor.References[0].ManifestDigest; got != moved {
+		t.Errorf("the reference of a new version is pinned to %s, want what its tag is now: %s", got, moved)
+	}
+}
+
 func TestConcurrentOwnerIsNoFailure(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

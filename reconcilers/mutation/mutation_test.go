@@ -8,6 +8,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -269,6 +270,28 @@ func TestSpecsThatCannotBeUsed(t *testing.T) {
 				t.Errorf("Stalled is %q, want %q: %s", got, stall, reconcilertest.Message(c, "Ready"))
 			}
 		})
+	}
+}
+
+func TestChartsAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, config)
+	packed := reconcilertest.Gzip(t, reconcilertest.Tar(t, map[string]string{"app/Chart.yaml": "name: app\nversion: 1.0.0\n"}))
+	s.Publish(s.url, ocmtest.Component{Name: app, Version: "1.1.0", Resources: []ocmtest.Resource{
+		{Name: "manifests", Type: "helmChart", Content: packed}, {Name: "config", Content: []byte(config)},
+	}})
+	s.components.Reconcile(s.component)
+	s.resources.Reconcile(s.resource)
+	s.prove(t)
+	for name, source := range map[string]v1alpha1.ObjectReference{
+		"from-snapshot":  reconcilertest.From(v1alpha1.ResourceKind, "manifests"),
+		"from-component": reconcilertest.FromComponent("app", "manifests"),
+	} {
+		c := configured(func(spec *v1alpha1.MutationSpec) { spec.SourceRef = source })
+		c.Name = name
+		s.Create(c)
+		s.configurations.Reconcile(c)
+		wantRefused(t, c, "False InvalidSpec", "Helm chart")
 	}
 }
 

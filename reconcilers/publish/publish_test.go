@@ -190,6 +190,21 @@ func TestLostContentIsWrittenAgain(t *testing.T) {
 	}
 }
 
+// TestSuspendedSnapshotIsNotWrittenForEver: nobody looks at a suspended Snapshot, so what was found before stays in it.
+func TestSuspendedSnapshotIsNotWrittenForEver(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.publish(t, "one")
+	s := d.snapshot(t)
+	d.SetStatus(s, func() {
+		s.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "False", Reason: v1alpha1.ContentMissingReason, LastTransitionTime: metav1.Now()}}
+	})
+	d.Change(s, func() { s.Spec.Suspend = true })
+	if !d.holds(t) {
+		t.Error("it would be written again with every reconciliation")
+	}
+}
+
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -279,6 +294,7 @@ func TestDisturbed(t *testing.T) {
 		"found at the start": {disturbed.Create(event.CreateEvent{Object: with(1, v1alpha1.ContentMissingReason)}), true, "the content was lost while nobody looked"},
 		"spec changed":       {disturbed.Update(event.UpdateEvent{ObjectOld: with(1, ""), ObjectNew: with(2, "")}), true, "somebody may have changed it"},
 		"content missing":    {disturbed.Update(event.UpdateEvent{ObjectOld: with(1, ""), ObjectNew: with(1, v1alpha1.ContentMissingReason)}), true, "only the owner can write it again"},
+		"still missing":      {disturbed.Update(event.UpdateEvent{ObjectOld: with(1, v1alpha1.ContentMissingReason), ObjectNew: with(1, v1alpha1.ContentMissingReason)}), false, "the owner has heard it"},
 		"status written":     {disturbed.Update(event.UpdateEvent{ObjectOld: with(1, ""), ObjectNew: with(1, "Succeeded")}), false, "nothing is asked of the owner"},
 		"deleted":            {disturbed.Delete(event.DeleteEvent{Object: with(1, "")}), true, "the owner makes it again"},
 	} {
