@@ -1,12 +1,14 @@
 package snapshot_test
 
 import (
+	"context"
 	"io"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
@@ -115,6 +117,32 @@ func TestContentThatIsNotThere(t *testing.T) {
 				t.Errorf("events %q, want the cause and the end", events)
 			}
 		})
+	}
+}
+
+// damaged is a store whose manifests are not what they were.
+type damaged struct{ snapshot.Store }
+
+func (d damaged) Repository(name string) (snapshot.Repository, error) {
+	repository, err := d.Store.Repository(name)
+	return damagedRepository{repository}, err
+}
+
+type damagedRepository struct{ snapshot.Repository }
+
+func (d damagedRepository) Manifest(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
+	desc, body, err := d.Repository.Manifest(ctx, ref)
+	return desc, append(body, ' '), err
+}
+
+func TestDamagedContentIsMissing(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	s := written(t, w)
+	w.Store = damaged{w.Store}
+	install(w).Reconcile(s)
+	if got := reconcilertest.Conditions(s)["Ready"]; got != "False "+v1alpha1.ContentMissingReason {
+		t.Errorf("Ready is %q, want that the owner writes it again", got)
 	}
 }
 

@@ -36,8 +36,10 @@ func TestForeignKindsThatAppear(t *testing.T) {
 	}
 	foreign := startForeign(t, config)
 
-	gadget := schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Gadget"}
-	widget := schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}
+	// A group of its own, so that the test can be repeated against the same server.
+	group := clustertest.Namespace(t, config) + ".example.com"
+	gadget := schema.GroupVersionKind{Group: group, Version: "v1", Kind: "Gadget"}
+	widget := schema.GroupVersionKind{Group: group, Version: "v1", Kind: "Widget"}
 	gadgets, widgets := callbacks(foreign, gadget, 2), callbacks(foreign, widget, 1)
 	if foreign.Served(gadget) {
 		t.Fatal("a kind that nobody defined is served")
@@ -54,7 +56,7 @@ func TestForeignKindsThatAppear(t *testing.T) {
 	}
 	await(t, callbacks(foreign, gadget, 1), 1) // it was there before anybody asked
 	await(t, callbacks(foreign, v1Secret, 1), 1)
-	if foreign.Served(schema.GroupVersionKind{Group: "example.com", Version: "v2", Kind: "Gadget"}) {
+	if foreign.Served(schema.GroupVersionKind{Group: group, Version: "v2", Kind: "Gadget"}) {
 		t.Error("another version of the kind is served")
 	}
 	select {
