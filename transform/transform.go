@@ -21,7 +21,8 @@ import (
 type Substitution struct {
 	// Rule names the rule that it comes from, such as "configuration rule 3".
 	Rule string
-	// File is the path of the file in the archive.
+	// File is the path of the file in the archive, as it is there: in a Helm chart the files are in a
+	// folder named after the chart, such as podinfo/values.yaml.
 	File string
 	// Path is where the value goes in the file, in the grammar of yamledit.ParsePath.
 	Path string
@@ -43,7 +44,7 @@ var ErrNoFile = errors.New("not a regular file in the source")
 
 // RuleError says which rule could not be carried out.
 type RuleError struct {
-	// Rule, File and Path are those of the Substitution.
+	// Rule, File and Path are those of the Substitution. A merge has no path.
 	Rule, File, Path string
 	// Err is the reason.
 	Err error
@@ -51,6 +52,9 @@ type RuleError struct {
 
 // Error implements error.
 func (e *RuleError) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("%s: file %q: %v", e.Rule, e.File, e.Err)
+	}
 	return fmt.Sprintf("%s: file %q, path %q: %v", e.Rule, e.File, e.Path, e.Err)
 }
 
@@ -62,7 +66,8 @@ func (s Substitution) fail(err error) error {
 }
 
 // Apply copies an archive in canonical form and carries out the substitutions, those of one file in
-// their order. On any error dst holds an incomplete archive that must be thrown away.
+// their order. The entries keep their order, so that a packed Helm chart stays one. On any error dst
+// holds an incomplete archive that must be thrown away.
 //
 // Errors are *RuleError, that of the context, or those of archive.Copy.
 func Apply(ctx context.Context, dst io.Writer, src io.Reader, subs []Substitution, l Limits) (Stats, error) {
@@ -93,8 +98,7 @@ type editor struct {
 	subs  map[string][]Substitution
 	order []string // the files in the order of their first substitution
 	done  map[string]bool
-	seen  []string // some of the files that are there, for messages
-	more  bool
+	there listing
 }
 
 func newEditor(subs []Substitution) (*editor, error) {
@@ -126,12 +130,7 @@ func cleanFile(name string) (string, error) {
 
 // Wants implements archive.Editor.
 func (e *editor) Wants(file string) bool {
-	const most = 20
-	if len(e.seen) < most {
-		e.seen = append(e.seen, file)
-	} else {
-		e.more = true
-	}
+	e.there.add(file, func(wanted string) bool { return len(e.subs[wanted]) > 0 })
 	return len(e.subs[file]) > 0
 }
 
@@ -159,17 +158,46 @@ func (e *editor) Edit(file string, content []byte) ([]byte, error) {
 // missing returns an error for the first rule whose file did not come by.
 func (e *editor) missing() error {
 	for _, file := range e.order {
-		if e.done[file] {
-			continue
+		if !e.done[file] {
+			return e.subs[file][0].fail(e.there.lacks(file))
 		}
-		there := strings.Join(e.seen, ", ")
-		if e.more {
-			there += ", ..."
-		}
-		if there == "" {
-			there = "nothing"
-		}
-		return e.subs[file][0].fail(fmt.Errorf("%w; it holds: %s", ErrNoFile, there))
 	}
 	return nil
+}
+
+// listing remembers some of the files that are there, for messages.
+type listing struct {
+	files []string
+	more  bool
+	near  map[string]string // wanted files that are one folder deeper
+}
+
+func (l *listing) add(file string, wanted func(string) bool) {
+	const most = 20
+	if len(l.files) < most {
+		l.files = append(l.files, file)
+	} else {
+		l.more = true
+	}
+	if _, below, ok := strings.Cut(file, "/"); ok && wanted(below) && l.near[below] == "" {
+		if l.near == nil {
+			l.near = map[string]string{}
+		}
+		l.near[below] = file
+	}
+}
+
+// lacks says that a file is not there, and what is.
+func (l *listing) lacks(file string) error {
+	if near := l.near[file]; near != "" {
+		return fmt.Errorf("%w, where it is %q: name the file with its folder", ErrNoFile, near)
+	}
+	there := strings.Join(l.files, ", ")
+	switch {
+	case l.more:
+		there += ", ..."
+	case there == "":
+		there = "nothing"
+	}
+	return fmt.Errorf("%w; it holds: %s", ErrNoFile, there)
 }
