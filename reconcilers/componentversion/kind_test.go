@@ -1,6 +1,7 @@
 package componentversion_test
 
 import (
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -355,6 +356,32 @@ func TestUnreachableRepository(t *testing.T) {
 	s.registry.Heal()
 	s.Reconcile(cv)
 	wantReady(t, cv, "1.0.0")
+}
+
+// TestResetConnectionsAreOneEvent: the port of a connection is another one at each try, and must not make each try news.
+func TestResetConnectionsAreOneEvent(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.release("1.0.0")
+	cv := s.follow(">=1.0.0")
+	s.registry.Inject(func(w http.ResponseWriter, _ *http.Request) bool {
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		if tcp, ok := connection.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // the client sees a reset
+		}
+		_ = connection.Close()
+		return true
+	})
+	s.Reconcile(cv)
+	s.forget()
+	s.Reconcile(cv)
+	if writes, events := s.Writes(), s.Events(); len(writes) > 0 || len(events) > 0 {
+		t.Errorf("writes %v and events %q of the same fault", writes, events)
+	}
 }
 
 func TestBuildMetadata(t *testing.T) {
