@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -224,6 +226,54 @@ func TestValidateRefusesSchema(t *testing.T) {
 		if !errors.As(err, &bad) && (name != "circle" || !errors.As(err, &invalid)) {
 			t.Errorf("%s: want a SchemaError, got %v", name, err)
 		}
+	}
+}
+
+// TestValidateTime bounds what a schema may cost with long texts and large values.
+func TestValidateTime(t *testing.T) {
+	t.Parallel()
+	all := func(n int, schema string) string {
+		var parts []string
+		for i := range n {
+			parts = append(parts, strings.ReplaceAll(schema, "#", strconv.Itoa(i)))
+		}
+		return `{"properties": {"a": {"allOf": [` + strings.Join(parts, ", ") + `]}}}`
+	}
+	long := strings.Repeat("ab ", 60_000)
+	keys := object{}
+	for i := range 2000 {
+		keys[strconv.Itoa(i)+long[:300]] = 1
+	}
+	var numbers strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&numbers, "%d, ", i)
+	}
+	for name, tc := range map[string]struct {
+		schema string
+		value  any
+		fits   bool
+	}{
+		"many patterns":      {all(200, `{"pattern": "(a|b)*[a-z ]+x?#?$"}`), long, false},
+		"large pattern":      {all(1, `{"pattern": "(?:(a|b)?[a-z]?){500}"}`), long, false},
+		"pattern properties": {all(50, `{"patternProperties": {"(a|b)*[a-z ]+x#$": true}}`), keys, false},
+		"property names":     {all(50, `{"propertyNames": {"pattern": "(a|b)*[a-z ]+x?#?$"}}`), keys, false},
+		"format regex":       {all(200, `{"format": "regex"}`), long, false},
+		"enum":               {all(10, `{"items": {"enum": [`+numbers.String()+`"x"]}}`), slices.Repeat(list{-1}, 10_000), false},
+		"unique":             {all(3000, `{"uniqueItems": true}`), make(list, 5000), false},
+		"some patterns":      {all(3, `{"pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?( |$)"}`), long, true},
+		"one long text":      {all(1, `{"pattern": "^[a-z ]+$", "maxLength": 2000000}`), strings.Repeat("x", 1<<20), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := configure.Validate([]byte(tc.schema), object{"a": tc.value})
+			var bad *configure.SchemaError
+			if tc.fits != (err == nil) || !tc.fits && (!errors.As(err, &bad) || !strings.Contains(err.Error(), "too long")) {
+				t.Errorf("want fits %t, got %.300v", tc.fits, err)
+			}
+		})
+	}
+	if err := configure.Validate([]byte(all(1000, `{"pattern": "(abcdefgh#){999}"}`)), object{}); err == nil || !strings.Contains(err.Error(), "patterns of the schema are too large") {
+		t.Errorf("patterns without end were compiled: %v", err)
 	}
 }
 

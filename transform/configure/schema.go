@@ -58,6 +58,7 @@ func Validate(schema []byte, values map[string]any) error {
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft7)
 	compiler.UseLoader(noLoader{})
+	compiler.UseRegexpEngine((&patterns{known: map[string]*pattern{}}).compile)
 	if err := compiler.AddResource(schemaURL, doc); err != nil {
 		return &SchemaError{Err: err}
 	}
