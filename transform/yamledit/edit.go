@@ -52,8 +52,8 @@ type Edit struct {
 	// Document is the index of the document in the file, from 0.
 	Document *int
 	// Selector chooses the document by its content instead. Without both, the value goes into
-	// the first document that has the parent of the path, or else into the one that has the
-	// most of it.
+	// the first document that has all of the path, or else into the first one that has its
+	// parent, or else into the one that has the most of it.
 	Selector *Selector
 }
 
@@ -276,8 +276,9 @@ func (f *file) selected(s Selector) (*document, error) {
 	return found, nil
 }
 
-// fitting finds the first document that has the parent of a path, or else the most of it. A path of
-// which nothing is there goes to the first document with something in it.
+// fitting finds the first document that has all of a path. If none has, it is the first one that has the
+// parent of the path, or else the most of it. A path of which nothing is there goes to the first
+// document with something in it.
 func (f *file) fitting(path Path) (*document, error) {
 	best, most := f.docs[0], -1
 	for _, d := range f.docs {
@@ -292,15 +293,15 @@ func (f *file) fitting(path Path) (*document, error) {
 			continue
 		}
 		p, err := resolve(t, path)
+		if err == nil && len(p.rest) == 0 {
+			return d, nil
+		}
 		there := min(len(path)-len(p.rest), len(path)-1)
 		if err == nil || there > 0 { // else it is a list where a map is wanted, or so
 			there++
 		}
 		if there > most {
 			best, most = d, there
-		}
-		if there == len(path) {
-			break
 		}
 	}
 	return best, nil
