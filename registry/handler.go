@@ -38,7 +38,8 @@ type Options struct {
 	MaxBlobBytes int64
 	// UploadIdle is how long an upload is kept after its last request; an hour when zero.
 	UploadIdle time.Duration
-	// StallTimeout is how long a client may neither send nor take a byte; a minute when zero.
+	// StallTimeout is how long a client may send no byte of a body, and how long it may take over 256 KiB of
+	// an answer; a minute when zero.
 	StallTimeout time.Duration
 }
 
@@ -97,34 +98,34 @@ func NewHandler(s *store.Store, o Options) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
 	route := parseRoute(r.URL.Path)
-	rec := &recorder{ResponseWriter: w}
-	body := h.watch(rec, r)
+	t, r := h.begin(w, r)
 	end := h.options.Metrics.begin()
-	defer func() { h.record(r, route, rec, body.n, time.Since(begin), end) }()
+	defer func() { h.record(r, route, t, time.Since(begin), end) }()
+	defer t.body.drain()
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if err := h.serve(rec, r, route); err != nil {
-		h.fail(rec, r, route, err)
+	if err := h.serve(t, r, route); err != nil {
+		h.fail(t, r, route, err)
 	}
 }
 
 // record counts and logs a request at its end, whatever that was.
-func (h *Handler) record(r *http.Request, route route, rec *recorder, received int64, took time.Duration, end requestEnd) {
-	end(route.op, r.Method, rec.status, received, rec.n, took)
+func (h *Handler) record(r *http.Request, route route, t *transfer, took time.Duration, end requestEnd) {
+	end(route.op, r.Method, t.status, t.body.n, t.n, took)
 	h.options.Logger.DebugContext(r.Context(), "registry request",
-		"method", r.Method, "operation", string(route.op), "repository", route.name, "status", rec.status,
-		"received", received, "sent", rec.n, "duration", took)
+		"method", r.Method, "operation", string(route.op), "repository", route.name, "status", t.status,
+		"received", t.body.n, "sent", t.n, "duration", took)
 }
 
 // fail answers an error, unless the answer had begun.
-func (h *Handler) fail(rec *recorder, r *http.Request, route route, err error) {
+func (h *Handler) fail(t *transfer, r *http.Request, route route, err error) {
 	answer := toAPI(err)
 	if answer.status == http.StatusInternalServerError || answer.status == http.StatusInsufficientStorage {
 		h.options.Logger.ErrorContext(r.Context(), "registry request failed",
 			"method", r.Method, "repository", route.name, "operation", string(route.op), "error", err)
 	}
-	if rec.status == 0 {
-		answer.write(rec)
+	if t.status == 0 {
+		answer.write(t)
 	}
 }
 
