@@ -127,3 +127,6 @@ func start(ctx context.Context, c *cluster.Cluster, args []string) (*operator.Op
 	}
 	return operator.Start(ctx, operator.Options{Binary: binary, Kubeconfig: c.Kubeconfig(), Dir: dir, Args: args})
 }
+
+// Context is that of the test.
+func (e *Env) Context() context.Context { return e.tb.Context() }

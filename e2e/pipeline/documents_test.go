@@ -10,7 +10,6 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
-	"github.com/ocm-operator/ocm-operator/e2e/podinfo"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
@@ -37,9 +36,9 @@ func TestWhatKubectlShowsIsDocumented(t *testing.T) {
 	e := e2etest.Shared(t)
 	t.Parallel()
 	registry := ocmtest.Start(t)
-	publish(t, registry, podinfo.Options{Version: "6.3.5"})
-	publish(t, registry, podinfo.Options{Version: "6.3.6"})
-	e.Apply(documented, "${REPOSITORY}", registry.URL+"/phoban01")
+	publish(t, registry, "6.3.5")
+	publish(t, registry, "6.3.6")
+	e.Apply(documented, "${REPOSITORY}", repository(registry))
 	e.Wait("ComponentVersion", "podinfo", e2etest.Ready)
 
 	for _, args := range [][]string{{"get", "componentversion"}, {"get", "cv"}, {"get", "cv", "podinfo"}} {
@@ -75,8 +74,8 @@ func TestComponentDescriptorIsDocumented(t *testing.T) {
 	e := e2etest.Shared(t)
 	t.Parallel()
 	registry := ocmtest.Start(t)
-	publish(t, registry, podinfo.Options{Version: "6.3.6"})
-	e.Apply(documented, "${REPOSITORY}", registry.URL+"/phoban01")
+	publish(t, registry, "6.3.6")
+	e.Apply(documented, "${REPOSITORY}", repository(registry))
 	cv := e.Wait("ComponentVersion", "podinfo", e2etest.Ready)
 
 	name := e.Kubectl("get", "cv", "podinfo", "-ojsonpath={.status.componentDescriptor.componentDescriptorRef.name}")
@@ -100,7 +99,7 @@ func TestComponentDescriptorIsDocumented(t *testing.T) {
 		"image":     {"external", "ociImage", "6.3.6", "ociArtifact"},
 	}
 	for _, r := range descriptor.Spec.Resources {
-		if got := (resource{string(r.Relation), r.Type, r.Version, r.Access.Type}); got != want[r.Name] {
+		if got := (resource{r.Relation, r.Type, r.Version, r.Access.Type}); got != want[r.Name] {
 			t.Errorf("resource %s is %+v, want %+v", r.Name, got, want[r.Name])
 		}
 		delete(want, r.Name)
