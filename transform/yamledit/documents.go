@@ -52,7 +52,7 @@ func (f *file) node(d *document) (*yaml.Node, error) {
 		return &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{t.root}}, check(t.root, 0)
 	}
 	node := &yaml.Node{Kind: yaml.DocumentNode}
-	if err := yaml.Unmarshal(d.text, node); err != nil {
+	if err := unmarshal(d.text, node); err != nil {
 		return nil, fmt.Errorf("parse: %w", err)
 	}
 	return node, check(node, 0)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -150,7 +152,7 @@ func (s *jsonScanner) bare(n *yaml.Node) {
 // parseYAML parses the text of one document.
 func parseYAML(text []byte) (*tree, error) {
 	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	if err := unmarshal(text, &doc); err != nil {
 		return nil, err
 	}
 	t := &tree{text: text}
@@ -167,6 +169,25 @@ func parseYAML(text []byte) (*tree, error) {
 		return nil, fmt.Errorf("the layout of the YAML is too unusual to be edited in place: %w", err)
 	}
 	return t, err
+}
+
+// version is the directive of a file in YAML 1, whatever its minor version.
+var version = regexp.MustCompile(`^%YAML[ \t]+1\.\d+\b`)
+
+// unmarshal parses the text of one document. The parser refuses the directive of YAML 1.2, although
+// that is what it reads, so it gets blanks instead. The places of everything else stay as they are.
+func unmarshal(text []byte, doc *yaml.Node) error {
+	for pos := 0; pos < len(text); pos = nextLine(text, pos) {
+		line := text[pos:lineEnd(text, pos)]
+		if directive := version.Find(line); directive != nil {
+			text = slices.Concat(text[:pos], bytes.Repeat([]byte(" "), len(directive)), text[pos+len(directive):])
+			break
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' && text[pos] != '%' {
+			break
+		}
+	}
+	return yaml.Unmarshal(text, doc)
 }
 
 // check refuses what makes a document ambiguous or too deep.

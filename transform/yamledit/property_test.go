@@ -361,7 +361,7 @@ func lookup(doc any, path yamledit.Path) any {
 func FuzzApply(f *testing.F) {
 	for _, in := range []string{
 		"a: 1\nb:\n  - c: x # y\n    d: |\n      z\n", "---\na: {b: [1, 'c']}\n---\nd: \"e\\n\"\n...\n", `{"a": [1, {"b": "\ud83d\ude00"}], "c": null}`, "? a\n: - b\n- c\n", "a: &x b\nc: *x\n<<: {d: 1}\n",
-		"- - a\n  -\n", "a: >-\n\n  b\n\n   c\n\nd:\n", "\ufeffa: b\r\nc:\r\n- d\r\n", "a: b\n  c\n\n  d\ne: 'f\n  g'\n", "%YAML 1.1\n--- !!map\na: !t b\n", "a: {\n  b: 1, # c\n}\n", "{a, b: , ? c : d}", "[a: b, c]",
+		"- - a\n  -\n", "a: >-\n\n  b\n\n   c\n\nd:\n", "\ufeffa: b\r\nc:\r\n- d\r\n", "a: b\n  c\n\n  d\ne: 'f\n  g'\n", "%YAML 1.1\n--- !!map\na: !t b\n", "%YAML 1.2\n# c\n---\na: b\n", "a: {\n  b: 1, # c\n}\n", "{a, b: , ? c : d}", "[a: b, c]",
 		"a: |2-\n    x\n  y\nb: c", "key: -1\n", "", "# only\n", "a:\n- b\n-   c: d\n    e: f\n",
 	} {
 		for i, path := range []string{"a", "b[0].c", "c", "[0][1]", "new.list[2]", `"d"`} {
