@@ -18,10 +18,21 @@ type Credential struct {
 	RefreshToken string
 	// AccessToken is sent as it is.
 	AccessToken string
+
+	// CertificateAuthority are certificates in PEM that are trusted besides
+	// those of the system.
+	CertificateAuthority string
+	// Certificate and PrivateKey, in PEM, identify the client.
+	Certificate string
+	PrivateKey  string
 }
 
-// IsZero reports whether the credential is empty, which means anonymous access.
-func (c Credential) IsZero() bool { return c == Credential{} }
+// IsZero reports whether the credential says nothing of who the client is,
+// which means anonymous access.
+func (c Credential) IsZero() bool {
+	c.CertificateAuthority = ""
+	return c == Credential{}
+}
 
 // String describes the credential without its secrets.
 func (c Credential) String() string {
@@ -30,6 +41,8 @@ func (c Credential) String() string {
 		return "no credentials"
 	case c.Username != "":
 		return fmt.Sprintf("user %q", c.Username)
+	case c.RefreshToken == "" && c.AccessToken == "" && c.Password == "":
+		return "a certificate"
 	default:
 		return "a token"
 	}
@@ -44,13 +57,64 @@ type Store struct {
 	entries []entry
 }
 
+// Kind is what kind of server a credential is for.
+type Kind string
+
+// Kinds of servers, by the names configurations of the Open Component Model use.
+const (
+	// OCIRegistry is a registry. It is what an empty kind means.
+	OCIRegistry Kind = "OCIRegistry"
+	// HelmChartRepository is a chart repository that is no registry.
+	HelmChartRepository Kind = "HelmChartRepository"
+)
+
+// Consumer is who needs a credential.
+type Consumer struct {
+	// Kind is the kind of the server.
+	Kind Kind
+	// Scheme is http or https; it may be unknown.
+	Scheme string
+	// Host is the host with its port if that is not the one of the scheme.
+	Host string
+	// Path is the path of what is accessed.
+	Path string
+	// GivenPlain asks only for what was given for http:// explicitly. It is for
+	// places without encryption that somebody else chose, such as the registry
+	// of an image in a descriptor.
+	GivenPlain bool
+}
+
 type entry struct {
-	host string // lower case, with port if one was given
-	path string // without slashes around it
-	// plain is true when the key says http://, so that whoever gave the
+	kind    Kind
+	scheme  string // empty if any
+	host    string // lower case, with port if one was given
+	anyPort bool
+	path    string // without slashes around it
+	// plain is true when it was given for http://, so that whoever gave the
 	// credential knows that it travels unencrypted.
 	plain bool
 	cred  Credential
+}
+
+func (e entry) matches(c Consumer, host string) bool {
+	if e.anyPort {
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = canonicalHost(h)
+		}
+	}
+	scheme := e.scheme == "" || c.Scheme == "" || e.scheme == c.Scheme
+	return e.kind == c.Kind && scheme && (e.plain || !c.GivenPlain) && e.host == host && hasPathPrefix(c.Path, e.path)
+}
+
+// moreSpecific compares two entries that both match.
+func (e entry) moreSpecific(than entry) bool {
+	if len(e.path) != len(than.path) {
+		return len(e.path) > len(than.path)
+	}
+	if e.anyPort != than.anyPort {
+		return than.anyPort
+	}
+	return e.scheme != "" && than.scheme == ""
 }
 
 // FromBasic returns a store that knows one user at one host, given as host or
@@ -73,38 +137,44 @@ func Merge(stores ...*Store) *Store {
 	return out
 }
 
-// Add binds a credential to a key of the form [scheme://]host[:port][/path].
+// Add binds a credential for a registry to a key of the form
+// [scheme://]host[:port][/path].
 func (s *Store) Add(key string, c Credential) {
 	host, path := splitKey(key)
 	if host != "" {
 		plain := strings.HasPrefix(strings.ToLower(strings.TrimSpace(key)), "http://")
-		s.entries = append(s.entries, entry{host: host, path: path, plain: plain, cred: c})
+		s.entries = append(s.entries, entry{kind: OCIRegistry, host: host, path: path, plain: plain, cred: c})
 	}
 }
 
-// Lookup returns the credential for a repository path on a host[:port]. The
-// longest path that is a prefix by whole segments wins; without any match the
-// result is the zero credential and false.
+// Lookup returns the credential for a repository path of the registry at a
+// host[:port]. The longest path that is a prefix by whole segments wins; without
+// any match the result is the zero credential and false.
 func (s *Store) Lookup(hostport, path string) (Credential, bool) {
-	return s.lookup(hostport, path, func(entry) bool { return true })
+	return s.Find(Consumer{Kind: OCIRegistry, Host: hostport, Path: path})
 }
 
 // LookupPlain is Lookup among the credentials that were given for http://
 // explicitly. It is for places that somebody else chose, such as the registry
 // of an image in a descriptor.
 func (s *Store) LookupPlain(hostport, path string) (Credential, bool) {
-	return s.lookup(hostport, path, func(e entry) bool { return e.plain })
+	return s.Find(Consumer{Kind: OCIRegistry, Scheme: "http", Host: hostport, Path: path, GivenPlain: true})
 }
 
-func (s *Store) lookup(hostport, path string, allowed func(entry) bool) (Credential, bool) {
+// Find is like Lookup for any kind of server. Among equally long paths one that
+// was given for the port, and then for the scheme, wins over one for any.
+func (s *Store) Find(c Consumer) (Credential, bool) {
 	if s == nil {
 		return Credential{}, false
 	}
-	host := canonicalHost(hostport)
-	path = strings.Trim(path, "/")
+	if c.Kind == "" {
+		c.Kind = OCIRegistry
+	}
+	host := canonicalHost(c.Host)
+	c.Path = strings.Trim(c.Path, "/")
 	best := -1
 	for i, e := range s.entries {
-		if allowed(e) && e.host == host && hasPathPrefix(path, e.path) && (best < 0 || len(e.path) > len(s.entries[best].path)) {
+		if e.matches(c, host) && (best < 0 || e.moreSpecific(s.entries[best])) {
 			best = i
 		}
 	}

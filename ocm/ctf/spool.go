@@ -25,6 +25,7 @@ type spool struct {
 
 	mu   sync.Mutex
 	size int64
+	buf  []byte
 }
 
 func newSpool(dir string, limit int64) (*spool, error) {
@@ -32,7 +33,7 @@ func newSpool(dir string, limit int64) (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("temporary file: %w", err)
 	}
-	s := &spool{file: f, max: limit}
+	s := &spool{file: f, max: limit, buf: make([]byte, 64<<10)}
 	if err := os.Remove(f.Name()); err != nil {
 		s.left = f.Name()
 	}
@@ -47,7 +48,8 @@ func (s *spool) add(content io.Reader) (extent, error) {
 	if _, err := s.file.Seek(start, io.SeekStart); err != nil {
 		return extent{}, err
 	}
-	n, err := io.Copy(s.file, &bounded{r: content, left: s.max - start, max: s.max})
+	// Hiding that the file can copy by itself makes it use one buffer for all.
+	n, err := io.CopyBuffer(struct{ io.Writer }{s.file}, &bounded{r: content, left: s.max - start, max: s.max}, s.buf)
 	if err != nil {
 		return extent{}, errors.Join(err, s.file.Truncate(start))
 	}

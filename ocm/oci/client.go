@@ -58,18 +58,22 @@ func NewClient(o Options) *Client {
 
 // authClient returns the client that authenticates at one registry with one
 // credential and never anywhere else.
-func (c *Client) authClient(l Location, credential credentials.Credential) *auth.Client {
+func (c *Client) authClient(l Location, credential credentials.Credential) (*auth.Client, error) {
 	key := authKey{base: l.base(), credential: credential}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a, ok := c.auths[key]; ok {
-		return a
+		return a, nil
 	}
 	host := apiHost(l.Host)
+	base, err := WithTLS(c.options.Transport, credential)
+	if err != nil {
+		return nil, err
+	}
 	a := &auth.Client{
 		Client: &http.Client{
 			Transport: &retry.Transport{
-				Base:   &guard{base: c.options.Transport, registry: host},
+				Base:   &guard{base: base, registry: host},
 				Policy: func() retry.Policy { return retryPolicy{} },
 			},
 			CheckRedirect: c.checkRedirect,
@@ -90,7 +94,7 @@ func (c *Client) authClient(l Location, credential credentials.Credential) *auth
 	}
 	a.SetUserAgent(c.options.UserAgent)
 	c.auths[key] = a
-	return a
+	return a, nil
 }
 
 // checkRedirect bounds redirects and keeps them encrypted. The authentication

@@ -97,11 +97,13 @@ func (l Location) String() string {
 	return l.base() + "/" + l.Path
 }
 
-func (l Location) base() string {
+func (l Location) base() string { return l.scheme() + "://" + l.Host }
+
+func (l Location) scheme() string {
 	if l.PlainHTTP {
-		return "http://" + l.Host
+		return "http"
 	}
-	return "https://" + l.Host
+	return "https"
 }
 
 // Join returns the location of a path below.

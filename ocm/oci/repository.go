@@ -97,7 +97,7 @@ func (m *Manifest) Index() (*ocispec.Index, error) {
 // Repository returns the repository at a location, using the credentials for
 // its host and path.
 func (c *Client) Repository(l Location) (*Repository, error) {
-	credential, _ := c.options.Credentials.Lookup(l.Host, l.Path)
+	credential, _ := c.options.Credentials.Find(credentials.Consumer{Scheme: l.scheme(), Host: l.Host, Path: l.Path})
 	return c.repository(l, credential)
 }
 
@@ -117,7 +117,10 @@ func (c *Client) repository(l Location, credential credentials.Credential) (*Rep
 	if err := ref.Validate(); err != nil {
 		return nil, fmt.Errorf("repository %s: %w", l, err)
 	}
-	client := c.authClient(l, credential)
+	client, err := c.authClient(l, credential)
+	if err != nil {
+		return nil, fmt.Errorf("repository %s: %w", l, err)
+	}
 	return &Repository{
 		location:   l,
 		credential: credential,
@@ -298,6 +301,9 @@ func (r *Repository) PushBlob(ctx context.Context, desc ocispec.Descriptor, open
 		err := r.pushOnce(ctx, desc, object, open)
 		var response *errcode.ErrorResponse
 		again := errors.As(err, &response) && retryable(&http.Response{StatusCode: response.StatusCode}, nil)
+		if isDigestInvalid(response) {
+			return &DigestMismatchError{Object: object, Want: desc.Digest.String(), Got: "other content, says the registry"}
+		}
 		if !again || attempt >= maxRetries {
 			return r.explain(object, err)
 		}
@@ -310,6 +316,12 @@ func (r *Repository) PushBlob(ctx context.Context, desc ocispec.Descriptor, open
 		}
 	}
 	return nil
+}
+
+// isDigestInvalid reports whether a registry compared the digest and found it
+// wrong. Its answer may come before the reader of the content has said so.
+func isDigestInvalid(response *errcode.ErrorResponse) bool {
+	return response != nil && slices.ContainsFunc(response.Errors, func(e errcode.Error) bool { return e.Code == errcode.ErrorCodeDigestInvalid })
 }
 
 func (r *Repository) pushOnce(ctx context.Context, desc ocispec.Descriptor, object string, open func() (io.ReadCloser, error)) error {

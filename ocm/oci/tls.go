@@ -1,0 +1,57 @@
+package oci
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/ocm-operator/ocm-operator/ocm/credentials"
+)
+
+// WithTLS returns a transport that trusts the certificates of a credential
+// besides those the given one trusts, and identifies itself with its
+// certificate. Without any of them it is the given transport.
+func WithTLS(base http.RoundTripper, c credentials.Credential) (http.RoundTripper, error) {
+	if c.CertificateAuthority == "" && c.Certificate == "" {
+		return base, nil
+	}
+	standard, ok := base.(*http.Transport)
+	if !ok {
+		return nil, errors.New("certificates of credentials cannot be used with the transport of this client")
+	}
+	out := standard.Clone()
+	if out.TLSClientConfig == nil {
+		out.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if c.CertificateAuthority != "" {
+		roots, err := trusted(out.TLSClientConfig.RootCAs)
+		if err != nil {
+			return nil, err
+		}
+		if !roots.AppendCertsFromPEM([]byte(c.CertificateAuthority)) {
+			return nil, errors.New("certificateAuthority of the credentials has no certificate in PEM")
+		}
+		out.TLSClientConfig.RootCAs = roots
+	}
+	if c.Certificate != "" {
+		pair, err := tls.X509KeyPair([]byte(c.Certificate), []byte(c.PrivateKey))
+		if err != nil {
+			return nil, fmt.Errorf("certificate of the credentials: %w", err)
+		}
+		out.TLSClientConfig.Certificates = append(out.TLSClientConfig.Certificates, pair)
+	}
+	return out, nil
+}
+
+func trusted(roots *x509.CertPool) (*x509.CertPool, error) {
+	if roots != nil {
+		return roots.Clone(), nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("certificates of the system: %w", err)
+	}
+	return roots, nil
+}
