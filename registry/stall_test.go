@@ -76,24 +76,27 @@ func TestUnsentBody(t *testing.T) {
 		"blob unknown":    {auth.AllowAll(), "GET /v2/a/blobs/" + d, http.StatusNotFound},
 		"mount":           {auth.AllowAll(), "POST /v2/a/blobs/uploads/", http.StatusAccepted},
 	} {
-		for _, length := range []string{"Content-Length: 100000", "Content-Length: 10", "Transfer-Encoding: chunked", "Expect: 100-continue\r\nContent-Length: 10"} {
-			t.Run(name+", "+length, func(t *testing.T) {
-				t.Parallel()
-				address, _ := impatient(t, 100*time.Millisecond, c.authorizer, "")
-				conn := dial(t, address, c.line+" HTTP/1.1\r\nHost: registry\r\n"+length+"\r\n\r\n")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address, _ := impatient(t, 500*time.Millisecond, c.authorizer, "")
+			conns := map[string]net.Conn{}
+			for _, length := range []string{"Content-Length: 100000", "Content-Length: 10", "Transfer-Encoding: chunked", "Expect: 100-continue\r\nContent-Length: 10"} {
+				conns[length] = dial(t, address, c.line+" HTTP/1.1\r\nHost: registry\r\n"+length+"\r\n\r\n")
+			}
+			for length, conn := range conns {
 				in := bufio.NewReader(conn)
 				resp, err := http.ReadResponse(in, nil)
 				if err != nil {
-					t.Fatalf("no answer: %v", err)
+					t.Fatalf("%s: no answer: %v", length, err)
 				}
 				if resp.StatusCode != c.status {
-					t.Errorf("got %s, want %d", resp.Status, c.status)
+					t.Errorf("%s: got %s, want %d", length, resp.Status, c.status)
 				}
 				if _, err := io.Copy(io.Discard, in); err != nil {
-					t.Errorf("the connection is not closed: %v", err)
+					t.Errorf("%s: the connection is not closed: %v", length, err)
 				}
-			})
-		}
+			}
+		})
 	}
 }
 
