@@ -168,7 +168,7 @@ func (o *Options) complete() error {
 	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 {
 		return fmt.Errorf("--registry-address %q needs host and port, as in registry.example.com:5000", o.Registry.Address)
 	}
-	return o.Jitter.SetGlobalJitter(nil)
+	return o.Jitter.SetGlobalJitter(newRandom())
 }
 
 func envOr(name, fallback string) string {
