@@ -1,0 +1,3 @@
+package endurance
+
+const versionAnnotation = "phoban.io/version"
