@@ -105,7 +105,7 @@ func TestApplyFails(t *testing.T) {
 		"outside":   {nil, transform.Substitution{Rule: "rule 1", File: "../x", Path: "a"}, nil, "must be a path within the source"},
 		"no name":   {nil, transform.Substitution{Rule: "rule 1", File: "", Path: "a"}, nil, "must be a path within the source"},
 		"path":      {nil, transform.Substitution{Rule: "rule 1", File: "x", Path: "load(1)"}, nil, `rule 1: file "x", path "load(1)": path "load(1)", column 5`},
-		"cannot":    {map[string]string{"x": "a: text\n"}, transform.Substitution{Rule: "rule 1", File: "x", Path: "a.b"}, nil, `rule 1: file "x", path "a.b": a is the value "text"`},
+		"cannot":    {map[string]string{"x": "a: text\n"}, transform.Substitution{Rule: "rule 1", File: "x", Path: "a.b"}, nil, `rule 1: file "x", path "a.b": a is a text`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

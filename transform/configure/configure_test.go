@@ -166,7 +166,7 @@ func TestValidate(t *testing.T) {
 		"list":     {object{"message": "Hi", "list": list{1, "x"}}, []string{"/list/1: must be integer, is string"}},
 		"enum":     {object{"message": "Hi", "color": "pink"}, []string{`/color: must be one of "red", "blue"`}},
 		"pattern":  {object{"message": "hi"}, []string{`/message: must match "^[A-Z]"`}},
-		"others":   {object{"message": "Hello, world", "off": 1, "k": "w"}, []string{`/k: must be "v"`, "/message: maxLength: got 12, want 9", "/off: is not allowed"}},
+		"others":   {object{"message": "Hello, world", "off": 1, "k": "w"}, []string{`/k: must be "v"`, "/message: must have at most 9 characters", "/off: is not allowed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -226,6 +226,54 @@ func TestValidateRefusesSchema(t *testing.T) {
 		if !errors.As(err, &bad) && (name != "circle" || !errors.As(err, &invalid)) {
 			t.Errorf("%s: want a SchemaError, got %v", name, err)
 		}
+	}
+}
+
+// TestValidateKeepsValuesSecret lets every keyword fail on a value that must not be in the message.
+func TestValidateKeepsValuesSecret(t *testing.T) {
+	t.Parallel()
+	const secret, number = "s3cr3t, s3cr3t!", 3735928559
+	for keyword, tc := range map[string]struct {
+		schema string
+		value  any
+		want   string
+	}{
+		"type":             {`{"type": "integer"}`, secret, "/a: must be integer, is string"},
+		"enum":             {`{"enum": ["x"]}`, secret, `/a: must be one of "x"`},
+		"const":            {`{"const": "x"}`, secret, `/a: must be "x"`},
+		"pattern":          {`{"pattern": "^x"}`, secret, `/a: must match "^x"`},
+		"format":           {`{"format": "email"}`, secret, "/a: must be a valid email"},
+		"format regex":     {`{"format": "regex"}`, secret + "(", "/a: must be a valid regex"},
+		"minLength":        {`{"minLength": 20}`, secret, "/a: must have at least 20 characters"},
+		"maxLength":        {`{"maxLength": 2}`, secret, "/a: must have at most 2 characters"},
+		"minimum":          {`{"minimum": 3735928560}`, number, "/a: must be at least 3735928560"},
+		"maximum":          {`{"maximum": 1.5}`, number, "/a: must be at most 1.5"},
+		"exclusiveMinimum": {`{"exclusiveMinimum": 4e9}`, number, "/a: must be greater than 4000000000"},
+		"exclusiveMaximum": {`{"exclusiveMaximum": 1}`, number, "/a: must be less than 1"},
+		"multipleOf":       {`{"multipleOf": 2}`, number, "/a: must be a multiple of 2"},
+		"not":              {`{"not": {"type": "string"}}`, secret, `/a: does not fit "not"`},
+		"oneOf":            {`{"oneOf": [{"type": "string"}, {}]}`, secret, "/a: fits more than one schema of oneOf"},
+		"anyOf":            {`{"anyOf": [{"type": "integer"}]}`, secret, "/a: must be integer, is string"},
+		"contains":         {`{"contains": {"type": "integer"}}`, list{}, `/a: does not fit "contains"`},
+		"items":            {`{"items": {"format": "ipv4"}}`, list{secret}, "/a/0: must be a valid ipv4"},
+		"additionalItems":  {`{"items": [{}], "additionalItems": false}`, list{secret, secret}, "/a: has 1 items too many"},
+		"uniqueItems":      {`{"uniqueItems": true}`, list{secret, secret}, "/a: the items 0 and 1 are equal"},
+		"minItems":         {`{"minItems": 2}`, list{secret}, "/a: must have at least 2 items"},
+		"maxItems":         {`{"maxItems": 0}`, list{secret}, "/a: must have at most 0 items"},
+		"minProperties":    {`{"minProperties": 2}`, object{"k": secret}, "/a: must have at least 2 keys"},
+		"maxProperties":    {`{"maxProperties": 0}`, object{"k": secret}, "/a: must have at most 0 keys"},
+		"dependencies":     {`{"dependencies": {"k": ["l"]}}`, object{"k": secret}, "/a/l: is required, as there is k"},
+		"propertyNames":    {`{"propertyNames": {"pattern": "^x"}}`, object{"k": secret}, `the key "k" does not fit "propertyNames"`},
+		"false":            {`false`, secret, "/a: is not allowed"},
+	} {
+		t.Run(keyword, func(t *testing.T) {
+			t.Parallel()
+			err := configure.Validate([]byte(`{"properties": {"a": `+tc.schema+`}}`), object{"a": tc.value})
+			var invalid *configure.ValuesError
+			if !errors.As(err, &invalid) || !slices.Equal(invalid.Problems, []string{tc.want}) {
+				t.Errorf("want %q, got %v", tc.want, err)
+			}
+		})
 	}
 }
 

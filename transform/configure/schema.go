@@ -6,14 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 )
 
 // schemaURL is the name under which the schema is compiled. It is never fetched.
@@ -88,15 +88,15 @@ func (noLoader) Load(url string) (any, error) {
 
 // problems lists the innermost causes.
 func problems(schema any, root *jsonschema.ValidationError) []string {
-	printer := message.NewPrinter(language.English)
 	var out []string
 	var collect func(e *jsonschema.ValidationError)
 	collect = func(e *jsonschema.ValidationError) {
+		if _, isName := e.ErrorKind.(*kind.PropertyNames); isName || len(e.Causes) == 0 {
+			out = append(out, describe(schema, e)...)
+			return
+		}
 		for _, cause := range e.Causes {
 			collect(cause)
-		}
-		if len(e.Causes) == 0 {
-			out = append(out, describe(schema, e, printer)...)
 		}
 	}
 	collect(root)
@@ -104,35 +104,103 @@ func problems(schema any, root *jsonschema.ValidationError) []string {
 	return slices.Compact(out)
 }
 
-// describe says in words what is wrong at one place.
-func describe(schema any, e *jsonschema.ValidationError, printer *message.Printer) []string {
-	at := pointer(e.InstanceLocation)
+// describe says in words what is wrong at one place. It names keys, types and what the schema says, but
+// never a value: values may be secret.
+func describe(schema any, e *jsonschema.ValidationError) []string {
+	var (
+		keys    []string
+		problem string
+	)
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
-		var out []string
-		for _, key := range k.Properties {
-			out = append(out, pointer(append(slices.Clone(e.InstanceLocation), key))+": unknown key"+allowed(schema, e.SchemaURL))
-		}
-		return out
+		keys, problem = k.Properties, "unknown key"+allowed(schema, e.SchemaURL)
 	case *kind.Required:
-		var out []string
-		for _, key := range k.Missing {
-			out = append(out, pointer(append(slices.Clone(e.InstanceLocation), key))+": is required")
-		}
-		return out
-	case *kind.Type:
-		return []string{fmt.Sprintf("%s: must be %s, is %s", at, strings.Join(k.Want, " or "), k.Got)}
-	case *kind.Enum:
-		return []string{fmt.Sprintf("%s: must be one of %s", at, list(k.Want))}
-	case *kind.Const:
-		return []string{fmt.Sprintf("%s: must be %s", at, list([]any{k.Want}))}
-	case *kind.Pattern:
-		return []string{fmt.Sprintf("%s: must match %s", at, strconv.Quote(k.Want))}
-	case *kind.FalseSchema:
-		return []string{at + ": is not allowed"}
+		keys, problem = k.Missing, "is required"
+	case *kind.Dependency:
+		keys, problem = k.Missing, "is required, as there is "+k.Prop
+	case *kind.DependentRequired:
+		keys, problem = k.Missing, "is required, as there is "+k.Prop
+	case *kind.PropertyNames:
+		return []string{fmt.Sprintf("the key %q does not fit \"propertyNames\"", k.Property)} // its place is not known
 	default:
-		return []string{at + ": " + e.ErrorKind.LocalizedString(printer)}
+		return []string{pointer(e.InstanceLocation) + ": " + violation(k)}
 	}
+	out := make([]string, 0, len(keys))
+	for _, key := range keys {
+		out = append(out, pointer(append(slices.Clone(e.InstanceLocation), key))+": "+problem)
+	}
+	return out
+}
+
+// violation says what a value has to be.
+func violation(k jsonschema.ErrorKind) string {
+	switch k := k.(type) {
+	case *kind.Type:
+		return fmt.Sprintf("must be %s, is %s", strings.Join(k.Want, " or "), k.Got)
+	case *kind.Enum:
+		return "must be one of " + list(k.Want)
+	case *kind.Const:
+		return "must be " + list([]any{k.Want})
+	case *kind.Pattern:
+		return "must match " + strconv.Quote(k.Want)
+	case *kind.Format:
+		return "must be a valid " + k.Want
+	case *kind.FalseSchema:
+		return "is not allowed"
+	case *kind.Not:
+		return `does not fit "not"`
+	case *kind.OneOf:
+		return "fits more than one schema of oneOf"
+	case *kind.Minimum:
+		return "must be at least " + number(k.Want)
+	case *kind.Maximum:
+		return "must be at most " + number(k.Want)
+	case *kind.ExclusiveMinimum:
+		return "must be greater than " + number(k.Want)
+	case *kind.ExclusiveMaximum:
+		return "must be less than " + number(k.Want)
+	case *kind.MultipleOf:
+		return "must be a multiple of " + number(k.Want)
+	default:
+		return extent(k)
+	}
+}
+
+// extent says how large a value has to be.
+func extent(k jsonschema.ErrorKind) string {
+	switch k := k.(type) {
+	case *kind.MinLength:
+		return fmt.Sprintf("must have at least %d characters", k.Want)
+	case *kind.MaxLength:
+		return fmt.Sprintf("must have at most %d characters", k.Want)
+	case *kind.MinItems:
+		return fmt.Sprintf("must have at least %d items", k.Want)
+	case *kind.MaxItems:
+		return fmt.Sprintf("must have at most %d items", k.Want)
+	case *kind.AdditionalItems:
+		return fmt.Sprintf("has %d items too many", k.Count)
+	case *kind.UniqueItems:
+		return fmt.Sprintf("the items %d and %d are equal", k.Duplicates[0], k.Duplicates[1])
+	case *kind.MinProperties:
+		return fmt.Sprintf("must have at least %d keys", k.Want)
+	case *kind.MaxProperties:
+		return fmt.Sprintf("must have at most %d keys", k.Want)
+	case *kind.RefCycle:
+		return fmt.Sprintf("the schema refers to itself at %s without an end", k.KeywordLocation1)
+	case *kind.InvalidJsonValue:
+		return fmt.Sprintf("is a %T, which JSON has not", k.Value)
+	default:
+		return fmt.Sprintf("does not fit %q", strings.Join(k.KeywordPath(), " "))
+	}
+}
+
+// number writes a number of the schema.
+func number(r *big.Rat) string {
+	f, _ := r.Float64()
+	if math.Abs(f) < 1e15 {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
 func list(values []any) string {

@@ -28,7 +28,7 @@ func (e *SyntaxError) Error() string {
 type UnresolvedError struct {
 	// Reference is the reference as written.
 	Reference string
-	// Missing is the part of it that is not there.
+	// Missing is the part of it that is not there. It never has a part of the values but keys.
 	Missing string
 
 	in map[string]any // where it was looked for; listing its keys waits for Error

@@ -46,6 +46,9 @@ func (e *env) proceed() error {
 	return nil
 }
 
+// perElement is what looking at one element of a list costs, in bytes that are read in the same time.
+const perElement = 32
+
 // work accounts for bytes that are about to be read.
 func (e *env) work(n int) error {
 	if e.read += n; e.read > e.limits.Work || n < 0 {
@@ -124,6 +127,15 @@ func (n *member) eval(e *env) (any, error) {
 	return from, nil
 }
 
+// named returns the name of what is missing, unless it is no part of the expression: what comes from
+// the values may be secret.
+func (n *member) named(name, otherwise string) string {
+	if _, written := n.key.(*literal); written {
+		return name
+	}
+	return otherwise
+}
+
 func (n *member) pick(e *env, from, key any) (any, error) {
 	switch from := from.(type) {
 	case map[string]any:
@@ -136,14 +148,14 @@ func (n *member) pick(e *env, from, key any) (any, error) {
 		}
 		v, ok := from[name]
 		if !ok {
-			return nil, &UnresolvedError{Reference: n.source, Missing: name, in: from}
+			return nil, &UnresolvedError{Reference: n.source, Missing: n.named(name, "the computed key"), in: from}
 		}
 		return normal(v)
 	case []any:
 		return n.element(e, from, key)
 	default:
 		name, _ := text(key)
-		return nil, &UnresolvedError{Reference: n.source, Missing: name + " of a " + typeName(from)}
+		return nil, &UnresolvedError{Reference: n.source, Missing: n.named(name, "the computed key") + " of a " + typeName(from)}
 	}
 }
 
@@ -156,7 +168,7 @@ func (n *member) element(e *env, from []any, key any) (any, error) {
 			i += int64(len(from))
 		}
 		if i < 0 || i >= int64(len(from)) {
-			missing := fmt.Sprintf("index %d of a list of %d", key, len(from))
+			missing := fmt.Sprintf("%s of a list of %d", n.named("index "+strconv.FormatInt(key, 10), "the computed index"), len(from))
 			return nil, &UnresolvedError{Reference: n.source, Missing: missing}
 		}
 		return normal(from[i])
@@ -164,7 +176,7 @@ func (n *member) element(e *env, from []any, key any) (any, error) {
 		for _, item := range from {
 			m, _ := item.(map[string]any)
 			name, isText := m["name"].(string)
-			cost := 8
+			cost := perElement
 			if len(name) == len(key) {
 				cost += len(key)
 			}
@@ -175,7 +187,7 @@ func (n *member) element(e *env, from []any, key any) (any, error) {
 				return m, nil
 			}
 		}
-		return nil, &UnresolvedError{Reference: n.source, Missing: "an element with the name " + key}
+		return nil, &UnresolvedError{Reference: n.source, Missing: "an element with " + n.named("the name "+key, "the computed name")}
 	default:
 		return nil, failf("%s: a list is indexed by an integer or a name, not by a %s", n.source, typeName(key))
 	}
@@ -456,7 +468,7 @@ func floatArithmetic(op string, x, y float64) (any, error) {
 }
 
 func intArithmetic(op string, x, y int64) (any, error) {
-	overflow := failf("the result of %s %s %s is out of range", strconv.FormatInt(x, 10), op, strconv.FormatInt(y, 10))
+	overflow := &evalError{problem: "the result of " + op + " is out of range"}
 	switch op {
 	case "+":
 		if r := x + y; (r > x) == (y > 0) {

@@ -19,7 +19,7 @@ type Limits struct {
 	// Output is the number of bytes that may be built. Default 8 MiB.
 	Output int
 	// Work is the number of bytes that operations may read. Elements of lists that are searched
-	// count as 8. Default 64 MiB.
+	// or joined count as 32. Default 64 MiB.
 	Work int
 }
 

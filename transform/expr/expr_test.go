@@ -234,6 +234,25 @@ func TestEvalLimits(t *testing.T) {
 	}
 }
 
+// TestEvalKeepsValuesSecret lets everything fail that could quote a value.
+func TestEvalKeepsValuesSecret(t *testing.T) {
+	t.Parallel()
+	data := object{
+		"secret": "s3cr3t", "pin": int64(9223372036854775807), "big": json.Number("1e9999"), "long": json.Number(strings.Repeat("9", 2000)),
+		"map": object{"k": "v"}, "list": []any{"v"}, "verb": "s3cr3t %s3cr3t", "wide": "%9999s3cr3t",
+	}
+	for _, in := range []string{
+		"(( map.[secret] ))", "(( list.[secret] ))", "(( list.[pin] ))", "(( secret.x ))", "(( secret.[secret] ))", "(( map.[[secret]] ))", "(( pin + 1 ))", "(( -2 - pin ))", "(( pin * pin ))",
+		"(( big ))", "(( long ))", "(( secret + 1 ))", "(( secret < 1 ))", "(( format(verb, secret, 1) ))", "(( format(wide, secret) ))", "(( format(secret, secret) ))", "(( base64_decode(secret) ))",
+		"(( split(secret, map) ))", "(( length(pin) ))", "(( {pin = secret} ))", "(( map secret ))", "(( join(secret, map) ))", "(( replace(secret, map, secret) ))", "(( trim(list, map) ))", "x-(( map ))",
+	} {
+		got, err := expr.Eval(t.Context(), in, data, expr.Limits{})
+		if err == nil || strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "9223372036854775807") || strings.Contains(err.Error(), "99999999999") || strings.Contains(err.Error(), "1e9999") {
+			t.Errorf("%s: want an error without the value, got %v, %v", in, got, err)
+		}
+	}
+}
+
 // TestEvalTime bounds what few steps may cost in time, whatever they return.
 func TestEvalTime(t *testing.T) {
 	t.Parallel()

@@ -110,7 +110,7 @@ func join(e *env, args []any) (any, error) {
 			if !ok {
 				return nil, failf("argument %d holds a %s, which cannot be joined", i+2, typeName(item))
 			}
-			if err := e.work(8); err != nil {
+			if err := e.work(perElement); err != nil {
 				return nil, err
 			}
 			if err := e.charge(len(s) + len(sep)); err != nil {
@@ -212,7 +212,7 @@ func trim(e *env, args []any) (any, error) {
 
 // cut trims one text. Each of its characters may have to be looked for in all of the cutset.
 func cut(e *env, s, cutset string) (string, error) {
-	if err := e.work(8 + len(s) + len(cutset)); err != nil {
+	if err := e.work(perElement + len(s) + len(cutset)); err != nil {
 		return "", err
 	}
 	isWide := func(r rune) bool { return r >= utf8.RuneSelf }
@@ -349,7 +349,7 @@ func verbs(layout string, args []any) (int, error) {
 		for i++; i < len(layout) && strings.IndexByte("0123456789.+-# ", layout[i]) >= 0; i++ {
 		}
 		if i-start > 8 || strings.ContainsAny(layout[start:min(i, len(layout))], "123456789") && i-start > 4 {
-			return 0, failf("the width in %q is too large", layout[start:min(i, len(layout))])
+			return 0, failf("the width of verb %d is too large", n+1)
 		}
 		if i == len(layout) {
 			return 0, failf("the text ends within a verb")
@@ -361,7 +361,7 @@ func verbs(layout string, args []any) (int, error) {
 			return 0, failf("the text has more verbs than the %d values", len(args))
 		}
 		if !fits(layout[i], args[n]) {
-			return 0, failf("the verb %q does not fit a %s", layout[start:i+1], typeName(args[n]))
+			return 0, failf("verb %d does not fit a %s", n+1, typeName(args[n]))
 		}
 		n++
 	}

@@ -38,7 +38,7 @@ func normal(v any) (any, error) {
 		}
 		f, err := v.Float64()
 		if err != nil {
-			return nil, failf("%q is not a number", v.String())
+			return nil, failf("a number is out of range, or is none")
 		}
 		return f, nil
 	case time.Time:

@@ -93,6 +93,8 @@ type file struct {
 type document struct {
 	text []byte
 	tree *tree // nil until needed
+
+	edited bool // then it has values that may be secret
 }
 
 // Apply carries out edits, one after the other, and returns the new content. A file that is JSON
@@ -248,7 +250,7 @@ func (f *file) selected(s Selector) (*document, error) {
 	var found *document
 	var there []string
 	more := ""
-	for _, d := range f.docs {
+	for i, d := range f.docs {
 		if err := f.visit(d); err != nil {
 			return nil, err
 		}
@@ -257,10 +259,13 @@ func (f *file) selected(s Selector) (*document, error) {
 			return nil, f.within(d, err)
 		}
 		kind, name := text(find(t.root, "kind")), text(find(find(t.root, "metadata"), "name"))
-		if len(there) < most {
-			there = append(there, kind+" "+strconv.Quote(name))
-		} else {
+		switch {
+		case len(there) == most:
 			more = ", ..."
+		case d.edited:
+			there = append(there, fmt.Sprintf("document %d, changed before", i))
+		default:
+			there = append(there, kind+" "+strconv.Quote(name))
 		}
 		if s.Kind != "" && s.Kind != kind || s.Name != "" && s.Name != name {
 			continue
@@ -380,7 +385,7 @@ func enter(n *yaml.Node, step Step, at Path, last bool) (int, error) {
 	case n.Kind == yaml.MappingNode:
 		return enterMap(n, step.Key, where, last)
 	default:
-		return 0, fmt.Errorf("%s is the value %s, it has nothing inside", where, strconv.Quote(shorten(n.Value)))
+		return 0, fmt.Errorf("%s is %s, it has nothing inside", where, article(n)) // the value may be secret
 	}
 }
 
@@ -396,12 +401,18 @@ func enterMap(n *yaml.Node, key, where string, last bool) (int, error) {
 	return -1, nil
 }
 
-func shorten(s string) string {
-	const most = 40
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "..."
+// article names the type of a scalar.
+func article(n *yaml.Node) string {
+	switch n.ShortTag() {
+	case "!!str":
+		return "a text"
+	case "!!bool":
+		return "a boolean"
+	case "!!int", "!!float":
+		return "a number"
+	default:
+		return "a scalar"
 	}
-	return s
 }
 
 // nest wraps a value into the collections that the steps ask for.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,7 +163,7 @@ func TestApplyRefuses(t *testing.T) {
 		"duplicate, json":     {`{"a": 1, "a": 2}`, yamledit.Edit{Path: "a", Value: 1}, `the key "a" is there twice`},
 		"key of a list":       {"a:\n- 1\n", yamledit.Edit{Path: "a.b", Value: 1}, "a is a list, an element of it is written like a[0]"},
 		"index of a map":      {"a:\n  b: 1\n", yamledit.Edit{Path: "a[0]", Value: 1}, "a is a map, [0] is an element of a list"},
-		"below a scalar":      {"a: text\n", yamledit.Edit{Path: "a.b", Value: 1}, `a is the value "text", it has nothing inside`},
+		"below a scalar":      {"a: text\n", yamledit.Edit{Path: "a.b", Value: 1}, `a is a text, it has nothing inside`},
 		"below the root":      {"- a\n", yamledit.Edit{Path: "a", Value: 1}, "the document is a list"},
 		"path":                {"a: 1\n", yamledit.Edit{Path: "a | b", Value: 1}, `path "a | b", column 2`},
 		"document":            {"a: 1\n", yamledit.Edit{Path: "a", Value: 1, Document: new(1)}, "document 1 is not in the file, which has 1"},
@@ -188,6 +189,23 @@ func TestApplyRefuses(t *testing.T) {
 				t.Errorf("want an error with %q, got %v and:\n%s", tc.want, err, out)
 			}
 		})
+	}
+}
+
+// TestApplyKeepsValuesSecret makes sure that an edit that fails does not quote what an earlier one wrote.
+func TestApplyKeepsValuesSecret(t *testing.T) {
+	t.Parallel()
+	const in = "kind: A\nmetadata:\n  name: x\n---\nkind: B\nmetadata:\n  name: y\n"
+	for name, edits := range map[string][]yamledit.Edit{
+		"text":     {{Path: "a", Value: "s3cr3t"}, {Path: "a.b", Value: 1}},
+		"number":   {{Path: "a", Value: 5318008}, {Path: "a.b", Value: 1}},
+		"selector": {{Path: "metadata.name", Value: "s3cr3t"}, {Path: "a", Value: 1, Selector: &yamledit.Selector{Kind: "C"}}},
+		"infinite": {{Path: "a", Value: math.Inf(-1)}},
+	} {
+		_, err := yamledit.Apply(t.Context(), []byte(in), edits)
+		if err == nil || strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "5318008") || strings.Contains(err.Error(), "-Inf") {
+			t.Errorf("%s: want an error without the value, got %v", name, err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package yamledit
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -86,7 +87,7 @@ func bare(v any) (string, error) {
 func float(f float64) (string, error) {
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
-		return "", fmt.Errorf("the number %v cannot be written", f)
+		return "", errors.New("a number that is not finite cannot be written")
 	case f == math.Trunc(f) && math.Abs(f) < 1e15:
 		return strconv.FormatFloat(f, 'f', -1, 64), nil
 	default:

@@ -58,7 +58,7 @@ func (f *file) set(d *document, path Path, value *yaml.Node) error {
 			return stopped
 		}
 		if err == nil && equalNodes(expected, next.root) {
-			d.text, d.tree = next.text, next
+			d.text, d.tree, d.edited = next.text, next, true
 			return nil
 		}
 	}
