@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
@@ -221,12 +222,13 @@ func (d *deployer) await(ctx context.Context, r *run) error {
 		if err != nil {
 			return lifecycle.Retry(v1alpha1.CreatedObjectsNotReadyReason, err)
 		}
-		switch state, message := readiness(found, r.content.ManifestDigest); state {
-		case stateFailed:
+		state, message := readiness(found, r.content.ManifestDigest)
+		switch {
+		case state == stateFailed:
 			return lifecycle.Fail(v1alpha1.CreatedObjectsNotReadyReason, fmt.Errorf("%s is not ready: %s", want.GetKind(), message))
-		case stateReady:
-		case statePending:
-			return lifecycle.Wait(v1alpha1.CreatedObjectsNotReadyReason, 0, errors.New("waiting for ready condition on created sources: "+want.GetKind()+" "+message))
+		case state == statePending && (!conditions.IsTrue(r.obj, meta.ReadyCondition) || !again(found, r.content.ManifestDigest)):
+			return lifecycle.Wait(v1alpha1.CreatedObjectsNotReadyReason, 0,
+				errors.New("waiting for ready condition on created sources: "+want.GetKind()+" "+message))
 		}
 	}
 	return nil
@@ -260,6 +262,16 @@ func readiness(obj *unstructured.Unstructured, digest string) (state, string) {
 		return statePending, "has other content still"
 	}
 	return stateReady, message
+}
+
+// again tells an object that Flux merely looks at again, as it does at every interval, from one that is on its way to
+// something new.
+func again(obj *unstructured.Unstructured, digest string) bool {
+	if obj == nil {
+		return false
+	}
+	o := outcomeOf(obj)
+	return o.ready == "Unknown" && o.observed == o.generation && appliesTo(obj, digest)
 }
 
 // outcome is what a deployer wants to know of a Flux object.
