@@ -32,7 +32,7 @@ func (o Options) ctf() ctf.Options {
 }
 
 func (o Options) inArchive(store *ctf.Store) *Repository {
-	return &Repository{place: &transportArchive{store: store}, client: o.client(), limits: o.Limits}
+	return o.repository(&transportArchive{store: store}, o.client())
 }
 
 // transportArchive is a place in a directory or an archive.

@@ -31,6 +31,13 @@ type Options struct {
 	UserAgent string
 	// Limits bound what is accepted.
 	Limits Limits
+	// Allow lists kinds of access whose content is read from web servers: "helm"
+	// for chart repositories, "wget" for anything. The addresses come out of
+	// component versions, so whoever can publish one can make this process send
+	// requests to any address it can reach, such as services inside a cluster or
+	// the metadata service of a cloud. Allow them for publishers that are trusted,
+	// or where the network is guarded by other means. None is allowed by default.
+	Allow []string
 	// TempDir is where compressed transport archives are unpacked, the default
 	// directory of the system if empty.
 	TempDir string
@@ -42,6 +49,7 @@ type Options struct {
 type Repository struct {
 	place  place
 	client *oci.Client
+	remote *access.Remote
 	limits Limits
 }
 
@@ -64,7 +72,21 @@ func Open(url string, o Options) (*Repository, error) {
 		return nil, err
 	}
 	client := o.client()
-	return &Repository{place: &registry{location: location, client: client}, client: client, limits: o.Limits}, nil
+	return o.repository(&registry{location: location, client: client}, client), nil
+}
+
+func (o Options) repository(p place, client *oci.Client) *Repository {
+	if o.UserAgent == "" {
+		o.UserAgent = defaultCreator
+	}
+	return &Repository{place: p, client: client, limits: o.Limits, remote: &access.Remote{
+		Allow:       o.Allow,
+		Transport:   o.Transport,
+		UserAgent:   o.UserAgent,
+		Credentials: o.Credentials,
+		Redirects:   o.Limits.WithDefaults().Redirects,
+		IndexBytes:  o.Limits.WithDefaults().ChartIndexBytes,
+	}}
 }
 
 func (o Options) client() *oci.Client {
@@ -210,6 +232,7 @@ func (r *Repository) read(ctx context.Context, repo oci.Storage, component, vers
 		Repository: repo,
 		Sibling:    r.place.Repository,
 		Component:  c,
+		Remote:     r.remote,
 		Archives: artifactset.Limits{
 			Entries:       r.limits.ArchiveEntries,
 			Bytes:         r.limits.ArchiveBytes,

@@ -209,6 +209,11 @@ func (s *Source) imageReference(res *descriptor.Resource, a descriptor.Access, g
 		return ref.String(), nil
 	case KindLocalBlob:
 		return s.localReference(res, a, global)
+	case KindHelm, KindWget:
+		return "", &UnsupportedError{
+			What:   fmt.Sprintf("an image reference for access of kind %q", a.Type),
+			Advice: "localization rules need a resource that is an image in a registry",
+		}
 	}
 	ref, err := s.artifactReference(kind, a)
 	if err != nil {

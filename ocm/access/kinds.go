@@ -17,6 +17,9 @@ const (
 	KindOCIArtifact          = "ociArtifact"
 	KindRelativeOCIReference = "relativeOciReference"
 	KindOCIBlob              = "ociBlob"
+	// KindHelm and KindWget are read from web servers, and only if allowed.
+	KindHelm = "helm"
+	KindWget = "wget"
 )
 
 // kindLocalOCIBlob is what KindLocalBlob was called before it had a media type.
@@ -83,6 +86,10 @@ func kindOf(a descriptor.Access) (string, error) {
 		kind = KindRelativeOCIReference
 	case "ociBlob", "OCIImageLayer":
 		kind = KindOCIBlob
+	case "helm", "Helm":
+		kind = KindHelm
+	case "wget", "Wget":
+		kind = KindWget
 	}
 	switch {
 	case a.Kind() == "none" || a.Kind() == "None":

@@ -17,7 +17,7 @@ func TestKindOf(t *testing.T) {
 		"ociArtifact": KindOCIArtifact, "ociArtefact/v1": KindOCIArtifact, "ociRegistry": KindOCIArtifact,
 		"OCIImage/v1": KindOCIArtifact, "ociImage": KindOCIArtifact,
 		"relativeOciReference": KindRelativeOCIReference, "ociBlob": KindOCIBlob, "OCIImageLayer/v1": KindOCIBlob,
-		"": "", "none": "", "None/v1": "", "s3/v2": "", "localBlob/v2": "", "LOCALBLOB": "", "helm": "", "wget": "",
+		"": "", "none": "", "None/v1": "", "s3/v2": "", "localBlob/v2": "", "LOCALBLOB": "", "helm": KindHelm, "Helm/v1": KindHelm, "wget": KindWget, "Wget": KindWget, "gitHub": "", "npm": "", "maven": "",
 	} {
 		got, err := kindOf(descriptor.Access{Type: typ})
 		if got != want || errors.Is(err, ErrUnsupported) != (want == "") {

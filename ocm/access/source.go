@@ -23,6 +23,8 @@ type Source struct {
 	Sibling func(path string) (oci.Storage, error)
 	// Component is the component version.
 	Component *oci.Component
+	// Remote reads content from web servers.
+	Remote *Remote
 	// Archives bound local blobs that are archives of an OCI artifact.
 	Archives artifactset.Limits
 }
@@ -80,6 +82,10 @@ func (s *Source) open(ctx context.Context, res *descriptor.Resource) (*Blob, err
 		return s.openLocal(ctx, res)
 	case KindOCIBlob:
 		return s.openBlob(ctx, res)
+	case KindHelm:
+		return s.openHelm(ctx, res)
+	case KindWget:
+		return s.openWget(ctx, res)
 	}
 	ref, err := s.artifactReference(kind, res.Access)
 	if err != nil {

@@ -53,7 +53,7 @@ func NewClient(o Options) *Client {
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
 	}
-	return &Client{options: o, limits: o.Limits.withDefaults(), auths: map[authKey]*auth.Client{}}
+	return &Client{options: o, limits: o.Limits.WithDefaults(), auths: map[authKey]*auth.Client{}}
 }
 
 // authClient returns the client that authenticates at one registry with one

@@ -66,7 +66,7 @@ type componentConfigContent struct {
 // ReadComponent reads the component version a manifest or an index belongs to.
 // The descriptor must have the given name and version.
 func ReadComponent(ctx context.Context, s Storage, l Limits, name, version string, m *Manifest) (*Component, error) {
-	l = l.withDefaults()
+	l = l.WithDefaults()
 	c := &Component{Digest: m.Digest}
 	image, err := c.enter(ctx, s, m)
 	if err != nil {

@@ -18,9 +18,12 @@ type Limits struct {
 	ArchiveEntries int
 	// ArchiveBytes bounds what is unpacked from an archive, 16 GiB by default.
 	ArchiveBytes int64
+	// ChartIndexBytes bounds the index of a chart repository, 16 MiB by default.
+	ChartIndexBytes int64
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults returns the limits with the defaults filled in.
+func (l Limits) WithDefaults() Limits {
 	return Limits{
 		ManifestBytes: or(l.ManifestBytes, 4<<20),
 		ConfigBytes:   or(l.ConfigBytes, 64<<10),
@@ -30,6 +33,8 @@ func (l Limits) withDefaults() Limits {
 
 		ArchiveEntries: l.ArchiveEntries,
 		ArchiveBytes:   l.ArchiveBytes,
+
+		ChartIndexBytes: or(l.ChartIndexBytes, 16<<20),
 	}
 }
 

@@ -1,0 +1,193 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ocm-operator/ocm-operator/ocm/credentials"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// indexFile is the name of the index of a chart repository.
+const indexFile = "index.yaml"
+
+// Helm is a chart in a chart repository.
+type Helm struct {
+	Type       string `json:"type"`
+	Repository string `json:"helmRepository"`
+	// Chart is the name of the chart and its version, separated by a colon.
+	Chart   string `json:"helmChart"`
+	Version string `json:"version,omitempty"`
+	CACert  string `json:"caCert,omitempty"`
+	Keyring string `json:"keyring,omitempty"`
+}
+
+// chartName is what Helm accepts as name of a chart. It may have a path in a
+// registry.
+var chartName = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9_.]*(/[A-Za-z0-9][-A-Za-z0-9_.]*)*$`)
+
+// NameAndVersion returns the name of the chart and its version.
+func (h *Helm) NameAndVersion() (name, version string, err error) {
+	name, version, _ = strings.Cut(h.Chart, ":")
+	if version == "" {
+		version = h.Version
+	}
+	switch {
+	case !chartName.MatchString(name):
+		return "", "", fmt.Errorf("helmChart %q has no name of a chart", h.Chart)
+	case version == "":
+		return "", "", fmt.Errorf("helmChart %q has no version", h.Chart)
+	case h.Version != "" && h.Version != version:
+		return "", "", fmt.Errorf("helmChart %q has another version than %q beside it", h.Chart, h.Version)
+	}
+	return name, version, nil
+}
+
+func (s *Source) openHelm(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
+	var spec Helm
+	if err := res.Access.Decode(&spec); err != nil {
+		return nil, err
+	}
+	name, version, err := spec.NameAndVersion()
+	if err != nil {
+		return nil, err
+	}
+	if registry, ok := strings.CutPrefix(spec.Repository, "oci://"); ok {
+		// Helm's own way to write versions with build metadata as tags.
+		tag := strings.ReplaceAll(version, "+", "_")
+		ref, err := s.parse(strings.TrimRight(registry, "/") + "/" + name + ":" + tag)
+		if err != nil {
+			return nil, err
+		}
+		return s.openRegistryChart(ctx, res, ref)
+	}
+	if err := s.Remote.check(KindHelm); err != nil {
+		return nil, err
+	}
+	blob, err := s.openChart(ctx, res, &spec, name, version)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s:%s: %w", name, version, err)
+	}
+	blob.MediaType = helmChart
+	return blob, nil
+}
+
+// openRegistryChart opens a chart in a registry. The digest of the resource may
+// be that of the chart, whose manifest nothing pins then.
+func (s *Source) openRegistryChart(ctx context.Context, res *descriptor.Resource, ref oci.Reference) (*Blob, error) {
+	if res.Digest == nil || !res.Digest.ForBlob() {
+		return s.openArtifact(ctx, res, ref)
+	}
+	repo, err := s.repository(ref)
+	if err != nil {
+		return nil, err
+	}
+	m, err := repo.Manifest(ctx, ref.Version())
+	if err != nil {
+		return nil, err
+	}
+	layer, err := contentLayer(m)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	also, err := blobDigest(res, layer.Digest)
+	if err != nil {
+		return nil, err
+	}
+	rc, size, err := repo.Blob(ctx, layer.Digest, layer.Size, also...)
+	if err != nil {
+		return nil, err
+	}
+	return &Blob{ReadCloser: rc, MediaType: layer.MediaType, Size: size, Digest: layer.Digest}, nil
+}
+
+// openChart finds a chart through the index of its repository.
+func (s *Source) openChart(ctx context.Context, res *descriptor.Resource, spec *Helm, name, version string) (*Blob, error) {
+	repository, err := parseAddress(spec.Repository)
+	if err != nil {
+		return nil, err
+	}
+	repository.RawQuery, repository.Fragment = "", ""
+	credential := s.Remote.credential(repository)
+	credential.CertificateAuthority += spec.CACert
+	raw, err := s.Remote.small(ctx, request{url: repository.JoinPath(indexFile), credential: credential}, s.Remote.IndexBytes)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := findChart(raw, name, version)
+	if err != nil {
+		return nil, fmt.Errorf("%s of %s: %w", indexFile, repository.Redacted(), err)
+	}
+	also, err := entry.digests()
+	if err != nil {
+		return nil, err
+	}
+	target, err := repository.JoinPath("/").Parse(entry.URLs[0])
+	if err != nil {
+		return nil, fmt.Errorf("%q is no address", entry.URLs[0])
+	}
+	if target, err = parseAddress(target.String()); err != nil {
+		return nil, err
+	}
+	if repository.Scheme == "https" && target.Scheme != "https" {
+		return nil, fmt.Errorf("the index of %s leads to %s, which is not encrypted; this is refused", repository.Redacted(), target.Redacted())
+	}
+	if target.Host != repository.Host || target.Scheme != repository.Scheme {
+		credential = credentials.Credential{}
+	}
+	return s.Remote.open(ctx, res, request{url: target, credential: credential}, also...)
+}
+
+// chartEntry is one version of a chart in an index.
+type chartEntry struct {
+	Version string   `yaml:"version"`
+	URLs    []string `yaml:"urls"`
+	Digest  string   `yaml:"digest"`
+}
+
+// digests returns what the index promises about the chart.
+func (e *chartEntry) digests() ([]digest.Digest, error) {
+	if e.Digest == "" {
+		return nil, nil
+	}
+	d := digest.NewDigestFromEncoded(digest.SHA256, strings.TrimPrefix(e.Digest, "sha256:"))
+	if err := d.Validate(); err != nil {
+		return nil, fmt.Errorf("digest %q in the index: %w", e.Digest, err)
+	}
+	return []digest.Digest{d}, nil
+}
+
+// findChart reads the entry of a chart out of an index.
+func findChart(raw []byte, name, version string) (*chartEntry, error) {
+	var index struct {
+		Entries map[string]yaml.Node `yaml:"entries"`
+	}
+	if err := yaml.Unmarshal(raw, &index); err != nil {
+		return nil, fmt.Errorf("it is no index of charts: %w", err)
+	}
+	node, ok := index.Entries[name]
+	if !ok {
+		return nil, fmt.Errorf("chart %s: %w", name, oci.ErrNotFound)
+	}
+	var all []chartEntry
+	if err := node.Decode(&all); err != nil {
+		return nil, fmt.Errorf("chart %s: %w", name, err)
+	}
+	for i := range all {
+		if all[i].Version != version {
+			continue
+		}
+		if len(all[i].URLs) == 0 {
+			return nil, errors.New("the chart has no address")
+		}
+		return &all[i], nil
+	}
+	return nil, fmt.Errorf("version %s: %w; there are %d others", version, oci.ErrNotFound, len(all))
+}
