@@ -227,6 +227,48 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestWipe takes all blobs away from a running store, as whoever cleans up a disk does. Snapshots notice and
+// can be written again, to the same digests.
+func TestWipe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := snapshottest.Repository(t, embedded(t, dir), "team/app")
+	one, two := snapshottest.Write(t, r, []byte("one")), snapshottest.Write(t, r, []byte("two"))
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "*"))
+	if err != nil || len(blobs) == 0 {
+		t.Fatalf("blobs %v, %v", blobs, err)
+	}
+	for _, path := range blobs {
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, result := range []snapshot.Result{one, two} {
+		if found, err := snapshot.Exists(t.Context(), r, result.ManifestDigest, result.LayerDigest); found || err != nil {
+			t.Errorf("after the wipe: %v, %v", found, err)
+		}
+		if _, err := snapshot.Open(t.Context(), r, result.ManifestDigest); !errors.Is(err, snapshot.ErrNotFound) {
+			t.Errorf("opened after the wipe: %v", err)
+		}
+	}
+	for content, want := range map[string]snapshot.Result{"one": one, "two": two} {
+		if got := snapshottest.Write(t, r, []byte(content)); got != want {
+			t.Errorf("written again: %+v, was %+v", got, want)
+		}
+		if found, err := snapshot.Exists(t.Context(), r, want.ManifestDigest, want.LayerDigest); !found || err != nil {
+			t.Errorf("written again: %v, %v", found, err)
+		}
+		opened, err := snapshot.Open(t.Context(), r, want.ManifestDigest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(opened)
+		if err := errors.Join(err, opened.Close()); err != nil || string(got) != content {
+			t.Errorf("read again: %q, %v", got, err)
+		}
+	}
+}
+
 // liar answers every question with the same bytes.
 type liar struct {
 	snapshot.Repository

@@ -15,10 +15,12 @@ import (
 
 // blobs are the files of the store: blobs/<algorithm>/<first two digits>/<digits>.
 type blobs struct {
-	dir  string
-	sync bool
+	dir   string
+	sync  bool
+	fsync func(f *os.File) error
 
-	mu   sync.Mutex
+	mu sync.Mutex
+	// made are the directories that this process knows to be on the disk, with all that is in them.
 	made map[string]bool
 
 	count, bytes atomic.Int64
@@ -60,21 +62,39 @@ func (b *blobs) open(d digest.Digest) (*os.File, int64, error) {
 // itself is on the disk.
 func (b *blobs) place(temp string, d digest.Digest, size int64) error {
 	target := b.path(d)
-	dir := filepath.Dir(target)
 	old, oldErr := b.size(d)
-	if err := b.mkdir(dir); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, target); err != nil {
+	if err := b.rename(temp, target); err != nil {
 		return fmt.Errorf("store blob %s: %w", d, err)
 	}
-	if oldErr == nil {
-		b.bytes.Add(size - old)
-	} else {
+	if oldErr != nil {
+		old = 0
 		b.count.Add(1)
-		b.bytes.Add(size)
 	}
-	return b.syncDir(dir)
+	b.bytes.Add(size - old)
+	if err := b.syncDir(filepath.Dir(target)); err != nil {
+		// The next push must not find a file whose name a crash may take away. That a second sync
+		// succeeds would tell nothing of what the first one lost.
+		b.forget(filepath.Dir(target))
+		if _, left := b.remove(d); !errors.Is(left, ErrBlobNotFound) {
+			err = errors.Join(err, left)
+		}
+		return err
+	}
+	return nil
+}
+
+// rename moves a file into a directory, and makes the directory again when somebody took it away.
+func (b *blobs) rename(temp, target string) error {
+	for again := false; ; again = true {
+		if err := b.settle(filepath.Dir(target)); err != nil {
+			return err
+		}
+		err := os.Rename(temp, target)
+		if again || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		b.forget(filepath.Dir(target))
+	}
 }
 
 func (b *blobs) remove(d digest.Digest) (int64, error) {
@@ -126,8 +146,9 @@ func ignoreNotExist(err error) error {
 	return err
 }
 
-// mkdir makes a blob directory and the ones above it durable, once in the life of the process.
-func (b *blobs) mkdir(dir string) error {
+// settle makes a directory, the ones above it, and the names that are in it already, durable, once in the
+// life of the process. What is there may come from one that was killed.
+func (b *blobs) settle(dir string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.made[dir] {
@@ -136,13 +157,26 @@ func (b *blobs) mkdir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create blob directory: %w", err)
 	}
-	for _, parent := range []string{filepath.Dir(dir), b.dir} {
-		if err := b.syncDir(parent); err != nil {
+	parent := filepath.Dir(dir)
+	path := []string{parent, dir}
+	if !b.made[parent] {
+		path = []string{filepath.Dir(b.dir), b.dir, parent, dir}
+	}
+	for _, name := range path {
+		if err := b.syncDir(name); err != nil {
 			return err
 		}
 	}
-	b.made[dir] = true
+	b.made[parent], b.made[dir] = true, true
 	return nil
+}
+
+// forget makes settle look at a directory, and the ones above it, again.
+func (b *blobs) forget(dir string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.made, dir)
+	delete(b.made, filepath.Dir(dir))
 }
 
 func (b *blobs) syncDir(dir string) error {
@@ -153,7 +187,7 @@ func (b *blobs) syncDir(dir string) error {
 	if err != nil {
 		return fmt.Errorf("sync directory: %w", err)
 	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	if err := errors.Join(b.fsync(d), d.Close()); err != nil {
 		return fmt.Errorf("sync directory %s: %w", dir, err)
 	}
 	return nil

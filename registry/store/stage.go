@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -27,7 +28,7 @@ func (r *Repository) Stage(ctx context.Context) (*Stage, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(r.store.uploads, "blob-")
+	f, err := r.store.temporary("blob-")
 	if err != nil {
 		return nil, fmt.Errorf("begin upload to %s: %w", r.name, err)
 	}
@@ -72,8 +73,8 @@ func (s *Stage) commit(ctx context.Context, want digest.Digest) (ocispec.Descrip
 		return ocispec.Descriptor{}, err
 	}
 	desc := ocispec.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: s.n}
-	if s.adopt(d) {
-		return desc, nil
+	if adopted, err := s.adopt(d); err != nil || adopted {
+		return desc, err
 	}
 	if s.repo.store.blobs.sync {
 		if err := s.file.Sync(); err != nil {
@@ -109,32 +110,39 @@ func (s *Stage) check(want digest.Digest) (digest.Digest, error) {
 }
 
 // adopt links the blob that is there already, which spares writing it again.
-func (s *Stage) adopt(d digest.Digest) bool {
+func (s *Stage) adopt(d digest.Digest) (bool, error) {
 	defer s.repo.store.locks.lock(blobKey(d))()
-	size, err := s.repo.store.blobs.size(d)
-	if err != nil || size != s.n {
-		return false
-	}
-	s.repo.store.leases.renew(s.repo.name, blobKey(d))
-	return true
+	return s.link(d)
 }
 
 func (s *Stage) place(d digest.Digest) error {
 	defer s.repo.store.locks.lock(blobKey(d))()
-	blobs := s.repo.store.blobs
-	// Another upload of the same blob may have been faster. A file of another size is damaged, and
-	// is replaced.
-	size, err := blobs.size(d)
-	if err != nil && !errors.Is(err, ErrBlobNotFound) {
+	// Another upload of the same blob may have been faster.
+	if linked, err := s.link(d); err != nil || linked {
 		return err
 	}
-	if err != nil || size != s.n {
-		if err := blobs.place(s.file.Name(), d, s.n); err != nil {
-			return err
-		}
+	if err := s.repo.store.blobs.place(s.file.Name(), d, s.n); err != nil {
+		return err
 	}
 	s.repo.store.leases.renew(s.repo.name, blobKey(d))
 	return nil
+}
+
+// link is for whoever has the blob's lock. A file of another size is damaged; it is not linked, but replaced.
+func (s *Stage) link(d digest.Digest) (bool, error) {
+	blobs := s.repo.store.blobs
+	size, err := blobs.size(d)
+	if errors.Is(err, ErrBlobNotFound) || err == nil && size != s.n {
+		return false, nil
+	}
+	if err == nil {
+		err = blobs.settle(filepath.Dir(blobs.path(d)))
+	}
+	if err != nil {
+		return false, err
+	}
+	s.repo.store.leases.renew(s.repo.name, blobKey(d))
+	return true, nil
 }
 
 // Close drops what was not committed. It is safe to call after Commit, and twice.

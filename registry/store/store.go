@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -72,7 +73,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		uploads: filepath.Join(dir, "uploads"),
-		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), sync: !o.NoSync, made: map[string]bool{}},
+		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), sync: !o.NoSync, fsync: (*os.File).Sync, made: map[string]bool{}},
 		leases:  newLeases(o.LeaseTTL, o.Now),
 		locks:   locks{held: map[key]*keyLock{}},
 		now:     o.Now,
@@ -169,7 +170,19 @@ func (s *Store) update(apply func(tx *bbolt.Tx) error) error {
 	return s.index.update(apply)
 }
 
-// Check proves that the store can be written and read: it writes a file to the disk and reads it
+// temporary makes a file to be written. The directory for it is made again when somebody took it away.
+func (s *Store) temporary(pattern string) (*os.File, error) {
+	f, err := os.CreateTemp(s.uploads, pattern)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := os.MkdirAll(s.uploads, 0o700); err != nil {
+		return nil, err
+	}
+	return os.CreateTemp(s.uploads, pattern)
+}
+
+// Check proves that the store can be written and read: it sends a file the way of a blob and reads it
 // back, and does the same to the index. A verdict holds for some seconds.
 func (s *Store) Check(ctx context.Context) error {
 	s.check.Lock()
@@ -188,11 +201,12 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 func (s *Store) checkFile(probe []byte) (err error) {
-	f, err := os.CreateTemp(s.uploads, "probe-")
+	f, err := s.temporary("probe-")
 	if err != nil {
 		return fmt.Errorf("registry store is not writable: %w", err)
 	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	name := f.Name()
+	defer func() { err = errors.Join(err, f.Close(), ignoreNotExist(os.Remove(name))) }()
 	if _, err := f.Write(probe); err != nil {
 		return fmt.Errorf("registry store is not writable: %w", err)
 	}
@@ -201,8 +215,14 @@ func (s *Store) checkFile(probe []byte) (err error) {
 			return fmt.Errorf("registry store is not writable: %w", err)
 		}
 	}
-	got := make([]byte, len(probe))
-	if _, err := f.ReadAt(got, 0); err != nil {
+	// No digest is named like this, so nobody takes what a crash leaves for a blob.
+	placed := filepath.Join(s.blobs.dir, "probe")
+	if err := s.blobs.rename(name, placed); err != nil {
+		return fmt.Errorf("registry store is not writable: %w", err)
+	}
+	name = placed
+	got, err := os.ReadFile(placed)
+	if err != nil {
 		return fmt.Errorf("registry store is not readable: %w", err)
 	}
 	if !bytes.Equal(got, probe) {

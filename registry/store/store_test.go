@@ -466,7 +466,8 @@ func TestCheck(t *testing.T) {
 	if err := s.Check(t.Context()); err != nil {
 		t.Errorf("sound store: %v", err)
 	}
-	if err := os.RemoveAll(filepath.Join(dir, "uploads")); err != nil {
+	uploads := filepath.Join(dir, "uploads")
+	if err := errors.Join(os.RemoveAll(uploads), os.WriteFile(uploads, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Check(t.Context()); err != nil {

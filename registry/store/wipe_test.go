@@ -1,0 +1,136 @@
+package store_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/registry/store"
+)
+
+// TestWipedDirectories takes directories away from a running store. What was in them is gone, which is not
+// to be hidden, and everything can be pushed again.
+func TestWipedDirectories(t *testing.T) {
+	t.Parallel()
+	for name, wipe := range map[string][]string{
+		"one blob directory": {"blobs/sha256/" + digest.FromString("layer").Encoded()[:2]},
+		"all blobs":          {"blobs/sha256"},
+		"blobs themselves":   {"blobs"},
+		"uploads":            {"uploads"},
+		"everything":         {"blobs", "uploads"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s, err := store.Open(dir, store.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			r := repository(t, s, "team/app")
+			before, layer := artifact(t, r, "layer", "v1")
+			for _, path := range wipe {
+				if err := os.RemoveAll(filepath.Join(dir, path)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := r.StatBlob(t.Context(), layer.Digest); name != "uploads" && !errors.Is(err, store.ErrBlobNotFound) {
+				t.Errorf("a blob that is gone: %v", err)
+			}
+			after, _ := artifact(t, r, "layer", "v1")
+			if after.Digest != before.Digest {
+				t.Errorf("manifest %s is now %s", before.Digest, after.Digest)
+			}
+			if content, err := read(t, r, layer.Digest); err != nil || content != "layer" {
+				t.Errorf("pushed again: %q, %v", content, err)
+			}
+		})
+	}
+}
+
+// TestCheckLooksAtBlobs makes the probe go the way that a blob goes.
+func TestCheckLooksAtBlobs(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), &clock{}
+	s := open(t, dir, store.Options{Now: c.Now})
+	check := func() error {
+		c.Advance(time.Minute)
+		return s.Check(t.Context())
+	}
+	blobs := filepath.Join(dir, "blobs")
+	if err := errors.Join(check(), os.RemoveAll(blobs), os.RemoveAll(filepath.Join(dir, "uploads"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := check(); err != nil {
+		t.Errorf("directories that can be made again: %v", err)
+	}
+	if left, err := os.ReadDir(blobs); err != nil || len(left) > 0 {
+		t.Errorf("the probe left %v, %v", left, err)
+	}
+	if err := errors.Join(os.Remove(blobs), os.WriteFile(blobs, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := check(); err == nil {
+		t.Error("a store that can't keep a blob is ready")
+	}
+	if err := os.Remove(blobs); err != nil {
+		t.Fatal(err)
+	}
+	if err := check(); err != nil {
+		t.Errorf("a store that can keep blobs again: %v", err)
+	}
+}
+
+// TestFailedDirectorySync fails a push after the file has its name. Nobody may rely on that name.
+func TestFailedDirectorySync(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r, d := repository(t, s, "team/app"), digest.FromString("content")
+	broken, synced := errors.New("input/output error"), map[string]int{}
+	fails := true
+	s.SyncDirs(func(f *os.File) error {
+		if synced[f.Name()]++; fails && filepath.Base(f.Name()) == d.Encoded()[:2] {
+			return broken
+		}
+		return f.Sync()
+	})
+	if _, err := pushBlob(t.Context(), r, []byte("content"), ""); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+	if _, err := r.StatBlob(t.Context(), d); !errors.Is(err, store.ErrBlobNotFound) {
+		t.Errorf("a blob whose push failed: %v", err)
+	}
+	target := filepath.Join(dir, "blobs", "sha256", d.Encoded()[:2], d.Encoded())
+	if _, err := os.Stat(target); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its file: %v", err)
+	}
+	if got := s.Stats(); got != (store.Stats{}) {
+		t.Errorf("it is counted: %+v", got)
+	}
+	// A process that was killed in between leaves the file, and the next one finds it.
+	if err := os.WriteFile(target, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pushBlob(t.Context(), r, []byte("content"), ""); !errors.Is(err, broken) {
+		t.Errorf("a file with a name that is not on the disk was taken: %v", err)
+	}
+	fails = false
+	push(t, r, "content")
+	before := synced[filepath.Dir(target)]
+	push(t, r, "content")
+	if after := synced[filepath.Dir(target)]; after != before {
+		t.Errorf("a directory that is known to be on the disk was synced %d times more", after-before)
+	}
+	if content, err := read(t, r, d); err != nil || content != "content" {
+		t.Errorf("got %q, %v", content, err)
+	}
+}
