@@ -265,7 +265,7 @@ func judgedRules(err error) error {
 		schema  *configure.SchemaError
 	)
 	switch {
-	case err == nil || errors.As(err, &verdict):
+	case err == nil || errors.As(err, &verdict), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &values):
 		return lifecycle.Fail(v1alpha1.InvalidValuesReason, err)
