@@ -95,17 +95,22 @@ func Ready(obj *unstructured.Unstructured) error {
 
 // NotReady wants an object not to be ready for a reason, and the message to contain each of the parts.
 func NotReady(reason string, parts ...string) Check {
+	return Is("Ready", metav1.ConditionFalse, reason, parts...)
+}
+
+// Is wants a condition to have a status and a reason, and its message to contain each of the parts.
+func Is(conditionType string, status metav1.ConditionStatus, reason string, parts ...string) Check {
 	return func(obj *unstructured.Unstructured) error {
-		ready, err := Condition(obj, "Ready")
+		got, err := Condition(obj, conditionType)
 		if err != nil {
 			return err
 		}
-		if ready.Status != metav1.ConditionFalse || ready.Reason != reason {
-			return fmt.Errorf("ready is %s, %s: %s; want False, %s", ready.Status, ready.Reason, ready.Message, reason)
+		if got.Status != status || got.Reason != reason {
+			return fmt.Errorf("%s is %s, %s: %s; want %s, %s", conditionType, got.Status, got.Reason, got.Message, status, reason)
 		}
 		for _, part := range parts {
-			if !strings.Contains(ready.Message, part) {
-				return fmt.Errorf("message is %q, which lacks %q", ready.Message, part)
+			if !strings.Contains(got.Message, part) {
+				return fmt.Errorf("message of %s is %q, which lacks %q", conditionType, got.Message, part)
 			}
 		}
 		return nil

@@ -20,6 +20,7 @@ func TestBuildMetadataTravels(t *testing.T) {
 	publish(t, registry, "1.0.0+build.1")
 	e.Apply(pipeline, "${REPOSITORY}", repository(registry), "${VALUES}", "values: {message: built}")
 	arrives(e, imageRegistry+"/podinfo:1.0.0-build.1", "built")
+	e.Kubectl("wait", "--for=condition=Ready", "--timeout=1m", "--all", "cv,res,lz,cfg,fd,snap") // kubectl understands it all
 	e.Wait("ComponentVersion", "podinfo", e2etest.Field("1.0.0+build.1", "status", "reconciledVersion"))
 	config := &corev1.ConfigMap{}
 	if err := get(e, "podinfo", config); err != nil {

@@ -2,8 +2,10 @@ package pipeline_test
 
 import (
 	"cmp"
+	"regexp"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
@@ -132,11 +134,24 @@ spec:
 			t.Errorf("there are %s of a version that was not verified: %s", kind, out)
 		}
 	}
-	if status := e.Get("ComponentVersion", "podinfo").Object["status"]; status != nil {
-		if fields, _ := status.(map[string]any); fields["reconciledVersion"] != nil || fields["componentDescriptor"] != nil {
-			t.Errorf("the status has a version: %v", fields)
-		}
+	cv := e.Wait("ComponentVersion", "podinfo", e2etest.Is("Reconciling", metav1.ConditionTrue, "ProgressingWithRetry", "phoban.io/podinfo"))
+	if fields, _ := cv.Object["status"].(map[string]any); fields["reconciledVersion"] != nil || fields["componentDescriptor"] != nil {
+		t.Errorf("the status has a version: %v", fields)
 	}
+	// As documented, a failure has an event with its cause and one with what comes next, and both are in the log.
+	failed := `Warning +ComponentVerificationFailed +`
+	e.Eventually("events", func() error {
+		if err := lines(e.Kubectl("describe", "componentversion", "podinfo"),
+			`  Normal +Progressing +\d+s +ocm-controller +Version check succeeded, found latest version: 6\.3\.6`,
+			`  `+failed+`\d+s +ocm-controller +failed to verify .*, retrying in 10m0s`,
+			`  `+failed+`\d+s +ocm-controller +Reconciliation did not succeed, retrying in 10m0s`); err != nil {
+			return err
+		}
+		return lines(e.Kubectl("events", "--for", "ComponentVersion/podinfo"),
+			`\d+s +`+failed+`ComponentVersion/podinfo +Reconciliation did not succeed, retrying in 10m0s`)
+	})
+	expectLines(t, e.Log(), `.*ERROR.*Reconciliation did not succeed, retrying in 10m0s.*"name": "podinfo", "namespace": "`+
+		regexp.QuoteMeta(e.Namespace)+`".*"reconciler kind": "ComponentVersion".*"error": "ComponentVerificationFailed".*`)
 }
 
 // TestMistakesInThePipeline shows the mistakes that are made with a component that was found.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -181,7 +182,10 @@ func newPuller(t *testing.T, e *e2etest.Env, deployer string) *puller {
 		t.Fatal(err)
 	}
 	var config struct {
-		Auths map[string]struct{ Username, Password string } `json:"auths"`
+		Auths map[string]struct {
+			Username string `json:"username"`
+			Password string `json:"password"`
+		} `json:"auths"`
 	}
 	if err := json.Unmarshal(pull.Data[corev1.DockerConfigJsonKey], &config); err != nil {
 		t.Fatal(err)
@@ -250,7 +254,7 @@ func (p *puller) files() map[string]string {
 	files := map[string]string{}
 	for archive := tar.NewReader(unpacked); ; {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		if err != nil {
