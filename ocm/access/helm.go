@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,8 +165,44 @@ func (e *chartEntry) digests() ([]digest.Digest, error) {
 	return []digest.Digest{d}, nil
 }
 
+// maxWhole bounds the index that is parsed as a whole, which takes about thirty
+// times its size of memory.
+const maxWhole = 2 << 20
+
+// section cuts the charts of one name out of an index as Helm writes it: names
+// two columns in, their versions below. It returns nothing for other indexes.
+func section(raw []byte, name string) []byte {
+	_, rest, found := bytes.Cut(raw, []byte("\nentries:\n"))
+	if !found && bytes.HasPrefix(raw, []byte("entries:\n")) {
+		rest, found = bytes.TrimPrefix(raw, []byte("entries:\n")), true
+	}
+	if !found {
+		return nil
+	}
+	var out []byte
+	for line := range bytes.Lines(rest) {
+		text := bytes.TrimRight(line, "\r\n")
+		isName := len(text) > 2 && text[0] == ' ' && text[1] == ' ' && text[2] != ' ' && text[2] != '-'
+		switch {
+		case string(text) == "  "+name+":":
+			out = []byte("entries:\n" + string(line))
+		case len(text) > 0 && text[0] != ' ', out != nil && isName:
+			return out
+		case out != nil:
+			out = append(out, line...)
+		}
+	}
+	return out
+}
+
 // findChart reads the entry of a chart out of an index.
 func findChart(raw []byte, name, version string) (*chartEntry, error) {
+	if cut := section(raw, name); cut != nil {
+		raw = cut
+	}
+	if len(raw) > maxWhole {
+		return nil, fmt.Errorf("it is %w to be read at once: %d bytes, at most %d are", oci.ErrTooLarge, len(raw), maxWhole)
+	}
 	var index struct {
 		Entries map[string]yaml.Node `yaml:"entries"`
 	}

@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -53,6 +54,39 @@ func TestFindChart(t *testing.T) {
 	}
 }
 
+// TestSection cuts out what belongs to one chart, and finds the same as
+// reading all of the index does.
+func TestSection(t *testing.T) {
+	t.Parallel()
+	const web = "  web:\n  - version: 1.0.0\n    description: |\n      text\n\n    urls:\n    - web.tgz\n"
+	const other = "  other:\n  - version: 1.0.0\n    urls: [other.tgz]\n"
+	for name, tc := range map[string]struct {
+		index string
+		cut   string
+	}{
+		"first":         {"apiVersion: v1\nentries:\n" + web + other, "entries:\n" + web},
+		"last":          {"entries:\n" + other + web + "generated: now\n", "entries:\n" + web},
+		"CRLF":          {"entries:\n  web:\r\n  - version: 1.0.0\r\n    urls: [web.tgz]\r\n", "entries:\n  web:\r\n  - version: 1.0.0\r\n    urls: [web.tgz]\r\n"},
+		"flow":          {`{"entries":{"web":[{"version":"1.0.0","urls":["web.tgz"]}]}}`, ""},
+		"quoted":        {"entries:\n  \"web\":\n  - version: 1.0.0\n    urls: [web.tgz]\n", ""},
+		"other columns": {"entries:\n    web:\n    - version: 1.0.0\n      urls: [web.tgz]\n", ""},
+	} {
+		if got := string(section([]byte(tc.index), "web")); got != tc.cut {
+			t.Errorf("%s: section = %q, want %q", name, got, tc.cut)
+		}
+		if entry, err := findChart([]byte(tc.index), "web", "1.0.0"); err != nil || entry.URLs[0] != "web.tgz" {
+			t.Errorf("%s: findChart = %+v, %v", name, entry, err)
+		}
+	}
+	padding := strings.Repeat("# padding\n", maxWhole/10+1)
+	if _, err := findChart([]byte("entries:\n"+web+"generated: now\n"+padding), "web", "1.0.0"); err != nil {
+		t.Errorf("findChart in a large index = %v", err)
+	}
+	if _, err := findChart([]byte(padding+`{"entries":{}}`), "web", "1.0.0"); !errors.Is(err, oci.ErrTooLarge) {
+		t.Errorf("findChart in a large index of another form = %v, want ErrTooLarge", err)
+	}
+}
+
 func TestNameAndVersion(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ chart, version, wantName, wantVersion string }{
@@ -101,14 +135,17 @@ func FuzzFindChart(f *testing.F) {
 	})
 }
 
-// BenchmarkFindChart reads an index of 1,000 versions.
+// BenchmarkFindChart reads an index of 100,000 versions.
 func BenchmarkFindChart(b *testing.B) {
 	var index strings.Builder
-	index.WriteString("entries:\n  web:\n")
-	for range 1000 {
-		index.WriteString("  - {name: web, version: 0.1.0, urls: [web-0.1.0.tgz], description: some text that says what it does}\n")
+	index.WriteString("entries:\n")
+	for i := range 100 {
+		fmt.Fprintf(&index, "  other-%d:\n", i)
+		for range 1000 {
+			index.WriteString("  - {name: web, version: 0.1.0, urls: [web-0.1.0.tgz], description: some text that says what it does}\n")
+		}
 	}
-	index.WriteString("  - {name: web, version: 1.0.0, urls: [web-1.0.0.tgz]}\n")
+	index.WriteString("  web:\n  - {name: web, version: 1.0.0, urls: [web-1.0.0.tgz]}\n")
 	data := []byte(index.String())
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
