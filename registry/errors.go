@@ -58,6 +58,9 @@ func toAPI(err error) *apiError {
 	switch {
 	case errors.As(err, &api):
 		return api
+	case errors.Is(err, store.ErrDamaged):
+		// What it wraps may look like a mistake of the client.
+		return internal()
 	case errors.Is(err, auth.ErrUnauthenticated):
 		return &apiError{http.StatusUnauthorized, codeUnauthorized, err.Error()}
 	case errors.Is(err, auth.ErrDenied):
@@ -85,8 +88,12 @@ func toAPI(err error) *apiError {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed):
 		return &apiError{http.StatusServiceUnavailable, codeUnknown, "the request was given up, or the registry is shutting down"}
 	default:
-		return &apiError{http.StatusInternalServerError, codeUnknown, "the registry could not do this; its log has the reason"}
+		return internal()
 	}
+}
+
+func internal() *apiError {
+	return &apiError{http.StatusInternalServerError, codeUnknown, "the registry could not do this; its log has the reason"}
 }
 
 func nameCode(e *store.NameError) string {

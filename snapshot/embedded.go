@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
@@ -41,6 +42,9 @@ func (e embeddedRepository) PutManifest(ctx context.Context, mediaType string, b
 
 func (e embeddedRepository) Manifest(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
 	desc, body, err := e.r.Manifest(ctx, ref)
+	if mismatch, damaged := errors.AsType[*store.DigestMismatchError](err); damaged && errors.Is(err, store.ErrDamaged) {
+		err = fmt.Errorf("%w: %w", &DigestMismatchError{What: "manifest", Want: mismatch.Want, Got: mismatch.Got}, err)
+	}
 	return desc, body, notFound(err)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"github.com/ocm-operator/ocm-operator/registry/store"
@@ -266,6 +267,45 @@ func TestWipe(t *testing.T) {
 		if err := errors.Join(err, opened.Close()); err != nil || string(got) != content {
 			t.Errorf("read again: %q, %v", got, err)
 		}
+	}
+}
+
+// TestDamagedManifest changes a manifest in the index of the registry: the snapshot is as good as gone, and
+// writing it again repairs it.
+func TestDamagedManifest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := store.Open(dir, store.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := snapshottest.Write(t, snapshottest.Repository(t, snapshot.Embedded(s), "a"), []byte("content"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(filepath.Join(dir, "index.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("bodies")).Put([]byte(result.ManifestDigest), []byte("{}"))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r := snapshottest.Repository(t, embedded(t, dir), "a")
+	if found, err := snapshot.Exists(t.Context(), r, result.ManifestDigest, ""); found || err != nil {
+		t.Errorf("damaged: %v, %v", found, err)
+	}
+	_, err = snapshot.Open(t.Context(), r, result.ManifestDigest)
+	if mismatch := new(snapshot.DigestMismatchError); !errors.As(err, &mismatch) || mismatch.Want != result.ManifestDigest || !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("opened: %v", err)
+	}
+	if again := snapshottest.Write(t, r, []byte("content")); again != result {
+		t.Errorf("written again: %+v, was %+v", again, result)
+	}
+	if found, err := snapshot.Exists(t.Context(), r, result.ManifestDigest, result.LayerDigest); !found || err != nil {
+		t.Errorf("written again: %v, %v", found, err)
 	}
 }
 

@@ -21,6 +21,9 @@ var (
 	ErrInUse = errors.New("blob is named by a manifest of the repository; delete the manifest first")
 	// ErrRootsIncomplete says that a collection did not start because its roots are not all known.
 	ErrRootsIncomplete = errors.New("roots are not complete yet; nothing is collected")
+	// ErrDamaged says that the index gives back something else than was written. Whoever pushed did nothing wrong,
+	// and nobody can do anything about it but push again.
+	ErrDamaged = errors.New("registry index is damaged")
 	// ErrClosed says that the store or the stage was closed before.
 	ErrClosed = errors.New("already closed")
 )

@@ -206,7 +206,7 @@ func (r *repo) record(d digest.Digest) (*record, error) {
 	}
 	var rec record
 	if err := json.Unmarshal(raw, &rec); err != nil {
-		return nil, fmt.Errorf("registry index is damaged: record of %s in %s: %w", d, r.name, err)
+		return nil, fmt.Errorf("%w: record of %s in %s: %w", ErrDamaged, d, r.name, err)
 	}
 	return &rec, nil
 }
@@ -323,7 +323,7 @@ func count(b *bbolt.Bucket, k key, delta int64) (was, is int64, err error) {
 	is = was + delta
 	switch {
 	case is < 0:
-		return was, is, fmt.Errorf("registry index is damaged: %s is counted below zero", k.digest())
+		return was, is, fmt.Errorf("%w: %s is counted below zero", ErrDamaged, k.digest())
 	case is == 0:
 		return was, is, b.Delete([]byte(k))
 	default:

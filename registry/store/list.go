@@ -68,7 +68,7 @@ func (r *Repository) Referrers(ctx context.Context, subject digest.Digest, artif
 		for k, raw := c.Seek(referrerKey(subject, last)); strings.HasPrefix(string(k), prefix); k, raw = c.Next() {
 			var d ocispec.Descriptor
 			if err := json.Unmarshal(raw, &d); err != nil {
-				return fmt.Errorf("registry index is damaged: referrer %s of %s: %w", k, r.name, err)
+				return fmt.Errorf("%w: referrer %s of %s: %w", ErrDamaged, k, r.name, err)
 			}
 			if d.Digest == last || artifactType != "" && d.ArtifactType != artifactType {
 				continue

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -156,7 +157,7 @@ func (p *put) unchanged() (same bool, err error) {
 			return nil
 		}
 		rec, err := repo.record(p.digest)
-		if err != nil || rec == nil || rec.MediaType != p.mediaType {
+		if err != nil || rec == nil || rec.MediaType != p.mediaType || !p.stored(tx) {
 			return err
 		}
 		for _, tag := range p.tags {
@@ -168,6 +169,11 @@ func (p *put) unchanged() (same bool, err error) {
 		return nil
 	})
 	return same, err
+}
+
+// stored tells whether the index gives back the very bytes; one that does not is repaired by a push.
+func (p *put) stored(tx *bbolt.Tx) bool {
+	return bytes.Equal(tx.Bucket(bucketBodies).Get([]byte(p.digest)), p.body)
 }
 
 func (p *put) apply(tx *bbolt.Tx) error {
@@ -189,9 +195,12 @@ func (p *put) apply(tx *bbolt.Tx) error {
 		known = nil
 	}
 	if known == nil {
-		if err := repo.add(p.digest, &p.record, p.body, p.referrer()); err != nil {
-			return err
-		}
+		err = repo.add(p.digest, &p.record, p.body, p.referrer())
+	} else if !p.stored(tx) {
+		err = tx.Bucket(bucketBodies).Put([]byte(p.digest), p.body)
+	}
+	if err != nil {
+		return err
 	}
 	for _, tag := range p.tags {
 		if err := repo.tags.Put([]byte(tag), []byte(p.digest)); err != nil {

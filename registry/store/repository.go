@@ -200,7 +200,7 @@ func (r *Repository) manifest(dgst digest.Digest) (desc ocispec.Descriptor, body
 	}
 	if got := dgst.Algorithm().FromBytes(body); got != dgst {
 		// Never a wrong answer: the disk gave back other bytes than were written.
-		return ocispec.Descriptor{}, nil, fmt.Errorf("registry index is damaged: %w", &DigestMismatchError{Want: dgst, Got: got})
+		return ocispec.Descriptor{}, nil, fmt.Errorf("%w: manifest in %s: %w", ErrDamaged, r.name, &DigestMismatchError{Want: dgst, Got: got})
 	}
 	r.store.leases.renew(r.name, manifestKey(dgst))
 	return desc, body, nil

@@ -1,0 +1,67 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.etcd.io/bbolt"
+
+	"github.com/ocm-operator/ocm-operator/registry/store"
+)
+
+// damage flips a bit of a manifest in the index of a store that is closed.
+func damage(t *testing.T, dir string, d digest.Digest) {
+	t.Helper()
+	db, err := bbolt.Open(filepath.Join(dir, "index.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		bodies := tx.Bucket([]byte("bodies"))
+		body := append([]byte{}, bodies.Get([]byte(d))...)
+		body[len(body)-1] ^= 1
+		return bodies.Put([]byte(d), body)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDamagedManifest changes a manifest behind the store's back. The error says whose fault that is, and a
+// push repairs it.
+func TestDamagedManifest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := store.Open(dir, store.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	desc, _ := artifact(t, repository(t, s, "team/app"), "layer", "v1")
+	_, body, err := repository(t, s, "team/app").Manifest(t.Context(), "v1")
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, dir, desc.Digest)
+	reopened := open(t, dir, store.Options{})
+	r := repository(t, reopened, "team/app")
+	for _, ref := range []string{"v1", desc.Digest.String()} {
+		if _, _, err := r.Manifest(t.Context(), ref); !errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: got %v, want %v", ref, err, store.ErrDamaged)
+		}
+	}
+	for range 2 {
+		if _, err := r.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, body, "v1"); err != nil {
+			t.Fatal(err)
+		}
+		if _, got, err := r.Manifest(t.Context(), "v1"); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("pushed again: %v", err)
+		}
+	}
+	if stats := collect(t, reopened); stats.Manifests != 0 {
+		t.Errorf("got %+v", stats)
+	}
+}
