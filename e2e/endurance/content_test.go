@@ -1,3 +1,179 @@
 package endurance
 
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/ocm-operator/ocm-operator/e2e/operator"
+	"github.com/ocm-operator/ocm-operator/registry/auth"
+	"github.com/ocm-operator/ocm-operator/snapshot"
+	"github.com/ocm-operator/ocm-operator/snapshot/archive"
+)
+
+// versionAnnotation is where the Deployment of the component tells its version, beside its image.
 const versionAnnotation = "phoban.io/version"
+
+const (
+	pullTimeout = 20 * time.Second
+	// maxContent bounds what is read of a snapshot; those here have a few hundred bytes.
+	maxContent = 1 << 20
+)
+
+// errUnreachable is matched when the embedded registry does not answer at all, because the operator is about to restart.
+var errUnreachable = errors.New("the embedded registry is not reached")
+
+// registry is the embedded registry, as a client that trusts its certificate and may pull from the test's namespace.
+type registry struct {
+	client     *http.Client
+	address    string
+	credential auth.Credential
+}
+
+// registry returns access to the embedded registry. The credential is sealed with the operator's own key: what FluxDeployers
+// hand out is for the snapshot at the end of a pipeline only.
+func (w *world) registry() *registry {
+	w.t.Helper()
+	secret := func(name, key string) []byte {
+		found := &corev1.Secret{}
+		if err := w.Client.Get(w.t.Context(), client.ObjectKey{Namespace: operator.Namespace, Name: name}, found); err != nil {
+			w.t.Fatalf("get Secret %s: %v", name, err)
+		}
+		return found.Data[key]
+	}
+	issuer, err := auth.NewIssuer(secret("ocm-registry-key", "key"), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	credential, err := issuer.Issue(auth.Scope{Prefix: w.Namespace + "/"}, time.Hour)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(secret("ocm-registry-tls-certs", "ca.crt")) {
+		w.t.Fatal("the operator's Secret has no certificate to trust the embedded registry by")
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	return &registry{
+		client: &http.Client{Transport: transport, Timeout: pullTimeout}, address: w.Operator.RegistryAddress(), credential: credential,
+	}
+}
+
+// get reads a manifest or a blob by its digest, and proves it.
+func (r *registry) get(ctx context.Context, repository, class string, dgst digest.Digest) ([]byte, error) {
+	url := "https://" + r.address + "/v2/" + repository + "/" + class + "/" + dgst.String()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.SetBasicAuth(r.credential.Username, r.credential.Password)
+	request.Header.Set("Accept", ocispec.MediaTypeImageManifest)
+	response, err := r.client.Do(request)
+	if err != nil {
+		return nil, errors.Join(errUnreachable, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxContent))
+	if err != nil {
+		return nil, errors.Join(errUnreachable, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("get %s: %s: %s", url, response.Status, bytes.TrimSpace(body))
+	}
+	if got := dgst.Algorithm().FromBytes(body); got != dgst {
+		return nil, fmt.Errorf("get %s: the bytes have digest %s", url, got)
+	}
+	return body, nil
+}
+
+// pulled is what the embedded registry has of a snapshot.
+type pulled struct {
+	version string // that the manifest tells
+	layer   digest.Digest
+	files   map[string][]byte
+}
+
+// pull reads a snapshot by the digest of its manifest, as Flux does.
+func (r *registry) pull(ctx context.Context, repository, manifest string) (*pulled, error) {
+	raw, err := r.get(ctx, repository, "manifests", digest.Digest(manifest))
+	if err != nil {
+		return nil, err
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", manifest, err)
+	}
+	if len(m.Layers) != 1 {
+		return nil, fmt.Errorf("manifest %s has %d layers", manifest, len(m.Layers))
+	}
+	layer, err := r.get(ctx, repository, "blobs", m.Layers[0].Digest)
+	if err != nil {
+		return nil, err
+	}
+	p := &pulled{version: m.Annotations[snapshot.AnnotationComponentVersion], layer: m.Layers[0].Digest, files: map[string][]byte{}}
+	for file, err := range archive.Files(bytes.NewReader(layer), archive.Limits{}) {
+		if err != nil {
+			return nil, fmt.Errorf("content %s: %w", p.layer, err)
+		}
+		if p.files[file.Path], err = io.ReadAll(file); err != nil {
+			return nil, fmt.Errorf("content %s: %s: %w", p.layer, file.Path, err)
+		}
+	}
+	return p, nil
+}
+
+// places returns every version that the files of the component tell, by where they tell it.
+func (p *pulled) places() (map[string]string, error) {
+	found := map[string]string{}
+	for path, raw := range p.files {
+		obj := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(raw, &obj.Object); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		for place, version := range places(obj) {
+			found[path+" "+place] = version
+		}
+	}
+	return found, nil
+}
+
+// places returns the versions that an object of the component tells, by where it tells them.
+func places(obj *unstructured.Unstructured) map[string]string {
+	found := map[string]string{}
+	switch obj.GetKind() {
+	case "ConfigMap":
+		for _, field := range []string{"version", "configuredVersion"} {
+			if version, ok, _ := unstructured.NestedString(obj.Object, "data", field); ok {
+				found[field] = version
+			}
+		}
+	case "Deployment":
+		found["annotation"] = obj.GetAnnotations()[versionAnnotation]
+		containers, _, _ := unstructured.NestedSlice(obj.Object, "spec", "template", "spec", "containers")
+		for _, container := range containers {
+			fields, _ := container.(map[string]any)
+			image, _ := fields["image"].(string)
+			// Before the localization it is a placeholder without a version.
+			if _, version, ok := strings.Cut(image, ":"); ok {
+				found["image"] = version
+			}
+		}
+	}
+	return found
+}

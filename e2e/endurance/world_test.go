@@ -39,8 +39,9 @@ var (
 	written = []string{
 		v1alpha1.ComponentVersionKind, v1alpha1.ResourceKind, v1alpha1.LocalizationKind, v1alpha1.ConfigurationKind, v1alpha1.FluxDeployerKind,
 	}
-	made = []string{v1alpha1.ComponentDescriptorKind, v1alpha1.SnapshotKind}
-	flux = []string{"OCIRepository", "Kustomization"}
+	made  = []string{v1alpha1.ComponentDescriptorKind, v1alpha1.SnapshotKind}
+	flux  = []string{"OCIRepository", "Kustomization"}
+	state = append(append([]string{}, written...), v1alpha1.SnapshotKind)
 )
 
 // world is a namespace in the cluster that the tests share, with an operator and a registry of components for one test
