@@ -41,8 +41,8 @@ func (r *Remote) check(kind string) error {
 		return nil
 	}
 	return &UnsupportedError{
-		What:   fmt.Sprintf("access of kind %q is not allowed, because it reads from an address that the component names; this", kind),
-		Advice: "allow it, or transfer the component version with its resources by value",
+		What:   fmt.Sprintf("access of kind %q, which reads from any address that the component names,", kind),
+		Advice: "allow this kind of access, or transfer the component version with its resources by value",
 	}
 }
 
