@@ -24,6 +24,7 @@ func FuzzPutManifest(f *testing.F) {
 	f.Add(ocispec.MediaTypeImageManifest, []byte(`{"schemaVersion":2,"config":{"digest":"sha256:../x"},"layers":[],"Layers":[{}]}`), "../x")
 	f.Add("application/vnd.docker.distribution.manifest.v2+json", image(f, nil, config), "a+b")
 	f.Add(ocispec.MediaTypeImageIndex, []byte(`{"schemaVersion":2,"manifests":[{"digest":"`+config.Digest.String()+`","size":2}]}`), "t")
+	f.Add(ocispec.MediaTypeImageManifest, []byte(`{"schemaVersion":2,"x":{"y":[1e999,{"z":null,"Z":{}}]},"config":{"digest":"`+config.Digest.String()+`","size":2,"Size":3},"layers":[]}`), "t")
 	f.Fuzz(func(t *testing.T, mediaType string, body []byte, tag string) {
 		desc, err := r.PutManifest(context.Background(), mediaType, body, tag)
 		if err != nil {

@@ -48,6 +48,9 @@ func parseManifest(mediaType string, body []byte) (*document, error) {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return nil, manifestError("it is not valid JSON: %v", err)
 	}
+	if err := checkKeys(body, manifestShape()); err != nil {
+		return nil, manifestError("it can be read in two ways: %v", err)
+	}
 	switch {
 	case m.SchemaVersion != 2:
 		return nil, manifestError("schemaVersion is %d, not 2", m.SchemaVersion)

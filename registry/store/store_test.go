@@ -293,6 +293,16 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// twice repeats the first member of that name under another one.
+func twice(body []byte, key, again string) []byte {
+	_, rest, _ := strings.Cut(string(body), key+":")
+	value := json.RawMessage{}
+	if err := json.NewDecoder(strings.NewReader(rest)).Decode(&value); err != nil {
+		panic(err)
+	}
+	return []byte(strings.Replace(string(body), key, again+":"+string(value)+","+key, 1))
+}
+
 func TestPutManifestRefuses(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir(), store.Options{})
@@ -327,6 +337,15 @@ func TestPutManifestRefuses(t *testing.T) {
 		"no manifests":      {list, []byte(`{"schemaVersion":2}`), new(*store.ManifestError), "incomplete"},
 		"bad digest":        {oci, image(t, nil, ocispec.Descriptor{Digest: "sha256:../../etc/passwd"}), new(*store.ManifestError), "no digest"},
 		"bad subject":       {oci, image(t, &ocispec.Descriptor{Digest: "x"}, config), new(*store.ManifestError), "no digest"},
+		"two layers":        {oci, twice(good, `"layers"`, `"Layers"`), new(*store.ManifestError), "which list counts is a matter of the client"},
+		"two layers, equal": {oci, twice(good, `"layers"`, `"layers"`), new(*store.ManifestError), "which list counts is a matter of the client"},
+		"long s":            {oci, twice(good, `"layers"`, `"layer\u017f"`), new(*store.ManifestError), "some clients take it for an s"},
+		"capital layers":    {oci, bytes.Replace(good, []byte(`"layers"`), []byte(`"LAYERS"`), 1), new(*store.ManifestError), "no layers for clients that are exact"},
+		"two digests":       {oci, twice(good, `"digest"`, `"Digest"`), new(*store.ManifestError), "names two blobs"},
+		"two layer sizes":   {oci, []byte(strings.Replace(string(good), `"size":5`, `"size":5,"SIZE":6`, 1)), new(*store.ManifestError), "has two sizes"},
+		"two child digests": {list, twice(indexOf(t, child), `"digest"`, `"digest"`), new(*store.ManifestError), "names two manifests"},
+		"two platforms":     {list, []byte(strings.Replace(string(indexOf(t, child)), `"size"`, `"platform":{"os":"a","OS":"b"},"size"`, 1)), new(*store.ManifestError), "runs on two systems"},
+		"two annotations":   {oci, []byte(strings.Replace(string(good), `"config"`, `"annotations":{"a":"1","a":"2"},"config"`, 1)), new(*store.ManifestError), "says two things"},
 		"too large":         {oci, bytes.Repeat([]byte(" "), store.MaxManifestBytes+1), new(*store.ManifestError), "held in memory"},
 	}
 	for name, c := range cases {
@@ -345,6 +364,14 @@ func TestPutManifestRefuses(t *testing.T) {
 	var mismatch *store.DigestMismatchError
 	if _, err := r.PutManifestAs(t.Context(), digest.FromString("x"), oci, good); !errors.As(err, &mismatch) {
 		t.Errorf("wrong digest: %v", err)
+	}
+	for name, member := range map[string]string{
+		"annotations of two cases": `"annotations":{"a":"1","A":"2"}`, "an extension": `"x":{"Digest":[{"size":1e999,"Size":{}}],"digest":null}`,
+	} {
+		body := bytes.Replace(good, []byte(`"config"`), []byte(member+`,"config"`), 1)
+		if _, err := r.PutManifest(t.Context(), oci, body); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	foreign := ocispec.Descriptor{MediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", Digest: digest.FromString("x"), Size: 7}
 	if _, err := r.PutManifest(t.Context(), oci, image(t, nil, config, foreign)); err != nil {
