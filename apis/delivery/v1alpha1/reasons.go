@@ -7,8 +7,6 @@ const (
 	AuthenticatedContextCreationFailedReason = "AuthenticatedContextCreationFailed"
 	// CheckVersionFailedReason says that the versions of a component could not be listed, so that it is unknown whether there is a newer one.
 	CheckVersionFailedReason = "CheckVersionFailed"
-	// NoMatchingVersionReason says that the component has versions, and none of them satisfies the constraint.
-	NoMatchingVersionReason = "NoMatchingVersion"
 	// ComponentVerificationFailedReason says that a signature or a digest of the component version is missing or does not hold.
 	ComponentVerificationFailedReason = "ComponentVerificationFailed"
 	// ComponentVersionInvalidReason says that the component version could not be read from its repository, or that what was read is no component version.
@@ -84,10 +82,6 @@ const (
 	// FluxNotInstalledReason says that the cluster does not have the kinds of Flux that a FluxDeployer makes.
 	FluxNotInstalledReason = "FluxNotInstalled"
 
-	// MissingSecretReason says that a Secret, or a key in it, does not exist; creating it wakes the object.
-	MissingSecretReason = "MissingSecret"
-	// MissingServiceAccountReason says that a ServiceAccount does not exist; creating it wakes the object.
-	MissingServiceAccountReason = "MissingServiceAccount"
 	// InvalidSpecReason says that the spec cannot be acted upon and has to be changed; the message says how.
 	InvalidSpecReason = "InvalidSpec"
 	// AccessDeniedReason says that a reference leads into another namespace, which the operator was told to deny.
