@@ -71,6 +71,8 @@ func toAPI(err error) *apiError {
 		return &apiError{http.StatusBadRequest, codeManifestInvalid, err.Error()}
 	case errors.As(err, &tooLarge):
 		return &apiError{http.StatusRequestEntityTooLarge, codeSizeInvalid, fmt.Sprintf("more than %d bytes", tooLarge.Limit)}
+	case errors.Is(err, store.ErrTooLarge):
+		return &apiError{http.StatusRequestEntityTooLarge, codeSizeInvalid, err.Error()}
 	case errors.As(err, &name):
 		return &apiError{http.StatusBadRequest, nameCode(name), err.Error()}
 	case errors.Is(err, store.ErrManifestNotFound):

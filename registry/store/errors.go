@@ -21,6 +21,8 @@ var (
 	ErrInUse = errors.New("blob is named by a manifest of the repository; delete the manifest first")
 	// ErrRootsIncomplete says that a collection did not start because its roots are not all known.
 	ErrRootsIncomplete = errors.New("roots are not complete yet; nothing is collected")
+	// ErrTooLarge says that a blob is larger than Options.MaxBlobBytes.
+	ErrTooLarge = errors.New("blob is larger than the registry accepts")
 	// ErrDamaged says that the index gives back something else than was written. Whoever pushed did nothing wrong,
 	// and nobody can do anything about it but push again.
 	ErrDamaged = errors.New("registry index is damaged")

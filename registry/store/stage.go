@@ -36,9 +36,13 @@ func (r *Repository) Stage(ctx context.Context) (*Stage, error) {
 	return &Stage{repo: r, file: f, hash: sha256.New()}, nil
 }
 
-// Write adds bytes to the blob. After an error the stage is of no more use.
+// Write adds bytes to the blob. The error is ErrTooLarge when they are more than a blob may have. After an error the stage is of no more use.
 func (s *Stage) Write(p []byte) (int, error) {
 	if s.err != nil {
+		return 0, s.err
+	}
+	if most := s.repo.store.maxBlob; most > 0 && int64(len(p)) > most-s.n {
+		s.err = fmt.Errorf("write upload to %s: %w: more than %d bytes", s.repo.name, ErrTooLarge, most)
 		return 0, s.err
 	}
 	n, err := s.file.Write(p)

@@ -32,6 +32,8 @@ type Options struct {
 	// for; an hour when zero. It has to be longer than a client takes from the first blob of an
 	// artifact to its manifest.
 	LeaseTTL time.Duration
+	// MaxBlobBytes is the greatest size of a blob, whoever writes it; zero is no limit.
+	MaxBlobBytes int64
 }
 
 // Store keeps blobs and manifests in a directory. It is safe for use by many goroutines.
@@ -43,6 +45,7 @@ type Store struct {
 	locks   locks
 	now     func() time.Time
 	staged  atomic.Int64
+	maxBlob int64
 
 	collecting sync.Mutex
 
@@ -77,6 +80,7 @@ func Open(dir string, o Options) (*Store, error) {
 		leases:  newLeases(o.LeaseTTL, o.Now),
 		locks:   locks{held: map[key]*keyLock{}},
 		now:     o.Now,
+		maxBlob: o.MaxBlobBytes,
 	}
 	if err := os.MkdirAll(s.blobs.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create registry directory: %w", err)
