@@ -163,5 +163,8 @@ func readError(err error) error {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return err
 	}
+	if _, told := errors.AsType[*apiError](err); told {
+		return err
+	}
 	return badRequest(codeSizeInvalid, "the body ended early: %v", err)
 }

@@ -294,6 +294,63 @@ func TestUploads(t *testing.T) {
 	c.expect(404, "BLOB_UNKNOWN", "GET", "/v2/c/blobs/"+d.String(), nil)
 }
 
+// TestChunkedRanges sends chunks that do not say how long they are. The range says it, and holds them to it.
+func TestChunkedRanges(t *testing.T) {
+	t.Parallel()
+	c := newHandler(t, registry.Options{})
+	const content = "0123456789"
+	d := digest.FromString(content)
+	send := func(status int, code, method, path, contentRange, body string) *http.Response {
+		t.Helper()
+		chunked := &client{t: t, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.ContentLength, r.TransferEncoding = -1, []string{"chunked"}
+			c.handler.ServeHTTP(w, r)
+		})}
+		return chunked.expect(status, code, method, path, []byte(body), "Content-Range", contentRange)
+	}
+	begin := func() string { return c.expect(202, "", "POST", "/v2/a/blobs/uploads/", nil).Header.Get("Location") }
+	held := func(at, want string) {
+		t.Helper()
+		if got := c.expect(204, "", "GET", at, nil).Header.Get("Range"); got != want {
+			t.Errorf("the upload has %s, want %s", got, want)
+		}
+	}
+	at := begin()
+	send(202, "", "PATCH", at, "0-3", content[:4])
+	send(400, "SIZE_INVALID", "PATCH", at, "4-5", content[4:])
+	held(at, "0-5")
+	send(400, "SIZE_INVALID", "PATCH", at, "6-9", content[6:8])
+	held(at, "0-7")
+	send(201, "", "PUT", at+"?digest="+d.String(), "8-9", content[8:])
+	send(400, "SIZE_INVALID", "PUT", begin()+"?digest="+d.String(), "0-8", content)
+	at = begin()
+	send(416, "BLOB_UPLOAD_INVALID", "PATCH", at, "0-9223372036854775807", content)
+	held(at, "0-0")
+}
+
+// TestStoreLimit has a bound in the store, where the registry itself has none.
+func TestStoreLimit(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.TempDir(), store.Options{NoSync: true, MaxBlobBytes: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := &client{t: t, handler: registry.NewHandler(s, registry.Options{Authorizer: auth.AllowAll()})}
+	c.blob("a", "1234")
+	resp := c.expect(413, "SIZE_INVALID", "POST", "/v2/a/blobs/uploads/?digest="+digest.FromString("12345").String(), []byte("12345"))
+	if got := text(t, resp); !strings.Contains(got, "4 bytes") {
+		t.Errorf("the client is not told the bound: %s", got)
+	}
+	at := c.expect(202, "", "POST", "/v2/a/blobs/uploads/", nil).Header.Get("Location")
+	c.expect(202, "", "PATCH", at, []byte("123"))
+	c.expect(413, "SIZE_INVALID", "PATCH", at, []byte("45"))
+	c.expect(413, "SIZE_INVALID", "PUT", at+"?digest="+digest.FromString("123").String(), nil)
+	if got := s.Stats().Staged; got != 0 {
+		t.Errorf("%d uploads are left", got)
+	}
+}
+
 func TestUploadLimits(t *testing.T) {
 	t.Parallel()
 	c := newHandler(t, registry.Options{MaxUploads: 2, MaxBlobBytes: 10, UploadIdle: 200 * time.Millisecond})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -199,7 +200,7 @@ func (h *Handler) patchUpload(w http.ResponseWriter, r *http.Request, c call) er
 		return err
 	}
 	defer up.mu.Unlock()
-	if err := checkRange(r, up.stage.Size()); err != nil {
+	if err := holdToRange(r, up.stage.Size()); err != nil {
 		up.locate(w)
 		return err
 	}
@@ -221,7 +222,7 @@ func (h *Handler) putUpload(w http.ResponseWriter, r *http.Request, c call) erro
 	if _, err := store.ParseDigest(want); err != nil {
 		return err
 	}
-	if err := checkRange(r, up.stage.Size()); err != nil {
+	if err := holdToRange(r, up.stage.Size()); err != nil {
 		up.locate(w)
 		return err
 	}
@@ -229,8 +230,9 @@ func (h *Handler) putUpload(w http.ResponseWriter, r *http.Request, c call) erro
 	return h.finish(w, r, c, up.stage, want)
 }
 
-// checkRange holds a chunk to its place. A request without a range goes on where the last one ended.
-func checkRange(r *http.Request, offset int64) error {
+// holdToRange holds a chunk to its place and its length. A request without a range goes on where the last
+// one ended.
+func holdToRange(r *http.Request, offset int64) error {
 	header := r.Header.Get("Content-Range")
 	if header == "" {
 		return nil
@@ -246,7 +248,31 @@ func checkRange(r *http.Request, offset int64) error {
 	if r.ContentLength >= 0 && r.ContentLength != last-first+1 {
 		return badRequest(codeSizeInvalid, "Content-Range says %d bytes and Content-Length %d", last-first+1, r.ContentLength)
 	}
+	r.Body = &rangeReader{ReadCloser: r.Body, left: last - first + 1}
 	return nil
+}
+
+// rangeReader ends a body that has another length than its range. What belongs to the range is kept: the
+// client can ask where to go on.
+type rangeReader struct {
+	io.ReadCloser
+	left int64
+}
+
+// Read implements io.Reader.
+func (r *rangeReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		if n, err := io.ReadFull(r.ReadCloser, make([]byte, 1)); n == 0 {
+			return 0, err
+		}
+		return 0, badRequest(codeSizeInvalid, "the body is longer than its Content-Range")
+	}
+	n, err := r.ReadCloser.Read(p[:min(int64(len(p)), r.left)])
+	r.left -= int64(n)
+	if r.left > 0 && errors.Is(err, io.EOF) {
+		err = badRequest(codeSizeInvalid, "the body is %d bytes shorter than its Content-Range", r.left)
+	}
+	return n, err
 }
 
 func parseRange(header string) (first, last int64, err error) {
@@ -254,7 +280,7 @@ func parseRange(header string) (first, last int64, err error) {
 	to, _, _ = strings.Cut(to, "/")
 	first, err1 := strconv.ParseInt(from, 10, 64)
 	last, err2 := strconv.ParseInt(to, 10, 64)
-	if !found || err1 != nil || err2 != nil || first < 0 || last < first-1 {
+	if !found || err1 != nil || err2 != nil || first < 0 || last < first-1 || last == math.MaxInt64 {
 		message := "Content-Range has to be <first>-<last>"
 		return 0, 0, &apiError{http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, message}
 	}
