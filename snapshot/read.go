@@ -167,8 +167,12 @@ func (v *verifier) Read(p []byte) (int, error) {
 		return 0, v.err
 	}
 	v.hash.Write(p[:n])
-	if err == io.EOF { //nolint:errorlint // an error that wraps io.EOF is no end
+	switch {
+	case err == io.EOF: //nolint:errorlint // an error that wraps io.EOF is no end
 		err = v.verdict()
+	case errors.Is(err, io.EOF):
+		// It must not look like one either: only the verdict is.
+		err = fmt.Errorf("read content %s: %w: %s", v.want.Digest, io.ErrUnexpectedEOF, err.Error())
 	}
 	v.err = err
 	return n, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
@@ -337,6 +339,67 @@ func TestOpenChecksManifest(t *testing.T) {
 	}
 	if _, err := snapshot.Open(t.Context(), liar{manifest: make([]byte, 5<<20)}, d); err == nil {
 		t.Error("a manifest of 5 MiB was parsed")
+	}
+}
+
+// broken is a repository whose content ends with an error.
+type broken struct {
+	snapshot.Repository
+	content io.Reader
+}
+
+func (b broken) OpenBlob(ctx context.Context, d digest.Digest) (io.ReadCloser, int64, error) {
+	f, size, err := b.Repository.OpenBlob(ctx, d)
+	if err != nil {
+		return nil, 0, err
+	}
+	return io.NopCloser(b.content), size, f.Close()
+}
+
+// TestOnlyTheVerdictIsTheEnd breaks a transfer with errors that look like an end. Whoever asks by errors.Is must
+// not take them for one.
+func TestOnlyTheVerdictIsTheEnd(t *testing.T) {
+	t.Parallel()
+	r := snapshottest.Repository(t, embedded(t, t.TempDir()), "a")
+	const content = "content"
+	result := snapshottest.Write(t, r, []byte(content))
+	lost := fmt.Errorf("connection lost: %w", io.EOF)
+	for name, c := range map[string]struct {
+		content io.Reader
+		whole   bool
+		damaged bool
+	}{
+		"whole":                {content: strings.NewReader(content), whole: true},
+		"whole, end with data": {content: iotest.DataErrReader(strings.NewReader(content)), whole: true},
+		"one byte at a time":   {content: iotest.OneByteReader(strings.NewReader(content)), whole: true},
+		"lost half-way":        {content: io.MultiReader(strings.NewReader(content[:3]), iotest.ErrReader(lost))},
+		"lost at the end":      {content: io.MultiReader(strings.NewReader(content), iotest.ErrReader(lost))},
+		"lost with wrong data": {content: io.MultiReader(strings.NewReader("CONTENT"), iotest.ErrReader(lost))},
+		"lost at once":         {content: iotest.ErrReader(lost)},
+		"short":                {content: strings.NewReader(content[:3]), damaged: true},
+		"wrong":                {content: strings.NewReader("CONTENT"), damaged: true},
+		"long":                 {content: strings.NewReader(content + "."), damaged: true},
+	} {
+		opened, err := snapshot.Open(t.Context(), broken{r, c.content}, result.ManifestDigest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for p := make([]byte, 4); err == nil; {
+			var n int
+			n, err = opened.Read(p)
+			got += string(p[:n])
+		}
+		mismatch := new(snapshot.DigestMismatchError)
+		if errors.Is(err, io.EOF) != c.whole || errors.As(err, &mismatch) != c.damaged {
+			t.Errorf("%s: got %q and then %v", name, got, err)
+		}
+		if _, again := opened.Read(make([]byte, 1)); !errors.Is(again, err) {
+			t.Errorf("%s: got %v after %v", name, again, err)
+		}
+		if c.whole && got != content {
+			t.Errorf("%s: got %q", name, got)
+		}
 	}
 }
 
