@@ -384,12 +384,13 @@ func TestOnlyTheVerdictIsTheEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := ""
+		var read []byte
 		for p := make([]byte, 4); err == nil; {
 			var n int
 			n, err = opened.Read(p)
-			got += string(p[:n])
+			read = append(read, p[:n]...)
 		}
+		got := string(read)
 		mismatch := new(snapshot.DigestMismatchError)
 		if errors.Is(err, io.EOF) != c.whole || errors.As(err, &mismatch) != c.damaged {
 			t.Errorf("%s: got %q and then %v", name, got, err)
