@@ -74,11 +74,12 @@ func apply(ctx context.Context, c client.Client, s *state) (int, error) {
 	return count, nil
 }
 
-// follow shows the table until a version has arrived: every object is ready, and what was applied is that version's.
-func follow(ctx context.Context, out *screen, c client.Client, s *state, version string, since time.Time) error {
+// follow shows the table until a version has arrived: every object is ready, and what was applied is that version's. The
+// rows are brought up to date.
+func follow(ctx context.Context, out *screen, c client.Client, s *state, rows []row, version string, since time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
-	rows := pipeline()
+	out.table(rows, nil, since)
 	ticker := time.NewTicker(tablePoll)
 	defer ticker.Stop()
 	for {

@@ -52,6 +52,8 @@ func (s *screen) line(format string, args ...any) {
 	fmt.Fprintf(s.out, indent+format+"\n", args...)
 }
 
+func (s *screen) blank() { fmt.Fprintln(s.out) }
+
 // Write takes the progress of others, line by line.
 func (s *screen) Write(p []byte) (int, error) {
 	for line := range strings.Lines(string(p)) {

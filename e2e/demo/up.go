@@ -64,7 +64,8 @@ func deliver(ctx context.Context, out *screen, c client.Client, s *state) error 
 	if _, err := apply(ctx, c, s); err != nil {
 		return err
 	}
-	if err := arrive(ctx, out, c, s, firstVersion, since, "from kubectl apply to applied"); err != nil {
+	rows := pipeline()
+	if err := arrive(ctx, out, c, s, rows, firstVersion, since, "from kubectl apply to applied"); err != nil {
 		return err
 	}
 	out.step("Publish %s, and touch nothing else", secondVersion)
@@ -72,11 +73,11 @@ func deliver(ctx context.Context, out *screen, c client.Client, s *state) error 
 	if err := publish(ctx, s, secondVersion); err != nil {
 		return err
 	}
-	return arrive(ctx, out, c, s, secondVersion, since, "from publishing to applied; the repository is asked every 5s")
+	return arrive(ctx, out, c, s, rows, secondVersion, since, "from publishing to applied; the repository is asked every 5s")
 }
 
-func arrive(ctx context.Context, out *screen, c client.Client, s *state, version string, since time.Time, what string) error {
-	if err := follow(ctx, out, c, s, version, since); err != nil {
+func arrive(ctx context.Context, out *screen, c client.Client, s *state, rows []row, version string, since time.Time, what string) error {
+	if err := follow(ctx, out, c, s, rows, version, since); err != nil {
 		return err
 	}
 	took := time.Since(since)
@@ -84,7 +85,7 @@ func arrive(ctx context.Context, out *screen, c client.Client, s *state, version
 	if err != nil {
 		return err
 	}
-	out.line("")
+	out.blank()
 	out.line("%s  %s", out.bold(fmt.Sprintf("%.1fs", took.Seconds())), what)
 	out.line("Deployment podinfo           image    %s", found.image)
 	out.line("ConfigMap  podinfo           message  %s", found.message)
@@ -157,7 +158,7 @@ func goOn(out *screen, place folder, s *state) {
 	out.section("Go on by hand")
 	out.line("export KUBECONFIG=%s", kubeconfig(place))
 	out.line("export PATH=%s:$PATH", filepath.Dir(kubectl))
-	out.line("")
+	out.blank()
 	for _, next := range [][2]string{
 		{"kubectl get cv,res,lz,cfg,fd,snap", "everything above, and the snapshots between"},
 		{"kubectl describe cv podinfo", "the version that is pinned, and its events"},
@@ -167,7 +168,7 @@ func goOn(out *screen, place folder, s *state) {
 	} {
 		out.line("%-38s %s", next[0], out.dim("# "+next[1]))
 	}
-	out.line("")
+	out.blank()
 	out.line("The operator's log is %s. Nodes are not part of", relative(s.OperatorLog))
 	out.line("the demo: pods are created, and never start.")
 }

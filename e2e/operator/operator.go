@@ -189,14 +189,22 @@ func answers(ctx context.Context, url string) bool {
 
 // freePorts returns addresses that were free a moment ago. All are held until the last is known, so that they differ.
 func freePorts() (ports, error) {
-	var found ports
-	for _, address := range []*string{&found.registry, &found.metrics, &found.health} {
+	var addresses [3]string
+	var listeners [3]net.Listener
+	for i := range addresses {
 		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a local listener does not block
 		if err != nil {
-			return ports{}, fmt.Errorf("find a free port: %w", err)
+			return ports{}, errors.Join(fmt.Errorf("find a free port: %w", err), closeAll(listeners[:i]))
 		}
-		defer func() { _ = listener.Close() }()
-		*address = listener.Addr().String()
+		addresses[i], listeners[i] = listener.Addr().String(), listener
 	}
-	return found, nil
+	return ports{registry: addresses[0], metrics: addresses[1], health: addresses[2]}, closeAll(listeners[:])
+}
+
+func closeAll(listeners []net.Listener) error {
+	var errs []error
+	for _, listener := range listeners {
+		errs = append(errs, listener.Close())
+	}
+	return errors.Join(errs...)
 }

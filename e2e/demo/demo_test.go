@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+)
+
+func TestManifestsAreStrictlyOurs(t *testing.T) {
+	t.Parallel()
+	names, err := fs.Glob(manifests, "manifests/*.yaml")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("got %v, %v", names, err)
+	}
+	for _, name := range names {
+		raw, err := manifests.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for document := range strings.SplitSeq(string(raw), "\n---\n") {
+			var meta struct{ Kind string }
+			if err := yaml.Unmarshal([]byte(document), &meta); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			into := map[string]any{
+				"ComponentVersion": &v1alpha1.ComponentVersion{}, "Resource": &v1alpha1.Resource{},
+				"Localization": &v1alpha1.Localization{}, "Configuration": &v1alpha1.Configuration{},
+				"FluxDeployer": &v1alpha1.FluxDeployer{}, "ConfigMap": &corev1.ConfigMap{},
+			}[meta.Kind]
+			if into == nil {
+				t.Errorf("%s: unexpected kind %q", name, meta.Kind)
+				continue
+			}
+			if err := yaml.UnmarshalStrict([]byte(document), into); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestManifestsSetTheMessageThatIsChecked(t *testing.T) {
+	t.Parallel()
+	raw, err := manifests.ReadFile("manifests/4-configuration.yaml")
+	if err != nil || !bytes.Contains(raw, []byte("message: "+message)) {
+		t.Errorf("the message %q is not in the manifests (%v)", message, err)
+	}
+}
+
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	version := []string{"status", "reconciledVersion"}
+	for name, tc := range map[string]struct {
+		reason string
+		row    row
+		want   bool
+	}{
+		"ready":       {reason: "this version has arrived", row: row{ready: "True", version: "2", versionPath: version}, want: true},
+		"old version": {reason: "the version before is still ready", row: row{ready: "True", version: "1", versionPath: version}},
+		"not ready":   {reason: "a version that is not ready has not arrived", row: row{ready: "False", version: "2", versionPath: version}},
+		"no version":  {reason: "kinds of Flux show none", row: row{ready: "True"}, want: true},
+	} {
+		if got := tc.row.settled("2"); got != tc.want {
+			t.Errorf("%s: got %t, want %t: %s", name, got, tc.want, tc.reason)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	rows := []row{{kind: "Resource", name: "a", ready: "True"}, {kind: "Resource", name: "b", ready: "-"}}
+	var log, terminal bytes.Buffer
+	appended, redrawn := &screen{out: &log}, &screen{out: &terminal, terminal: true}
+	for _, changed := range [][]int{nil, {1}} {
+		appended.table(rows, changed, time.Now())
+		redrawn.table(rows, changed, time.Now())
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || strings.Contains(got, "\x1b") {
+		t.Errorf("no terminal: got %q, want one line for the row that changed, without escapes", got)
+	}
+	if got := terminal.String(); strings.Count(got, "\x1b[3A") != 1 || strings.Count(got, "KIND") != 2 {
+		t.Errorf("terminal: got %q, want the table twice, the second in place of the first", got)
+	}
+}
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	place := folder(t.TempDir())
+	if _, err := place.read(); !errors.Is(err, errNotRunning) {
+		t.Errorf("before: got %v, want errNotRunning", err)
+	}
+	want := state{Registry: "http://127.0.0.1:5001", OperatorLog: "log"}
+	if err := place.write(&want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := place.read(); err != nil || *got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	if got := want.repository(); got != "http://127.0.0.1:5001/phoban01" {
+		t.Errorf("repository: got %s", got)
+	}
+}
+
+func TestUnknownCommand(t *testing.T) {
+	t.Parallel()
+	if err := run(t.Context(), []string{"sideways"}); err == nil || !strings.Contains(err.Error(), "usage:") {
+		t.Errorf("got %v, want the usage", err)
+	}
+}

@@ -1,0 +1,54 @@
+package podinfo
+
+import (
+	"strings"
+	"testing"
+
+	configv1 "github.com/ocm-operator/ocm-operator/apis/config/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+)
+
+func TestEveryFileCarriesTheVersion(t *testing.T) {
+	t.Parallel()
+	const version = "6.3.6+build.1"
+	components, err := Components(Options{Version: version, ImageRegistry: "ghcr.io/acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range components {
+		for _, r := range c.Resources {
+			text := string(r.Content) + r.Image
+			if strings.Contains(text, "${VERSION}") || !strings.Contains(strings.ReplaceAll(text, "6.3.6-build.1", version), version) {
+				t.Errorf("%s of %s does not carry the version", r.Name, c.Name)
+			}
+			if r.Name != "config" {
+				continue
+			}
+			if _, err := configv1.Parse(r.Content); err != nil {
+				t.Errorf("config: %v", err)
+			}
+		}
+	}
+}
+
+func TestPublishedVersionIsComplete(t *testing.T) {
+	t.Parallel()
+	registry := ocmtest.Start(t)
+	if err := Publish(t.Context(), registry.URL, Options{Version: "6.3.6", ImageRegistry: registry.Host}, ocm.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	repository, err := ocm.Open(registry.URL, ocm.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := repository.Get(t.Context(), Name, "6.3.6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reference := range version.Descriptor().Component.References {
+		if _, err := repository.Get(t.Context(), reference.ComponentName, reference.Version); err != nil {
+			t.Errorf("reference %s: %v", reference.Name, err)
+		}
+	}
+}
