@@ -70,6 +70,8 @@ type Registry struct {
 	Anonymous bool
 	// CertSecret is the Secret that holds its certificates.
 	CertSecret string
+	// MaxBlobBytes bounds a blob that it keeps.
+	MaxBlobBytes int64
 	// CollectInterval is the time between two collections of content that nothing refers to.
 	CollectInterval time.Duration
 	// KeySecret is the Secret that holds the key of its credentials.
@@ -121,6 +123,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Registry.Address, "registry-address", "",
 		"Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
 	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
+	f.Int64Var(&o.Registry.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
 	f.DurationVar(&o.Registry.CollectInterval, "registry-collect-interval", 10*time.Minute,
 		"Time between two collections of content that no Snapshot refers to; nothing is collected within an hour of its last use.")
 	f.BoolVar(&o.Registry.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
@@ -144,8 +147,8 @@ func (o *Options) complete() error {
 	if o.Concurrent < 1 || o.Concurrent > 1000 {
 		return fmt.Errorf("--concurrent is %d, want 1 to 1000", o.Concurrent)
 	}
-	if o.MaxResourceSize < 1 {
-		return errors.New("--max-resource-size must be at least 1 byte")
+	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 {
+		return errors.New("--max-resource-size and --registry-max-blob-size must be at least 1 byte")
 	}
 	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {
 		return fmt.Errorf("--min-retry-delay is %s and --max-retry-delay %s: the first must be longer than zero and not longer than the second",

@@ -50,7 +50,7 @@ type Registry struct {
 
 // New opens the store and makes sure of certificates and key. The client must read past any cache.
 func New(ctx context.Context, c client.Client, namespace string, o options.Registry, metrics prometheus.Registerer, log logr.Logger) (*Registry, error) {
-	content, err := store.Open(o.Dir, store.Options{})
+	content, err := store.Open(o.Dir, store.Options{MaxBlobBytes: o.MaxBlobBytes})
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot store: %w", err)
 	}
