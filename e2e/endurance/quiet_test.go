@@ -39,6 +39,12 @@ func TestUnchangedPipelineIsQuiet(t *testing.T) {
 	const intervals = 10
 	q := w.quiet()
 	before := w.metrics()
+	if len(grown(nil, before, isRegistry)) == 0 {
+		t.Error("the embedded registry has counted no request, although Flux has pulled from it")
+	}
+	if !slices.ContainsFunc(w.objects("Event"), func(obj unstructured.Unstructured) bool { return reported(&obj) }) {
+		t.Error("the operator has reported no event, although it has delivered something")
+	}
 	w.passes(intervals, before)
 	after := w.metrics()
 	q.check(before, after)
@@ -149,14 +155,19 @@ func (q *quiet) loud(c change) bool {
 	kind := c.object.GetKind()
 	switch {
 	case kind == "Event":
-		component, _, _ := unstructured.NestedString(c.object.Object, "source", "component")
-		reporting, _, _ := unstructured.NestedString(c.object.Object, "reportingComponent")
-		return component == v1alpha1.ControllerName || reporting == v1alpha1.ControllerName
+		return reported(c.object)
 	case slices.Contains(flux, kind):
 		before, ok := q.witness.before[key(c.object)]
 		return !ok || before.GetGeneration() != c.object.GetGeneration()
 	}
 	return true
+}
+
+// reported tells whether an Event is the operator's.
+func reported(event *unstructured.Unstructured) bool {
+	component, _, _ := unstructured.NestedString(event.Object, "source", "component")
+	reporting, _, _ := unstructured.NestedString(event.Object, "reportingComponent")
+	return component == v1alpha1.ControllerName || reporting == v1alpha1.ControllerName
 }
 
 // stored returns the files of the embedded registry with what would tell that one was written.
@@ -237,9 +248,10 @@ func isWrite(series string) bool {
 	return isRequest(series) && !strings.Contains(series, `method="GET"`)
 }
 
+func isRegistry(series string) bool { return strings.HasPrefix(series, "ocm_registry_requests_total{") }
+
 func isPush(series string) bool {
-	return strings.HasPrefix(series, "ocm_registry_requests_total{") &&
-		!strings.Contains(series, `method="GET"`) && !strings.Contains(series, `method="HEAD"`)
+	return isRegistry(series) && !strings.Contains(series, `method="GET"`) && !strings.Contains(series, `method="HEAD"`)
 }
 
 func reconciled(m metrics, kind string) float64 {

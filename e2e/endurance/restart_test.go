@@ -24,7 +24,7 @@ func TestRestartIsQuiet(t *testing.T) {
 	w := newWorld(t)
 	a := w.audit(w.Namespace)
 	w.publish("1.0.0")
-	w.deliver("2s", "2s")
+	w.deliver("1s", "1s")
 	w.arrived("1.0.0")
 	w.settles()
 	w.restartsQuietly()

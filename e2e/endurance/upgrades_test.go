@@ -27,7 +27,7 @@ func TestHundredUpgradesNeverMix(t *testing.T) {
 		versions = 100
 		// waitEvery says how often a version is waited for; the others go as far as they come.
 		waitEvery   = 10
-		pauseUpTo   = 400 * time.Millisecond
+		pauseUpTo   = 300 * time.Millisecond
 		answerAfter = 150 * time.Millisecond
 	)
 	w := newWorld(t)
@@ -114,7 +114,7 @@ func newDice(t *testing.T) *dice {
 	if start == 0 {
 		start = uint64(time.Now().UnixNano())
 	}
-	t.Logf("go test -seed=%d makes the same choices", start)
+	t.Logf("go test -seed=%d draws the same delays", start)
 	return &dice{random: rand.New(rand.NewPCG(start, start))}
 }
 

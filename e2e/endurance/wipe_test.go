@@ -28,13 +28,15 @@ func TestWipedRegistryHeals(t *testing.T) {
 		name string
 		run  func()
 	}{
-		{"while the operator does not run", func() {
+		{"of everything while the operator does not run", func() {
 			if err := w.Operator.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			w.wipe("*")
 			w.restart()
 		}},
+		{"of its blobs while the operator runs", func() { w.wipe("blobs/*") }},
+		{"of everything while the operator runs", func() { w.wipe("*") }},
 	} {
 		x := w.witness(flux...)
 		wipe.run()

@@ -183,7 +183,7 @@ func (w *world) publish(version string) {
 // deliver applies the pipeline, with an interval for the component and one for all that follows it.
 func (w *world) deliver(component, others string) {
 	w.t.Helper()
-	w.Apply(pipeline, "${REPOSITORY}", w.source.url(), "${COMPONENT_INTERVAL}", component, "${INTERVAL}", others, "${WAIT}", "false")
+	w.Apply(pipeline, "${REPOSITORY}", w.source.url(), "${COMPONENT_INTERVAL}", component, "${INTERVAL}", others)
 }
 
 // arrived waits until every object of the pipeline is ready and a version is applied.
@@ -266,7 +266,7 @@ metadata:
   name: podinfo
 spec:
   interval: ${INTERVAL}
-  waitForReady: ${WAIT}
+  waitForReady: true
   sourceRef:
     kind: Configuration
     name: podinfo
