@@ -12,7 +12,7 @@ import (
 // TestReasonsAreGiven holds the pages to the code: a reason that they explain is one that an object can have.
 func TestReasonsAreGiven(t *testing.T) {
 	t.Parallel()
-	declared, err := os.ReadFile(filepath.Join(root, "apis/delivery/v1alpha1/reasons.go"))
+	declared, err := os.ReadFile(filepath.Join(root, "apis", "delivery", "v1alpha1", "reasons.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
