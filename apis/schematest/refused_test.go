@@ -2,6 +2,7 @@ package schematest
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -35,9 +36,7 @@ func deployer(change map[string]string) string {
 
 // render writes the manifest with the lines changed; an empty line is left out.
 func render(kind string, lines, change map[string]string) string {
-	for key, value := range change {
-		lines[key] = value
-	}
+	maps.Copy(lines, change)
 	var spec strings.Builder
 	for key, value := range lines {
 		if value != "" {
