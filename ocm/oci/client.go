@@ -56,6 +56,9 @@ func NewClient(o Options) *Client {
 	return &Client{options: o, limits: o.Limits.WithDefaults(), auths: map[authKey]*auth.Client{}}
 }
 
+// maxAuthClients bounds how many places a client stays logged in at.
+const maxAuthClients = 64
+
 // authClient returns the client that authenticates at one registry with one
 // credential and never anywhere else.
 func (c *Client) authClient(l Location, credential credentials.Credential) (*auth.Client, error) {
@@ -93,6 +96,9 @@ func (c *Client) authClient(l Location, credential credentials.Credential) (*aut
 		ClientID: "ocm-operator",
 	}
 	a.SetUserAgent(c.options.UserAgent)
+	if len(c.auths) >= maxAuthClients {
+		clear(c.auths) // descriptors choose the hosts; whoever is forgotten logs in again
+	}
 	c.auths[key] = a
 	return a, nil
 }

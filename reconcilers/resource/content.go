@@ -26,6 +26,8 @@ const (
 	peekBytes = 64 << 10
 	// chartPeekBytes is how far into a packed chart its metadata is looked for; Helm writes it first.
 	chartPeekBytes = 1 << 20
+	// maxChartUnpacked bounds what the beginning of a chart may unpack to while its metadata is looked for.
+	maxChartUnpacked = 16 << 20
 	// maxChartMetadata bounds Chart.yaml.
 	maxChartMetadata = 256 << 10
 )
@@ -101,7 +103,7 @@ func chartMetadata(head []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := tar.NewReader(unpacked)
+	files := tar.NewReader(io.LimitReader(unpacked, maxChartUnpacked))
 	for {
 		header, err := files.Next()
 		if err != nil {
