@@ -29,6 +29,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/resource"
 	snapshotkind "github.com/ocm-operator/ocm-operator/reconcilers/snapshot"
 	"github.com/ocm-operator/ocm-operator/snapshot"
+	"github.com/ocm-operator/ocm-operator/transform/cuemap"
 )
 
 // version, commit and date are stamped by the build.
@@ -39,9 +40,22 @@ var (
 )
 
 func main() {
+	if cuemap.Requested(os.Args[1:]) {
+		evaluate()
+		return
+	}
 	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stdout)
 	if err != nil && !errors.Is(err, options.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "ocm-operator:", err)
+		os.Exit(1)
+	}
+}
+
+// evaluate is what this program does when it is started to evaluate the program of a mapping, which no process should do
+// that has anything else to do.
+func evaluate() {
+	if err := cuemap.Serve(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
@@ -87,6 +101,7 @@ type shared struct {
 	repositories *access.Provider
 	registry     *registryserver.Registry
 	store        snapshot.Store
+	mappings     *cuemap.Runner
 }
 
 // connect makes the clients: to the API server, to component repositories, and to the embedded registry.
@@ -114,6 +129,9 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 		return nil, err
 	}
 	s.store = snapshot.Embedded(s.registry.Store())
+	if s.mappings, err = cuemap.NewRunner(cuemap.Options{}); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -121,7 +139,7 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 func features(s *shared) []plugin.Plugin {
 	o := s.options
 	mutations := mutation.Options{
-		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store,
+		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store, Mappings: s.mappings,
 		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Concurrent: o.Concurrent,
 	}
 	return []plugin.Plugin{

@@ -42,5 +42,5 @@ func plan(ctx context.Context, r *mutation.Run) ([]transform.Substitution, error
 	if len(r.Config.Localization) == 0 {
 		return nil, lifecycle.Fail(v1alpha1.InvalidConfigDataReason, fmt.Errorf("the ConfigData has no localization rules: add some, or leave the Localization out"))
 	}
-	return localize.Substitutions(ctx, r.Config.Localization, r.Image)
+	return localize.Substitutions(ctx, r.Config.Localization, r.Image, r.Mapper())
 }

@@ -39,6 +39,7 @@ type engine struct {
 	resolver     source.Resolver
 	publisher    publish.Publisher
 	store        snapshot.Store
+	mappings     Mappings
 	archives     archive.Limits
 	maxBytes     int64
 }
@@ -57,6 +58,7 @@ func newEngine(cached client.Client, live client.Reader, foreign *source.Foreign
 		resolver:     source.Resolver{Reader: cached, NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
 		publisher:    publish.Publisher{Client: cached, Store: o.Store},
 		store:        o.Store,
+		mappings:     o.Mappings,
 		archives:     o.Archives,
 		maxBytes:     o.MaxBytes,
 	}
@@ -73,6 +75,8 @@ type Run struct {
 	kind   string
 	spec   *v1alpha1.MutationSpec
 	status *v1alpha1.MutationStatus
+
+	mappings Mappings
 
 	source *input
 	config *input
@@ -94,6 +98,7 @@ func (r *Run) HasValues() bool { return r.spec.Values != nil || len(r.spec.GetVa
 
 // resolveInputs finds everything that the object combines, and checks that it belongs together.
 func (e *engine) resolveInputs(ctx context.Context, r *Run) error {
+	r.mappings = e.mappings
 	namespace := r.obj.GetNamespace()
 	if r.spec.PatchStrategicMerge != nil {
 		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New("spec.patchStrategicMerge is not supported by this version of the operator: remove it"))

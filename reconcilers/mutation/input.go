@@ -41,9 +41,10 @@ type componentInput struct {
 	object *v1alpha1.ComponentVersion
 	ref    v1alpha1.ResourceReference
 	node   source.Node
-	// version and resource are read when they are needed.
-	version  *ocm.ComponentVersion
-	resource *descriptor.Resource
+	// repository, version and resource are read when they are needed.
+	repository *access.Repository
+	version    *ocm.ComponentVersion
+	resource   *descriptor.Resource
 }
 
 // stream is open content with what is known of it.
@@ -85,7 +86,7 @@ func (e *engine) resolve(ctx context.Context, namespace string, ref v1alpha1.Obj
 	return &input{
 		Input:     source.Input{Ref: to, Origins: []v1alpha1.Origin{source.OriginOf(object)}},
 		version:   object.Status.ReconciledVersion,
-		key:       []any{object.Status.ReplicatedRepositoryURL, node, ref.ResourceRef},
+		key:       []any{object.Status.ReplicatedRepositoryURL, object.Status.ComponentDescriptor.ManifestDigest, node, ref.ResourceRef},
 		component: &componentInput{object: object, ref: *ref.ResourceRef, node: node},
 	}, nil
 }
@@ -99,6 +100,7 @@ func (e *engine) load(ctx context.Context, c *componentInput) error {
 	if err != nil {
 		return access.Verdict(v1alpha1.AuthenticatedContextCreationFailedReason, err)
 	}
+	c.repository = repository
 	if c.version, err = repository.Pinned(ctx, c.node); err != nil {
 		return access.Verdict(v1alpha1.GetComponentDescriptorFailedReason, err)
 	}

@@ -37,6 +37,8 @@ type Options struct {
 	Foreign func(ctrl.Manager) (*source.Foreign, error)
 	// Artifacts fetches the artifacts of Flux sources; nil is a client with a timeout.
 	Artifacts *http.Client
+	// Mappings evaluates the programs of mappings; nil switches them off.
+	Mappings Mappings
 	// NoCrossNamespaceRefs refuses references into other namespaces.
 	NoCrossNamespaceRefs bool
 	// MaxBytes bounds the size of a resource as it is stored; zero is the default of the OCM client.
@@ -45,6 +47,12 @@ type Options struct {
 	Archives archive.Limits
 	// Concurrent is how many objects are reconciled at once.
 	Concurrent int
+}
+
+// Mappings evaluates the programs of mappings.
+type Mappings interface {
+	// Evaluate returns what a program computes from a component. Errors that are the program's fault are *cuemap.ProgramError.
+	Evaluate(ctx context.Context, program string, component map[string]any) (any, error)
 }
 
 // Kind is what a kind adds.

@@ -54,6 +54,7 @@ type stage struct {
 	registry  *ocmtest.Server
 	url       string
 	artifacts *http.Client
+	mappings  *mappings
 
 	components, resources, snapshots, localizations, configurations *reconcilertest.Controller
 
@@ -65,10 +66,10 @@ type stage struct {
 func newStage(t *testing.T, configData string) *stage {
 	t.Helper()
 	w, registry := reconcilertest.New(t), ocmtest.Start(t)
-	s := &stage{World: w, registry: registry, url: registry.URL + "/ocm", artifacts: &http.Client{}}
+	s := &stage{World: w, registry: registry, url: registry.URL + "/ocm", artifacts: &http.Client{}, mappings: &mappings{}}
 	options := mutation.Options{
 		Lifecycle: w.Lifecycle, Foreign: w.Foreign, Repositories: w.Repositories, Store: w.Store,
-		Artifacts: s.artifacts, NoCrossNamespaceRefs: true,
+		Artifacts: s.artifacts, Mappings: s.mappings, NoCrossNamespaceRefs: true,
 	}
 	s.components = w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories}))
 	s.resources = w.Install(resource.Plugin(resource.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories, Store: w.Store}))

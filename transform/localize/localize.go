@@ -17,21 +17,30 @@ import (
 	"github.com/ocm-operator/ocm-operator/transform/yamledit"
 )
 
-// ErrMapping says that a rule has a mapping.
-var ErrMapping = errors.New("a mapping is not supported by this version; use registry, repository, fullyQualifiedRepository, image or tag")
+// ErrMapping says that a rule has a mapping and nobody can evaluate it.
+var ErrMapping = errors.New("mappings are switched off; use registry, repository, fullyQualifiedRepository, image or tag")
 
 // Resolver returns the image reference of a resource of the component.
 type Resolver func(ctx context.Context, name string, extraIdentity map[string]string) (imageReference string, err error)
 
+// Mapper returns the value that the program of a mapping computes from the component.
+type Mapper func(ctx context.Context, program string) (any, error)
+
 // Substitutions returns what the rules put where, in the order of the rules and within a rule in the
-// order registry, repository, fullyQualifiedRepository, image, tag. Errors name the rule,
-// counted from 1, and wrap those of resolve.
-func Substitutions(ctx context.Context, rules []configv1.LocalizationRule, resolve Resolver) ([]transform.Substitution, error) {
+// order registry, repository, fullyQualifiedRepository, image, tag. A rule with a mapping puts
+// nothing but what that computes. Errors name the rule, counted from 1, and wrap those of resolve and
+// compute. A nil compute makes every mapping an error.
+func Substitutions(ctx context.Context, rules []configv1.LocalizationRule, resolve Resolver, compute Mapper) ([]transform.Substitution, error) {
 	var subs []transform.Substitution
 	for i, rule := range rules {
 		title := fmt.Sprintf("localization rule %d", i+1)
 		if rule.Mapping != nil {
-			return nil, fmt.Errorf("%s: file %q, path %q: %w", title, rule.File, rule.Mapping.Path, ErrMapping)
+			sub, err := mapped(ctx, title, rule, compute)
+			if err != nil {
+				return nil, err
+			}
+			subs = append(subs, sub)
+			continue
 		}
 		reference, err := resolve(ctx, rule.Resource.Name, rule.Resource.ExtraIdentity)
 		if err != nil {
@@ -44,6 +53,21 @@ func Substitutions(ctx context.Context, rules []configv1.LocalizationRule, resol
 		subs = append(subs, substitutions(title, rule, image)...)
 	}
 	return subs, nil
+}
+
+func mapped(ctx context.Context, title string, rule configv1.LocalizationRule, compute Mapper) (transform.Substitution, error) {
+	sub := transform.Substitution{
+		Rule: title, File: rule.File, Path: rule.Mapping.Path,
+		Document: rule.Document, Selector: (*yamledit.Selector)(rule.Selector),
+	}
+	err := ErrMapping
+	if compute != nil {
+		sub.Value, err = compute(ctx, rule.Mapping.Transform)
+	}
+	if err != nil {
+		return sub, &transform.RuleError{Rule: sub.Rule, File: sub.File, Path: sub.Path, Err: err}
+	}
+	return sub, nil
 }
 
 func substitutions(title string, rule configv1.LocalizationRule, image Image) []transform.Substitution {

@@ -52,7 +52,9 @@ func TestSubstitutions(t *testing.T) {
 			Resource: configv1.ResourceSelector{Name: "image", ExtraIdentity: map[string]string{"arch": "arm64"}}, File: "values.yaml",
 			Tag: "t", Image: "i", FullyQualifiedRepository: "f", Repository: "r", Registry: "g", Selector: &configv1.DocumentSelector{Kind: "K", Name: "n"},
 		},
+		{File: "deploy.yaml", Image: "ignored", Mapping: &configv1.Mapping{Path: "spec.containers", Transform: "program"}, Document: &one},
 	}
+	compute := func(_ context.Context, program string) (any, error) { return []any{program}, nil }
 	resolve := func(_ context.Context, name string, extra map[string]string) (string, error) {
 		return "ghcr.io/" + name + extra["arch"] + ":1", nil
 	}
@@ -62,8 +64,9 @@ func TestSubstitutions(t *testing.T) {
 	want := []transform.Substitution{
 		{Rule: "localization rule 1", File: "deploy.yaml", Path: "spec.image", Value: "ghcr.io/image:1", Document: &one},
 		second("g", "ghcr.io"), second("r", "imagearm64"), second("f", "ghcr.io/imagearm64"), second("i", "ghcr.io/imagearm64:1"), second("t", "1"),
+		{Rule: "localization rule 3", File: "deploy.yaml", Path: "spec.containers", Value: []any{"program"}, Document: &one},
 	}
-	got, err := localize.Substitutions(t.Context(), rules, resolve)
+	got, err := localize.Substitutions(t.Context(), rules, resolve, compute)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("error %v, -want +got:\n%s", err, diff)
 	}
@@ -76,17 +79,19 @@ func TestSubstitutionsFails(t *testing.T) {
 		rule      configv1.LocalizationRule
 		reference string
 		err       error
+		compute   localize.Mapper
 		want      error
 		text      string
 	}{
-		"mapping":   {rule: configv1.LocalizationRule{File: "f", Mapping: &configv1.Mapping{Path: "p"}}, want: localize.ErrMapping, text: `localization rule 1: file "f", path "p": a mapping is not supported`},
+		"mapping":   {rule: configv1.LocalizationRule{File: "f", Mapping: &configv1.Mapping{Path: "p"}}, want: localize.ErrMapping, text: `localization rule 1: file "f", path "p": mappings are switched off`},
+		"program":   {rule: configv1.LocalizationRule{File: "f", Mapping: &configv1.Mapping{Path: "p"}}, compute: func(context.Context, string) (any, error) { return nil, lost }, want: lost, text: `localization rule 1: file "f", path "p": lost`},
 		"resolver":  {rule: configv1.LocalizationRule{Resource: configv1.ResourceSelector{Name: "x"}}, err: lost, want: lost, text: `localization rule 1: resource "x": lost`},
 		"reference": {rule: configv1.LocalizationRule{Resource: configv1.ResourceSelector{Name: "x"}}, reference: "a b", text: `localization rule 1: resource "x": image reference "a b"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			resolve := func(context.Context, string, map[string]string) (string, error) { return tc.reference, tc.err }
-			_, err := localize.Substitutions(t.Context(), []configv1.LocalizationRule{tc.rule}, resolve)
+			_, err := localize.Substitutions(t.Context(), []configv1.LocalizationRule{tc.rule}, resolve, tc.compute)
 			if err == nil || !strings.Contains(err.Error(), tc.text) || tc.want != nil && !errors.Is(err, tc.want) {
 				t.Errorf("want an error with %q, got %v", tc.text, err)
 			}
