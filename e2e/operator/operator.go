@@ -53,10 +53,12 @@ func Start(ctx context.Context, o Options) (*Operator, error) {
 	if o.Binary == "" || o.Kubeconfig == "" || o.Dir == "" {
 		return nil, errors.New("start the operator: Binary, Kubeconfig and Dir must be set")
 	}
-	if err := os.MkdirAll(filepath.Join(o.Dir, "registry"), 0o700); err != nil {
-		return nil, fmt.Errorf("create the operator's folder: %w", err)
-	}
 	op := &Operator{options: o}
+	for _, dir := range []string{op.RegistryDir(), op.TempDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("create the operator's folder: %w", err)
+		}
+	}
 	for attempt := 1; ; attempt++ {
 		var err error
 		if op.ports, err = freePorts(); err != nil {
@@ -84,6 +86,9 @@ func (o *Operator) LogFile() string { return filepath.Join(o.options.Dir, "opera
 
 // RegistryDir returns the folder with the registry's content.
 func (o *Operator) RegistryDir() string { return filepath.Join(o.options.Dir, "registry") }
+
+// TempDir returns the operator's folder for temporary files, which nobody else writes to.
+func (o *Operator) TempDir() string { return filepath.Join(o.options.Dir, "tmp") }
 
 // Exited is closed when the process has ended, for whatever reason. A restart makes another one.
 func (o *Operator) Exited() <-chan struct{} { return o.current().exited }
@@ -134,7 +139,7 @@ func (o *Operator) current() *process {
 }
 
 func (o *Operator) start(ctx context.Context) error {
-	p, err := spawn(o.options.Binary, o.args(), []string{"KUBECONFIG=" + o.options.Kubeconfig}, o.LogFile())
+	p, err := spawn(o.options.Binary, o.args(), []string{"KUBECONFIG=" + o.options.Kubeconfig, "TMPDIR=" + o.TempDir()}, o.LogFile())
 	if err != nil {
 		return err
 	}
