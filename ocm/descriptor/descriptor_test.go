@@ -317,6 +317,8 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte(head))
 	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte(head + "---\n" + head))
+	f.Add([]byte(head + "  Name: x\n  labels: [{value: {A: 1, a: 2}}]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d, err := descriptor.Parse(data)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	yamlv3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
@@ -12,10 +13,6 @@ import (
 
 // MaxBytes is the size of the largest descriptor that is read.
 const MaxBytes = 4 << 20
-
-// maxDepth bounds how deep lists and objects nest. The deepest place of the
-// format itself is seven; the rest is for the values of labels.
-const maxDepth = 64
 
 // Errors of Parse. Errors that wrap none of them are about the content.
 var (
@@ -59,6 +56,9 @@ func toJSON(data []byte) ([]byte, error) {
 		if js, err = yaml.YAMLToJSONStrict(data); err != nil {
 			return nil, err
 		}
+		if err := refuseMore(data); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkNesting(js); err != nil {
 		return nil, err
@@ -79,6 +79,33 @@ func refuseAliases(data []byte) error {
 	return walkAliases(&root)
 }
 
+// refuseMore refuses a second document: readers of the first one only, and of
+// the last one, would see two different descriptors.
+func refuseMore(data []byte) error {
+	// Most descriptors have no mark that could end a document, and are not read twice.
+	if !bytes.Contains(data, []byte("---")) && !bytes.Contains(data, []byte("...")) {
+		return nil
+	}
+	dec := yamlv3.NewDecoder(bytes.NewReader(data))
+	for n := 0; ; n++ {
+		var root yamlv3.Node
+		err := dec.Decode(&root)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case n > 0 && !empty(&root):
+			return fmt.Errorf("line %d: a second YAML document begins, there must be one", root.Content[0].Line)
+		}
+	}
+}
+
+// empty reports whether nothing follows the mark that ends a document.
+func empty(document *yamlv3.Node) bool {
+	return len(document.Content) == 0 || document.Content[0].ShortTag() == "!!null"
+}
+
 func walkAliases(n *yamlv3.Node) error {
 	if n.Kind == yamlv3.AliasNode {
 		return fmt.Errorf("line %d: YAML aliases are not allowed", n.Line)
@@ -89,75 +116,6 @@ func walkAliases(n *yamlv3.Node) error {
 		}
 	}
 	return nil
-}
-
-// checkNesting bounds the depth and refuses a key that occurs twice in one
-// object, where two readers could see two different descriptors.
-func checkNesting(js []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(js))
-	dec.UseNumber()
-	var stack []*object
-	for {
-		tok, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		if closing(tok) {
-			stack = stack[:len(stack)-1]
-		} else {
-			if len(stack) > 0 {
-				isKey, err := stack[len(stack)-1].take(tok)
-				if err != nil {
-					return err
-				}
-				if isKey {
-					continue
-				}
-			}
-			if delim, ok := tok.(json.Delim); ok {
-				stack = append(stack, &object{isMap: delim == '{'})
-			}
-		}
-		if len(stack) > maxDepth {
-			return fmt.Errorf("more than %d levels of nesting", maxDepth)
-		}
-		if len(stack) == 0 {
-			return nil
-		}
-	}
-}
-
-func closing(tok json.Token) bool {
-	d, ok := tok.(json.Delim)
-	return ok && (d == '}' || d == ']')
-}
-
-// object is the state of checkNesting for one list or object.
-type object struct {
-	isMap   bool
-	inValue bool
-	keys    map[string]struct{}
-}
-
-// take accepts the next token and reports whether it is a key.
-func (o *object) take(tok json.Token) (bool, error) {
-	if !o.isMap {
-		return false, nil
-	}
-	if o.inValue {
-		o.inValue = false
-		return false, nil
-	}
-	key, _ := tok.(string)
-	if _, twice := o.keys[key]; twice {
-		return false, fmt.Errorf("key %q occurs twice in one object", key)
-	}
-	if o.keys == nil {
-		o.keys = map[string]struct{}{}
-	}
-	o.keys[key] = struct{}{}
-	o.inValue = true
-	return true, nil
 }
 
 func decode(js []byte) (*Descriptor, error) {

@@ -44,6 +44,10 @@ func decodeV2(js []byte) (*Descriptor, error) {
 		return nil, err
 	}
 	c := &w.Component
+	provider, err := parseProvider(c.Provider)
+	if err != nil {
+		return nil, fmt.Errorf("component.provider: %w", err)
+	}
 	return &Descriptor{
 		Schema: SchemaV2,
 		Component: Component{
@@ -51,7 +55,7 @@ func decodeV2(js []byte) (*Descriptor, error) {
 			Version:            c.Version,
 			CreationTime:       c.CreationTime,
 			Labels:             c.Labels,
-			Provider:           parseProvider(c.Provider),
+			Provider:           provider,
 			RepositoryContexts: c.RepositoryContexts,
 			Sources:            c.Sources,
 			References:         c.References,
@@ -64,15 +68,18 @@ func decodeV2(js []byte) (*Descriptor, error) {
 
 // parseProvider reads the string of schema v2, which holds either a name or a
 // JSON object with name and labels.
-func parseProvider(s string) Provider {
+func parseProvider(s string) (Provider, error) {
 	if !strings.HasPrefix(strings.TrimSpace(s), "{") {
-		return Provider{Name: s}
+		return Provider{Name: s}, nil
 	}
 	var w wireProvider
 	if err := json.Unmarshal([]byte(s), &w); err != nil {
-		return Provider{Name: s}
+		return Provider{Name: s}, nil //nolint:nilerr // what is no JSON is a name
 	}
-	return Provider{Name: w.Name, Labels: w.Labels, Object: true}
+	if err := checkNesting([]byte(s)); err != nil {
+		return Provider{}, err
+	}
+	return Provider{Name: w.Name, Labels: w.Labels, Object: true}, nil
 }
 
 func (p Provider) v2() (string, error) {

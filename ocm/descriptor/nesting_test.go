@@ -1,0 +1,68 @@
+package descriptor_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+)
+
+// TestParseRefusesTwoReadings is about documents that two readers could
+// understand differently.
+func TestParseRefusesTwoReadings(t *testing.T) {
+	t.Parallel()
+	asJSON := func(component string) string {
+		return `{"meta":{"schemaVersion":"v2"},"component":{"name":"acme.org/shop","version":"1.0.0","provider":"acme"` + component + `}}`
+	}
+	for name, tc := range map[string]struct{ document, want string }{
+		"key twice in YAML":       {head + "  name: acme.org/other\n", `line 6: key "name" already set`},
+		"key twice in JSON":       {asJSON(`,"name":"acme.org/other"`), `key "name" occurs twice in component`},
+		"key twice at the top":    {`{"meta":{"schemaVersion":"v2"},"meta":{}}`, `key "meta" occurs twice in the top level`},
+		"other case in YAML":      {head + "  Name: acme.org/other\n", `keys "Name" and "name" of component differ in case only`},
+		"other case in JSON":      {asJSON(`,"resources":[{},{"name":"a","NAME":"b"}]`), `keys "name" and "NAME" of component.resources[1] differ in case only`},
+		"long s":                  {asJSON(`,"reſources":[],"resources":[]`), `keys "reſources" and "resources" of component differ`},
+		"other case in an access": {asJSON(`,"resources":[{"access":{"localReference":"a","LocalReference":"b"}}]`), "component.resources[0].access"},
+		"other case in a label":   {asJSON(`,"labels":[{"name":"x","Value":1,"value":2}]`), "component.labels[0]"},
+		"twice in a label value":  {asJSON(`,"labels":[{"name":"x","value":{"a":[{"b":1,"b":2}]}}]`), "component.labels[0].value.a[0]"},
+		"provider":                {head[:strings.LastIndex(head, "acme\n")] + `'{"name":"a","Name":"b"}'`, "component.provider: keys"},
+		"second document":         {head + "---\n" + head, "line 7: a second YAML document"},
+		"second document, dots":   {head + "...\n---\nname: x\n", "line 8: a second YAML document"},
+		"broken second document":  {head + "---\n[", "parse component descriptor"},
+		"JSON, then YAML":         {asJSON("") + "\n---\na: b\n", "a second YAML document"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := descriptor.Parse([]byte(tc.document)); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("Parse = %v, want an error with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestParseKeepsFreeForm reads what looks like an ambiguity and is none.
+func TestParseKeepsFreeForm(t *testing.T) {
+	t.Parallel()
+	for name, document := range map[string]string{
+		"mark at the front":  "---\n" + head,
+		"marks at the end":   head + "---\n...\n",
+		"marks in a value":   head + "  labels: [{name: key, value: \"-----BEGIN KEY-----\"}]\n",
+		"case in label":      head + "  labels: [{name: key, value: {Port: 1, port: 2}}]\n",
+		"case in label list": head + "  labels: [{name: key, value: [{deep: {Port: 1, port: 2}}]}]\n",
+		"case in merge":      head + "  labels: [{name: key, value: 1, merge: {algorithm: x, config: {A: 1, a: 2}}}]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, err := descriptor.Parse([]byte(document))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range d.Component.Labels {
+				var values map[string]any
+				if json.Unmarshal(l.Value, &values) == nil && len(values) == 0 {
+					t.Errorf("label %s lost its value", l.Name)
+				}
+			}
+		})
+	}
+}
