@@ -1,6 +1,7 @@
-// Package binaries finds or builds the programs that a real cluster consists of: the Kubernetes control plane and
-// Flux's controllers. They are built from Go modules, so no image and no release has to be downloaded, and kept
-// outside the clone in the user's cache folder, so only the first build on a machine takes minutes.
+// Package binaries finds or builds the programs that a real cluster consists of, the Kubernetes control plane and
+// Flux's controllers, and the helm command, by which tests look at charts. They are built from Go modules, so no image
+// and no release has to be downloaded, and kept outside the clone in the user's cache folder, so only the first build on
+// a machine takes minutes.
 package binaries
 
 import (
@@ -118,12 +119,24 @@ func (c *Cache) Flux(ctx context.Context) (*Flux, error) {
 	return flux, nil
 }
 
+// Helm builds the helm command if it is missing, and returns its path.
+func (c *Cache) Helm(ctx context.Context) (string, error) {
+	dir, err := c.build(ctx, helm)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, helm.binary), nil
+}
+
 // BuildAll builds everything that is missing, one program at a time.
 func (c *Cache) BuildAll(ctx context.Context) error {
 	if _, err := c.ControlPlane(ctx); err != nil {
 		return err
 	}
-	_, err := c.Flux(ctx)
+	if _, err := c.Flux(ctx); err != nil {
+		return err
+	}
+	_, err := c.Helm(ctx)
 	return err
 }
 

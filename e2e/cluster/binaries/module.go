@@ -47,6 +47,7 @@ var (
 		name: "kustomize-controller", folder: "kustomizecontroller", pkg: "github.com/fluxcd/kustomize-controller",
 		binary: "kustomize-controller", crds: "github.com/fluxcd/kustomize-controller",
 	}
+	helm = module{name: "helm", folder: "helm", pkg: "helm.sh/helm/v4/cmd/helm", binary: "helm"}
 )
 
 // key identifies the build: same key, same program.

@@ -20,8 +20,8 @@ func buildCommand() command {
 	return command{
 		name:    "build",
 		summary: "build all programs that are missing",
-		details: `Builds the control plane and Flux's controllers, one after the other, unless
-they are in the cache. On two cores and with empty caches this takes about 20
+		details: `Builds the control plane, Flux's controllers and helm, one after the other,
+unless they are in the cache. On two cores and with empty caches this takes about 20
 minutes and 5 GB; afterwards it takes no time.`,
 		bind: func(*pflag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
 			return func(ctx context.Context, _, log io.Writer) error {
