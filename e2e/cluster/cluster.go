@@ -30,22 +30,24 @@ const (
 
 // Cluster is a running cluster whose processes are children of this process.
 type Cluster struct {
-	files     layout
-	progress  io.Writer
-	binaries  *binaries.Cache
-	apiArgs   []string
-	keys      *keys
-	config    *rest.Config
-	lock      *filelock.Lock
-	ports     *process.Ports
-	spawner   *process.Spawner
-	died      chan error    // holds the first process that ended by itself
-	stopping  chan struct{} // closed by Stop
-	started   time.Time
-	mu        sync.Mutex // guards what follows
-	processes []*process.Process
-	state     State
-	stopped   bool
+	files    layout
+	progress io.Writer
+	binaries *binaries.Cache
+	apiArgs  []string
+	// kustomizeArgs are further arguments of kustomize-controller.
+	kustomizeArgs []string
+	keys          *keys
+	config        *rest.Config
+	lock          *filelock.Lock
+	ports         *process.Ports
+	spawner       *process.Spawner
+	died          chan error    // holds the first process that ended by itself
+	stopping      chan struct{} // closed by Stop
+	started       time.Time
+	mu            sync.Mutex // guards what follows
+	processes     []*process.Process
+	state         State
+	stopped       bool
 }
 
 // Start starts a cluster and returns when it is ready. ctx bounds the start only; the cluster runs until Stop is
@@ -87,7 +89,7 @@ func prepare(o Options, paths *programs, supervisor *RecordedProcess) (*Cluster,
 		return nil, err
 	}
 	c := &Cluster{
-		files: files, progress: o.Progress, binaries: o.Binaries, apiArgs: o.APIServerArgs, lock: lock,
+		files: files, progress: o.Progress, binaries: o.Binaries, apiArgs: o.APIServerArgs, kustomizeArgs: o.KustomizeArgs, lock: lock,
 		ports: process.NewPorts(), died: make(chan error, 1), stopping: make(chan struct{}), started: time.Now(),
 		state: State{Kubeconfig: files.kubeconfig(), Kubectl: siblingKubectl(paths), Supervisor: supervisor},
 	}

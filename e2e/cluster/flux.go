@@ -47,7 +47,7 @@ func (c *Cluster) InstallFlux(ctx context.Context) error {
 		return err
 	}
 	return c.startFlux(ctx, "kustomize-controller", flux.KustomizeController, nil, func(map[string]int) []string {
-		return []string{"--requeue-dependency=1s", "--http-retry=3"}
+		return append([]string{"--requeue-dependency=1s", "--http-retry=3"}, c.kustomizeArgs...)
 	})
 }
 

@@ -20,7 +20,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/registry/remote"
@@ -59,6 +61,11 @@ func TestClusterWithFlux(t *testing.T) {
 		t.Fatalf("install Flux: %v", err)
 	}
 	t.Logf("with Flux after %s", time.Since(start))
+	releases := &unstructured.UnstructuredList{}
+	releases.SetGroupVersionKind(schema.GroupVersionKind{Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: "HelmReleaseList"})
+	if err := newClient(t, c).List(t.Context(), releases); err != nil {
+		t.Errorf("the kind of helm-controller is not served: %v", err)
+	}
 
 	deliver(t, newClient(t, c)) // a new one, as the old one does not know Flux's kinds
 	namespaceIsDeleted(t, kubernetes)

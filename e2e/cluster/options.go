@@ -22,10 +22,11 @@ type Options struct {
 	ControllerManager bool
 	// Scheduler runs kube-scheduler, of which the same is true.
 	Scheduler bool
-	// Flux runs source-controller and kustomize-controller. See also Cluster.InstallFlux.
+	// Flux runs source-controller and kustomize-controller, and defines the kind of helm-controller, whose program can't be
+	// had. See also Cluster.InstallFlux.
 	Flux bool
-	// APIServerArgs are appended to the arguments of kube-apiserver.
-	APIServerArgs []string
+	// APIServerArgs are appended to the arguments of kube-apiserver, and KustomizeArgs to those of kustomize-controller.
+	APIServerArgs, KustomizeArgs []string
 	// Binaries is where the programs come from. Default is the user's cache.
 	Binaries *binaries.Cache
 }

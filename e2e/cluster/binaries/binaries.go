@@ -88,7 +88,8 @@ func (c *Cache) APIServerAssets(ctx context.Context) (string, error) {
 	return c.ControlPlane(ctx)
 }
 
-// Flux holds the paths of Flux's controllers and the files with their custom resource definitions.
+// Flux holds the paths of Flux's controllers and the files with their custom resource definitions, among which are those
+// of helm-controller, though it can't be built here itself.
 type Flux struct {
 	SourceController    string
 	KustomizeController string
@@ -105,11 +106,15 @@ func (c *Cache) Flux(ctx context.Context) (*Flux, error) {
 	if err != nil {
 		return nil, err
 	}
+	helm, err := c.build(ctx, helmController)
+	if err != nil {
+		return nil, err
+	}
 	flux := &Flux{
 		SourceController:    filepath.Join(source, sourceController.binary),
 		KustomizeController: filepath.Join(kustomize, kustomizeController.binary),
 	}
-	for _, dir := range []string{source, kustomize} {
+	for _, dir := range []string{source, kustomize, helm} {
 		files, err := filepath.Glob(filepath.Join(dir, crdFolder, "*.yaml"))
 		if err != nil {
 			return nil, fmt.Errorf("list custom resource definitions: %w", err)

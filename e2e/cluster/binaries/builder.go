@@ -49,43 +49,18 @@ func (b *builder) run(ctx context.Context, dir string) error {
 			return fmt.Errorf("link %s: %w", link, err)
 		}
 	}
-	return b.copyCRDs(ctx, tracker, dir)
-}
-
-// copyCRDs keeps the definitions beside the program, so that a cluster can start where the go command is missing.
-func (b *builder) copyCRDs(ctx context.Context, tracker *tracker, dir string) error {
-	if b.module.crds == "" {
-		return nil
-	}
-	folder, err := b.goCommand(ctx, tracker, "list", "-m", "-f", "{{.Dir}}", b.module.crds)
-	if err != nil {
-		return err
-	}
-	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(folder)), "config", "crd", "bases", "*.yaml"))
-	if err != nil {
-		return fmt.Errorf("list custom resource definitions: %w", err)
-	}
-	if len(files) == 0 {
-		return fmt.Errorf("module %s has no custom resource definitions in config/crd/bases", b.module.crds)
-	}
-	if err := os.Mkdir(filepath.Join(dir, crdFolder), 0o755); err != nil {
-		return fmt.Errorf("create folder for custom resource definitions: %w", err)
-	}
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("read custom resource definition: %w", err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, crdFolder, filepath.Base(file)), content, 0o644); err != nil {
-			return fmt.Errorf("write custom resource definition: %w", err)
-		}
-	}
-	return nil
+	return b.keepCRDs(ctx, tracker, dir)
 }
 
 // goCommand runs the go command in the nested module and returns its standard output.
 func (b *builder) goCommand(ctx context.Context, tracker *tracker, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", args...)
+	return b.command(ctx, tracker, "go", args...)
+}
+
+// command runs a program in the nested module and returns its standard output.
+func (b *builder) command(ctx context.Context, tracker *tracker, program string, args ...string) ([]byte, error) {
+	name := filepath.Base(program) + " " + args[0]
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = filepath.Join(b.source, b.module.folder)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // the go command then ends its compilers
@@ -94,14 +69,14 @@ func (b *builder) goCommand(ctx context.Context, tracker *tracker, args ...strin
 	cmd.Stdout = &out
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
-		return nil, fmt.Errorf("go %s: %w", args[0], err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("go %s: %w", args[0], err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	complaints := tracker.read(stderr)
 	if err := cmd.Wait(); err != nil {
-		return nil, fmt.Errorf("go %s in %s: %w\n%s", args[0], b.module.folder, errors.Join(err, context.Cause(ctx)), complaints)
+		return nil, fmt.Errorf("%s in %s: %w\n%s", name, b.module.folder, errors.Join(err, context.Cause(ctx)), complaints)
 	}
 	return out.Bytes(), nil
 }

@@ -32,6 +32,7 @@ type module struct {
 	binary string   // file name of the program
 	links  []string // names under which the program is called
 	crds   string   // module whose custom resource definitions are kept beside the program
+	types  string   // package of types of which the program, a generator, makes those definitions
 }
 
 var (
@@ -65,6 +66,9 @@ func (m module) key(source string) (string, error) {
 	part := func(s string) { fmt.Fprintf(hash, "%d:%s\n", len(s), s) }
 	for _, s := range []string{layout, runtime.Version(), runtime.GOOS, runtime.GOARCH, m.pkg, ldflags, strings.Join(m.links, ",")} {
 		part(s)
+	}
+	if m.types != "" {
+		part(m.types)
 	}
 	for _, entry := range entries { // sorted by name
 		if !entry.Type().IsRegular() {
