@@ -27,6 +27,9 @@ type Options struct {
 	Repositories *access.Provider
 	// Concurrent is how many objects are reconciled at once.
 	Concurrent int
+	// ReadsPerObject and Reads bound how many referenced component versions are read at once, for one object and for all of
+	// them; zero is a default of 8 and 32.
+	ReadsPerObject, Reads int
 }
 
 // Plugin returns the feature.
@@ -41,7 +44,7 @@ func Plugin(o Options) plugin.Plugin {
 }
 
 func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
-	c := newController(mgr.GetClient(), o.Repositories)
+	c := newController(mgr.GetClient(), o)
 	reconciler, err := lifecycle.New(kind(c), o.Lifecycle(mgr))
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package componentversion
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,13 +30,19 @@ type controller struct {
 	repositories *access.Provider
 	// announced holds the version that was reported last for each object.
 	announced *lru.Cache
+	// readsPerObject and reads bound how many component versions are read at once, for one object and for all of them.
+	readsPerObject int
+	reads          slots
 }
 
 // maxAnnounced bounds how many objects are remembered; a forgotten one reports its version once more.
 const maxAnnounced = 10_000
 
-func newController(c client.Client, repositories *access.Provider) *controller {
-	return &controller{client: c, repositories: repositories, announced: lru.New(maxAnnounced)}
+func newController(c client.Client, o Options) *controller {
+	return &controller{
+		client: c, repositories: o.Repositories, announced: lru.New(maxAnnounced),
+		readsPerObject: cmp.Or(o.ReadsPerObject, defaultReadsPerObject), reads: make(slots, cmp.Or(o.Reads, defaultReads)),
+	}
 }
 
 // run is what the steps of one reconciliation hand to each other.
@@ -226,7 +233,7 @@ func (c *controller) fetchDescriptors(ctx context.Context, r *run) error {
 		}
 	}
 	root := source.Node{Component: r.obj.Spec.Component, Version: r.version, ManifestDigest: r.manifest.String()}
-	t, err := newFetcher(r.repository, r.pinned(), r.obj.Spec.References.Expand).fetch(ctx, root)
+	t, err := c.newFetcher(r.repository, r.pinned(), r.obj.Spec.References.Expand).fetch(ctx, root)
 	if err != nil {
 		if _, ok := errors.AsType[*CycleError](err); ok {
 			return lifecycle.Fail(v1alpha1.ReferenceCycleReason, err)

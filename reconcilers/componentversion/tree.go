@@ -61,20 +61,20 @@ type tree struct {
 	all []*node
 }
 
-// fetcher reads a tree. A version that is referred to several times is read once.
+// fetcher walks over a tree. What it walks over is read ahead of it, in any order; the walk goes depth first, so the tree and
+// the error that ends it are the same every time.
 type fetcher struct {
-	repository *access.Repository
-	// manifests holds what nested versions are pinned to.
-	manifests map[string]source.Node
-	// keep is set when the descriptors of nested versions are needed, and not only that of the root.
-	keep bool
-	tree *tree
+	reader *reader
+	tree   *tree
 }
 
 // newFetcher returns a fetcher that knows what nested versions were pinned to before: a tag that was resolved for a version
 // is never resolved again for it. Nothing is known of a new version.
-func newFetcher(repository *access.Repository, pinned *v1alpha1.Reference, keep bool) *fetcher {
-	f := &fetcher{repository: repository, manifests: map[string]source.Node{}, keep: keep, tree: &tree{}}
+func (c *controller) newFetcher(repository *access.Repository, pinned *v1alpha1.Reference, keep bool) *fetcher {
+	f := &fetcher{tree: &tree{}, reader: &reader{
+		repository: repository, pinned: map[string]source.Node{}, keep: keep,
+		own: c.readsPerObject, all: c.reads, reads: map[string]*read{},
+	}}
 	if pinned != nil {
 		f.remember(pinned)
 	}
@@ -84,55 +84,40 @@ func newFetcher(repository *access.Repository, pinned *v1alpha1.Reference, keep 
 func (f *fetcher) remember(ref *v1alpha1.Reference) {
 	for i := range ref.References {
 		nested := &ref.References[i]
-		f.manifests[describe(nested.ComponentName, nested.Version)] = source.Node{
+		f.reader.pinned[describe(nested.ComponentName, nested.Version)] = source.Node{
 			Component: nested.ComponentName, Version: nested.Version, ManifestDigest: nested.ManifestDigest,
 		}
 		f.remember(nested)
 	}
 }
 
-// fetch reads the tree below a pinned version. Nested versions are resolved once and pinned from then on.
+// fetch reads the tree below a pinned version. Nested versions are resolved once and pinned from then on. Reads that an
+// error makes useless end with it.
 func (f *fetcher) fetch(ctx context.Context, root source.Node) (*tree, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	top := &node{name: root.Component, Node: root}
 	f.tree.root = top
 	return f.tree, f.expand(ctx, top, nil)
 }
 
-// expand reads a node and everything below it. The path holds what lies above.
+// expand walks over a node and everything below it. The path holds what lies above.
 func (f *fetcher) expand(ctx context.Context, n *node, path []string) error {
-	self := describe(n.Component, n.Version)
-	for i, above := range path {
-		if above == self {
-			return &CycleError{Path: append(slices.Clip(path[i:]), self)}
-		}
-	}
-	path = append(slices.Clip(path), self)
-	if len(path) > maxDepth {
-		return lifecycle.Fail(v1alpha1.ComponentVersionInvalidReason,
-			fmt.Errorf("component references are nested deeper than %d: %s", maxDepth, strings.Join(path, " -> ")))
-	}
-	if f.tree.all = append(f.tree.all, n); len(f.tree.all) > maxNodes {
-		return lifecycle.Fail(v1alpha1.ComponentVersionInvalidReason,
-			fmt.Errorf("component %s refers to more than %d component versions", f.tree.root.Component, maxNodes))
-	}
-	version, err := f.repository.Pinned(ctx, n.Node)
+	path, err := f.enter(n, path)
 	if err != nil {
+		return err
+	}
+	begun := f.reader.begin(ctx, n.Node, false)
+	if err := begun.wait(ctx); err != nil {
 		err = fmt.Errorf("read component %s: %w", strings.Join(path, " -> "), err)
 		if n != f.tree.root {
 			err = &nestedError{err}
 		}
 		return err
 	}
-	if f.keep || n == f.tree.root {
-		n.version = version
-	}
-	for _, ref := range version.Descriptor().Component.References {
-		pinned, err := f.pin(ctx, ref.ComponentName, ref.Version)
-		if err != nil {
-			return &nestedError{fmt.Errorf("read component %s -> %s: %w", strings.Join(path, " -> "), describe(ref.ComponentName, ref.Version), err)}
-		}
-		pinned.ExtraIdentity = ref.ExtraIdentity
-		child := &node{name: ref.Name, Node: pinned}
+	n.ManifestDigest, n.version = begun.node.ManifestDigest, begun.version
+	for _, ref := range begun.references {
+		child := &node{name: ref.Name, Node: source.Node{Component: ref.ComponentName, Version: ref.Version, ExtraIdentity: ref.ExtraIdentity}}
 		n.references = append(n.references, child)
 		if err := f.expand(ctx, child, path); err != nil {
 			return err
@@ -141,19 +126,24 @@ func (f *fetcher) expand(ctx context.Context, n *node, path []string) error {
 	return nil
 }
 
-// pin resolves the tag of a nested version, once in a tree.
-func (f *fetcher) pin(ctx context.Context, component, version string) (source.Node, error) {
-	key := describe(component, version)
-	if pinned, ok := f.manifests[key]; ok {
-		return pinned, nil
+// enter checks a node against what lies above it and against the bounds, and returns the path with it.
+func (f *fetcher) enter(n *node, path []string) ([]string, error) {
+	self := describe(n.Component, n.Version)
+	for i, above := range path {
+		if above == self {
+			return nil, &CycleError{Path: append(slices.Clip(path[i:]), self)}
+		}
 	}
-	manifest, err := f.repository.Resolve(ctx, component, version)
-	if err != nil {
-		return source.Node{}, err
+	path = append(slices.Clip(path), self)
+	if len(path) > maxDepth {
+		return nil, lifecycle.Fail(v1alpha1.ComponentVersionInvalidReason,
+			fmt.Errorf("component references are nested deeper than %d: %s", maxDepth, strings.Join(path, " -> ")))
 	}
-	pinned := source.Node{Component: component, Version: version, ManifestDigest: manifest.String()}
-	f.manifests[key] = pinned
-	return pinned, nil
+	if f.tree.all = append(f.tree.all, n); len(f.tree.all) > maxNodes {
+		return nil, lifecycle.Fail(v1alpha1.ComponentVersionInvalidReason,
+			fmt.Errorf("component %s refers to more than %d component versions", f.tree.root.Component, maxNodes))
+	}
+	return path, nil
 }
 
 // reference returns the tree in the form of the status. Only descriptors that are written into the cluster are named.
