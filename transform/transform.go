@@ -1,8 +1,8 @@
 // Package transform puts values into the files of an archive.
 //
 // What is put where is a list of Substitutions, made from the rules of a component by the packages
-// localize and configure. This package only carries them out; it streams the archive and holds
-// no more than the one file in memory that is being edited.
+// localize and configure, and at most one Merger. This package only carries them out; it streams the
+// archive and holds no more than the one file in memory that is being edited.
 package transform
 
 import (
@@ -65,24 +65,35 @@ func (s Substitution) fail(err error) error {
 	return &RuleError{Rule: s.Rule, File: s.File, Path: s.Path, Err: err}
 }
 
+// Plan is what is done to the files of an archive.
+type Plan struct {
+	// Substitutions come first, those of one file in their order.
+	Substitutions []Substitution
+	// Merge comes after them. It may be nil.
+	Merge *Merger
+	// Root is the folder that everything in the archive lies in, where files may be named without it: that of a
+	// packed Helm chart, in which podinfo/values.yaml and values.yaml are the same. It may be empty.
+	Root string
+}
+
 // Apply copies an archive in canonical form and carries out the substitutions, those of one file in
-// their order. The entries keep their order, so that a packed Helm chart stays one. On any error dst
-// holds an incomplete archive that must be thrown away.
-//
-// Errors are *RuleError, that of the context, or those of archive.Copy.
+// their order. It is Run with nothing else in the plan.
 func Apply(ctx context.Context, dst io.Writer, src io.Reader, subs []Substitution, l Limits) (Stats, error) {
-	e, err := newEditor(subs)
+	return Run(ctx, dst, src, Plan{Substitutions: subs}, l)
+}
+
+// Run copies an archive in canonical form and carries out the plan. The entries keep their order, so
+// that a packed Helm chart stays one. On any error dst holds an incomplete archive that must be
+// thrown away.
+//
+// Errors are *RuleError, which wraps those of packages yamledit and patch, that of the context, or
+// those of archive.Copy.
+func Run(ctx context.Context, dst io.Writer, src io.Reader, p Plan, l Limits) (Stats, error) {
+	e, err := newEditor(ctx, p)
 	if err != nil {
 		return Stats{}, err
 	}
-	e.apply = func(content []byte, edits []yamledit.Edit) ([]byte, error) {
-		out, err := yamledit.Apply(ctx, content, edits)
-		if stopped := ctx.Err(); err != nil && stopped != nil {
-			return nil, stopped // not the fault of a rule
-		}
-		return out, err
-	}
-	stats, err := archive.Copy(dst, src, e, l)
+	stats, err := archive.Copy(dst, &stopper{ctx: ctx, src: src}, e, l)
 	if rule := (*RuleError)(nil); errors.As(err, &rule) {
 		return stats, rule // it names the file already
 	}
@@ -92,22 +103,33 @@ func Apply(ctx context.Context, dst io.Writer, src io.Reader, subs []Substitutio
 	return stats, e.missing()
 }
 
-// editor is the archive.Editor of a list of substitutions.
+// File carries out what the plan has for one file, and returns its content unchanged if that is nothing.
+func (p Plan) File(ctx context.Context, file string, content []byte) ([]byte, error) {
+	e, err := newEditor(ctx, p)
+	if err != nil || !e.Wants(file) {
+		return content, err
+	}
+	return e.Edit(file, content)
+}
+
+// editor is the archive.Editor of a plan.
 type editor struct {
-	apply func(content []byte, edits []yamledit.Edit) ([]byte, error)
+	ctx   context.Context //nolint:containedctx // an archive.Editor has no other way to know it
 	subs  map[string][]Substitution
 	order []string // the files in the order of their first substitution
+	merge *Merger
+	into  string // the file that is merged
 	done  map[string]bool
 	there listing
 }
 
-func newEditor(subs []Substitution) (*editor, error) {
-	e := &editor{subs: map[string][]Substitution{}, done: map[string]bool{}}
-	for _, s := range subs {
+func newEditor(ctx context.Context, p Plan) (*editor, error) {
+	e := &editor{ctx: ctx, subs: map[string][]Substitution{}, merge: p.Merge, done: map[string]bool{}}
+	for _, s := range p.Substitutions {
 		if _, err := yamledit.ParsePath(s.Path); err != nil {
 			return nil, s.fail(err)
 		}
-		file, err := cleanFile(s.File)
+		file, err := p.cleanFile(s.File)
 		if err != nil {
 			return nil, s.fail(err)
 		}
@@ -116,43 +138,67 @@ func newEditor(subs []Substitution) (*editor, error) {
 		}
 		e.subs[file] = append(e.subs[file], s)
 	}
+	if p.Merge == nil {
+		return e, nil
+	}
+	var err error
+	if e.into, err = p.cleanFile(p.Merge.File); err != nil {
+		return nil, p.Merge.fail(err)
+	}
 	return e, nil
 }
 
-// cleanFile brings the file of a rule into the form of the paths in an archive.
-func cleanFile(name string) (string, error) {
+// cleanFile brings the file of a rule into the form of the paths in the archive.
+func (p Plan) cleanFile(name string) (string, error) {
 	clean := path.Clean(strings.TrimPrefix(name, "/"))
 	if clean == "." || clean == ".." || strings.HasPrefix(clean, "../") {
 		return "", errors.New("the file must be a path within the source")
+	}
+	if first, _, _ := strings.Cut(clean, "/"); p.Root != "" && first != p.Root {
+		return p.Root + "/" + clean, nil
 	}
 	return clean, nil
 }
 
 // Wants implements archive.Editor.
 func (e *editor) Wants(file string) bool {
-	e.there.add(file, func(wanted string) bool { return len(e.subs[wanted]) > 0 })
-	return len(e.subs[file]) > 0
+	e.there.add(file, e.concerns)
+	return e.concerns(file)
+}
+
+func (e *editor) concerns(file string) bool {
+	return len(e.subs[file]) > 0 || e.merge != nil && file == e.into
 }
 
 // Edit implements archive.Editor.
 func (e *editor) Edit(file string, content []byte) ([]byte, error) {
 	e.done[file] = true
-	subs := e.subs[file]
+	content, err := e.substitute(e.subs[file], content)
+	if err != nil || e.merge == nil || file != e.into {
+		return content, err
+	}
+	return e.merge.merge(content)
+}
+
+func (e *editor) substitute(subs []Substitution, content []byte) ([]byte, error) {
+	if len(subs) == 0 {
+		return content, nil
+	}
 	edits := make([]yamledit.Edit, len(subs))
 	for i, s := range subs {
 		edits[i] = yamledit.Edit{Path: s.Path, Value: s.Value, Document: s.Document, Selector: s.Selector}
 	}
-	out, err := e.apply(content, edits)
+	out, err := yamledit.Apply(e.ctx, content, edits)
+	if err == nil {
+		return out, nil
+	}
+	if stopped := e.ctx.Err(); stopped != nil {
+		return nil, stopped // not the fault of a rule
+	}
 	if failed := (*yamledit.EditError)(nil); errors.As(err, &failed) {
 		return nil, subs[failed.Index].fail(failed.Err)
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return nil, err
-	}
-	if err != nil {
-		return nil, subs[0].fail(err)
-	}
-	return out, nil
+	return nil, subs[0].fail(err)
 }
 
 // missing returns an error for the first rule whose file did not come by.
@@ -162,42 +208,21 @@ func (e *editor) missing() error {
 			return e.subs[file][0].fail(e.there.lacks(file))
 		}
 	}
+	if e.merge != nil && !e.done[e.into] {
+		return e.merge.fail(e.there.lacks(e.into))
+	}
 	return nil
 }
 
-// listing remembers some of the files that are there, for messages.
-type listing struct {
-	files []string
-	more  bool
-	near  map[string]string // wanted files that are one folder deeper
+// stopper ends a source with its context.
+type stopper struct {
+	ctx context.Context //nolint:containedctx // a reader has no other way to know it
+	src io.Reader
 }
 
-func (l *listing) add(file string, wanted func(string) bool) {
-	const most = 20
-	if len(l.files) < most {
-		l.files = append(l.files, file)
-	} else {
-		l.more = true
+func (s *stopper) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
 	}
-	if _, below, ok := strings.Cut(file, "/"); ok && wanted(below) && l.near[below] == "" {
-		if l.near == nil {
-			l.near = map[string]string{}
-		}
-		l.near[below] = file
-	}
-}
-
-// lacks says that a file is not there, and what is.
-func (l *listing) lacks(file string) error {
-	if near := l.near[file]; near != "" {
-		return fmt.Errorf("%w, where it is %q: name the file with its folder", ErrNoFile, near)
-	}
-	there := strings.Join(l.files, ", ")
-	switch {
-	case l.more:
-		there += ", ..."
-	case there == "":
-		there = "nothing"
-	}
-	return fmt.Errorf("%w; it holds: %s", ErrNoFile, there)
+	return s.src.Read(p)
 }

@@ -1,36 +1,23 @@
 package resource
 
 import (
-	"archive/tar"
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"path"
-	"strings"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
+	"github.com/ocm-operator/ocm-operator/snapshot/chart"
 )
 
-const (
-	// peekBytes is how much of a resource is looked at to tell what it is.
-	peekBytes = 64 << 10
-	// chartPeekBytes is how far into a packed chart its metadata is looked for; Helm writes it first.
-	chartPeekBytes = 1 << 20
-	// maxChartUnpacked bounds what the beginning of a chart may unpack to while its metadata is looked for.
-	maxChartUnpacked = 16 << 20
-	// maxChartMetadata bounds Chart.yaml.
-	maxChartMetadata = 256 << 10
-)
+// peekBytes is how much of a resource is looked at to tell what it is.
+const peekBytes = 64 << 10
 
 // content is a resource on its way into a snapshot.
 type content struct {
@@ -60,65 +47,21 @@ func inspect(resource *descriptor.Resource, blob *ocm.Blob) (*content, error) {
 }
 
 func inspectChart(blob *ocm.Blob) (*content, error) {
-	c := &content{kind: snapshot.Chart, reader: bufio.NewReaderSize(blob, chartPeekBytes)}
-	head, err := c.reader.Peek(chartPeekBytes)
+	c := &content{kind: snapshot.Chart, reader: bufio.NewReaderSize(blob, chart.HeadBytes)}
+	head, err := c.reader.Peek(chart.HeadBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if err := c.readMetadata(head); err != nil {
+	metadata, err := chart.Find(head)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoChart, err)
 	}
+	c.chartConfig, c.chartVersion = metadata.JSON, metadata.Version
 	return c, nil
 }
 
 // errNoChart is matched when a resource that calls itself a chart is none.
 var errNoChart = errors.New("resource is no packed Helm chart")
-
-// readMetadata takes the metadata of a chart from its beginning.
-func (c *content) readMetadata(head []byte) error {
-	raw, err := chartMetadata(head)
-	if err != nil {
-		return err
-	}
-	if c.chartConfig, err = yaml.YAMLToJSON(raw); err != nil {
-		return fmt.Errorf("read Chart.yaml: %w", err)
-	}
-	var metadata struct {
-		Name    string `json:"name"`
-		Version string `json:"version"`
-	}
-	if err := json.Unmarshal(c.chartConfig, &metadata); err != nil {
-		return fmt.Errorf("read Chart.yaml: %w", err)
-	}
-	if metadata.Name == "" || metadata.Version == "" {
-		return errors.New("its Chart.yaml has no name or no version")
-	}
-	c.chartVersion = metadata.Version
-	return nil
-}
-
-// chartMetadata returns the chart's own Chart.yaml, not those of charts below it.
-func chartMetadata(head []byte) ([]byte, error) {
-	unpacked, err := gzip.NewReader(bytes.NewReader(head))
-	if err != nil {
-		return nil, err
-	}
-	files := tar.NewReader(io.LimitReader(unpacked, maxChartUnpacked))
-	for {
-		header, err := files.Next()
-		if err != nil {
-			return nil, fmt.Errorf("no Chart.yaml in the first %d bytes: %w", len(head), err)
-		}
-		name := path.Clean(header.Name)
-		if path.Base(name) != "Chart.yaml" || strings.Count(name, "/") != 1 {
-			continue
-		}
-		if header.Size > maxChartMetadata {
-			return nil, fmt.Errorf("its Chart.yaml has %d bytes, more than %d", header.Size, maxChartMetadata)
-		}
-		return io.ReadAll(io.LimitReader(files, maxChartMetadata))
-	}
-}
 
 // isArchive tells whether content that begins like this is a tar archive, gzipped or not.
 func isArchive(head []byte) bool {

@@ -15,6 +15,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
+	"github.com/ocm-operator/ocm-operator/snapshot/chart"
 )
 
 const chartYAML = "apiVersion: v2\nname: app\nversion: 1.2.3+up1\n"
@@ -96,7 +97,7 @@ func TestUnusableCharts(t *testing.T) {
 		"no name":             {packed(map[string]string{"app/Chart.yaml": "version: 1.0.0\n"}), "no name or no version"},
 		"not YAML":            {packed(map[string]string{"app/Chart.yaml": "{"}), "read Chart.yaml"},
 		"version is a number": {packed(map[string]string{"app/Chart.yaml": "name: app\nversion: 1\n"}), "read Chart.yaml"},
-		"huge":                {packed(map[string]string{"app/Chart.yaml": chartYAML + strings.Repeat("#", maxChartMetadata)}), "more than"},
+		"huge":                {packed(map[string]string{"app/Chart.yaml": chartYAML + strings.Repeat("#", chart.MaxMetadata)}), "more than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/snapshot/chart"
 )
 
 // packed returns a gzipped archive of files, given as names and contents in turn.
@@ -67,8 +68,8 @@ func FuzzInspect(f *testing.F) {
 // TestChartThatUnpacksWithoutEnd packs a large file before the metadata, which would be found if all were unpacked.
 func TestChartThatUnpacksWithoutEnd(t *testing.T) {
 	t.Parallel()
-	bomb := packed(t, "app/zeros", strings.Repeat("\x00", maxChartUnpacked+1), "app/Chart.yaml", "name: app\nversion: 1.0.0\n")
-	if len(bomb) > chartPeekBytes {
+	bomb := packed(t, "app/zeros", strings.Repeat("\x00", chart.MaxUnpacked+1), "app/Chart.yaml", "name: app\nversion: 1.0.0\n")
+	if len(bomb) > chart.HeadBytes {
 		t.Fatalf("the archive has %d bytes, more than is looked at", len(bomb))
 	}
 	_, err := inspect(&descriptor.Resource{Element: descriptor.Element{Name: "app"}, Type: access.ChartType},
