@@ -106,5 +106,12 @@ func (c *copier) editFile(e entry) error {
 	return c.writer.file(e.path, e.executable, int64(len(content)), bytes.NewReader(content))
 }
 
-// quote keeps control characters of foreign paths out of messages and logs.
-func quote(path string) string { return strconv.Quote(path) }
+// quote keeps control characters of foreign paths out of messages and logs, and those from being as long as a path
+// may be.
+func quote(path string) string {
+	const most = 128
+	if len(path) > most {
+		return strconv.Quote(path[:most]) + "…"
+	}
+	return strconv.Quote(path)
+}

@@ -76,7 +76,7 @@ func (f *fileReader) Read(p []byte) (int, error) {
 
 // Pack writes a file system as a canonical archive, in lexical order.
 func Pack(dst io.Writer, fsys fs.FS) error {
-	p := packer{fsys: fsys, writer: newWriter(dst), tree: tree{limits: DefaultLimits(), paths: map[string]entryKind{}}}
+	p := packer{fsys: fsys, writer: newWriter(dst), tree: newTree(DefaultLimits())}
 	if err := fs.WalkDir(fsys, ".", p.visit); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func Pack(dst io.Writer, fsys fs.FS) error {
 type packer struct {
 	fsys   fs.FS
 	writer *writer
-	tree   tree
+	tree   *tree
 }
 
 func (p *packer) visit(name string, d fs.DirEntry, err error) error {
@@ -96,7 +96,7 @@ func (p *packer) visit(name string, d fs.DirEntry, err error) error {
 	if name == "." {
 		return nil
 	}
-	if _, err := cleanPath(name); err != nil {
+	if _, err := cleanPath(name, p.tree.limits); err != nil {
 		return err
 	}
 	switch {
@@ -119,7 +119,7 @@ func (p *packer) link(name string) error {
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", quote(name), err)
 	}
-	if target, err = cleanTarget(name, target); err != nil {
+	if target, err = cleanTarget(name, target, p.tree.limits); err != nil {
 		return err
 	}
 	if _, err := p.tree.add(name, kindLink); err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
+	"github.com/ocm-operator/ocm-operator/snapshot/archive/archivetest"
 )
 
 // FuzzCopy checks, for anything at all, that Copy ends, agrees with Sniff, and that what it
@@ -19,8 +20,8 @@ func FuzzCopy(f *testing.F) {
 	f.Add(plain)
 	f.Add(zip(f, plain))
 	f.Add(noisy(f, file("/abs", ""), file("../x", ""), link("l", "/"), link("m", "x/../../y")))
-	f.Add(append(oldSparse("hole", 1<<18), make([]byte, 1024)...))
-	f.Add(append(paxSparse("hole", 1<<18, "1.0"), make([]byte, 1024)...))
+	f.Add(archivetest.Archive(archivetest.OldSparse("hole", 1<<18)))
+	f.Add(archivetest.Archive(archivetest.PAXSparse("hole", 1<<18, "1.0")))
 	f.Add([]byte("text"))
 	f.Add(make([]byte, 1024))
 	limits := archive.Limits{Entries: 100, TotalBytes: 1 << 20, FileBytes: 1 << 19, EditBytes: 1 << 10, PathBytes: 200, PathDepth: 8, Ratio: 50}

@@ -20,6 +20,9 @@ var (
 	ErrPathTooLong = errors.New("path in the archive is too long")
 	// ErrPathTooDeep says that a path has more elements than Limits.PathDepth.
 	ErrPathTooDeep = errors.New("path in the archive is too deep")
+	// ErrHeaderTooLarge says that the names and records of one entry are larger than the decoder reads, which is
+	// 1 MiB and no part of Limits. The path is that of the entry before.
+	ErrHeaderTooLarge = errors.New("header in the archive is too large")
 	// ErrCompressionRatio says that the archive unpacks to more than Limits.Ratio times its size.
 	ErrCompressionRatio = errors.New("archive is compressed beyond what is plausible")
 )
@@ -35,7 +38,7 @@ type Limits struct {
 	FileBytes int64
 	// EditBytes is the greatest size of one file that an Editor gets, before and after.
 	EditBytes int64
-	// PathBytes is the greatest length of a path.
+	// PathBytes is the greatest length of a path, and of what a symbolic link points at.
 	PathBytes int
 	// PathDepth is the greatest number of elements of a path.
 	PathDepth int
@@ -85,7 +88,7 @@ func (l Limits) withDefaults() Limits {
 
 // LimitError says which limit an archive passed, and where.
 type LimitError struct {
-	// Err is one of the ErrToo… values or ErrCompressionRatio.
+	// Err is one of the errors above.
 	Err error
 	// Path is the entry; empty when the limit is one of the whole archive.
 	Path string

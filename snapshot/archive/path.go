@@ -5,14 +5,17 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Errors that tell why an entry is refused. They are matched with errors.Is; the *EntryError
 // around them has the path.
 var (
 	// ErrUnsafePath says that an entry is absolute, climbs with "..", or has characters that
-	// no file name should have.
+	// no file name should have: control characters, invisible ones, and the backslash.
 	ErrUnsafePath = errors.New("unsafe path")
 	// ErrUnsafeLink says that a symbolic link may lead out of the archive.
 	ErrUnsafeLink = errors.New("symbolic link leads out of the archive or can't be checked")
@@ -25,6 +28,9 @@ var (
 	ErrSpecialFile = errors.New("neither a file, a directory nor a symbolic link")
 	// ErrDuplicate says that a path occurs twice, or below something that is no directory.
 	ErrDuplicate = errors.New("path conflicts with an earlier entry")
+	// ErrTwin says that a path looks like an earlier one, and is the same file where a file system folds
+	// names: which of them is there depends on who unpacks the archive.
+	ErrTwin = errors.New("path differs from an earlier one in upper and lower case or in Unicode form only; rename one of them")
 )
 
 // EntryError says which entry of an archive is refused, and why.
@@ -42,22 +48,43 @@ func (e *EntryError) Error() string { return fmt.Sprintf("archive entry %s: %v",
 func (e *EntryError) Unwrap() error { return e.Err }
 
 // cleanPath normalises the path of an entry. The root itself is ".".
-func cleanPath(name string) (string, error) {
-	if name == "" || strings.HasPrefix(name, "/") || !plainText(name) {
+func cleanPath(name string, l Limits) (string, error) {
+	if name == "" || leaves(name) || !plainText(name) {
 		return "", &EntryError{Path: name, Err: ErrUnsafePath}
+	}
+	clean := path.Clean(name)
+	if len(clean) > l.PathBytes {
+		return "", &LimitError{Err: ErrPathTooLong, Path: clean, Max: int64(l.PathBytes)}
+	}
+	if strings.Count(clean, "/") >= l.PathDepth {
+		return "", &LimitError{Err: ErrPathTooDeep, Path: clean, Max: int64(l.PathDepth)}
+	}
+	if likeness := norm.NFKC.String(clean); likeness != clean && (leaves(likeness) || strings.ContainsRune(likeness, '\\')) {
+		return "", &EntryError{Path: name, Err: ErrUnsafePath} // for a program that normalises names
+	}
+	return clean, nil
+}
+
+// leaves tells whether a path may lead out of the directory that it is unpacked in.
+func leaves(name string) bool {
+	if strings.HasPrefix(name, "/") {
+		return true
 	}
 	for element := range strings.SplitSeq(name, "/") {
 		if element == ".." {
-			return "", &EntryError{Path: name, Err: ErrUnsafePath}
+			return true
 		}
 	}
-	return path.Clean(name), nil
+	return false
 }
 
 // cleanTarget normalises the target of the symbolic link at a normalised path. It allows ".."
 // only at the beginning, where it climbs real directories: behind another name it could climb
 // from wherever a second link leads to, which no lexical check can see.
-func cleanTarget(link, target string) (string, error) {
+func cleanTarget(link, target string, l Limits) (string, error) {
+	if len(target) > l.PathBytes {
+		return "", &LimitError{Err: ErrPathTooLong, Path: link, Max: int64(l.PathBytes)}
+	}
 	if target == "" || strings.HasPrefix(target, "/") || !plainText(target) {
 		return "", &EntryError{Path: link, Err: ErrUnsafeLink}
 	}
@@ -79,13 +106,16 @@ func cleanTarget(link, target string) (string, error) {
 	return path.Clean(target), nil
 }
 
-// plainText refuses what is read differently by different programs: control characters, invalid
-// UTF-8 and the backslash, which Windows and Helm take for a separator.
+// plainText refuses what is read differently by different programs, or by people: control characters,
+// those that are invisible or turn the direction of the text, invalid UTF-8 and the backslash, which Windows and
+// Helm take for a separator.
 func plainText(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
 	}
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' })
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return r == '\\' || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+	})
 }
 
 type entryKind uint8
@@ -96,59 +126,3 @@ const (
 	kindImplicitDir
 	kindLink
 )
-
-// tree remembers which paths an archive has, so that no entry replaces another one or is
-// unpacked through a link.
-type tree struct {
-	limits Limits
-	paths  map[string]entryKind
-}
-
-// add enters one path. It reports whether the entry is new: a directory may be named twice.
-func (t *tree) add(name string, kind entryKind) (bool, error) {
-	l := t.limits
-	if len(name) > l.PathBytes {
-		return false, &LimitError{Err: ErrPathTooLong, Path: name[:min(64, l.PathBytes)] + "…", Max: int64(l.PathBytes)}
-	}
-	if strings.Count(name, "/") >= l.PathDepth {
-		return false, &LimitError{Err: ErrPathTooDeep, Path: name, Max: int64(l.PathDepth)}
-	}
-	if err := t.addParents(name); err != nil {
-		return false, err
-	}
-	switch known := t.paths[name]; {
-	case known == 0:
-	case kind == kindDir && known == kindDir:
-		return false, nil
-	case kind == kindDir && known == kindImplicitDir:
-	default:
-		return false, &EntryError{Path: name, Err: ErrDuplicate}
-	}
-	return true, t.put(name, kind)
-}
-
-func (t *tree) addParents(name string) error {
-	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-		switch t.paths[dir] {
-		case kindDir, kindImplicitDir:
-			// Its own parents were entered with it.
-			return nil
-		case 0:
-			if err := t.put(dir, kindImplicitDir); err != nil {
-				return err
-			}
-		default:
-			return &EntryError{Path: name, Err: ErrDuplicate}
-		}
-	}
-	return nil
-}
-
-// put counts implied directories like entries: they cost the same memory.
-func (t *tree) put(name string, kind entryKind) error {
-	if _, known := t.paths[name]; !known && len(t.paths) >= t.limits.Entries {
-		return &LimitError{Err: ErrTooManyEntries, Max: int64(t.limits.Entries)}
-	}
-	t.paths[name] = kind
-	return nil
-}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -19,16 +20,23 @@ const (
 	sniffSize = 64 << 10
 	// ratioFloor is the size up to which an archive may be as dense as it likes.
 	ratioFloor = 16 << 20
+	// maxHeader is what the decoder reads of the names and records of one entry.
+	maxHeader = 1 << 20
 )
 
 // reader reads the entries of an archive under the limits.
 type reader struct {
 	source *sourceReader
 	plain  *plainReader
+	blocks *blockReader
 	tar    *tar.Reader
 	limits Limits
-	tree   tree
+	tree   *tree
 	count  int
+	// last is the entry that was read last, for the message about what is broken behind it.
+	last string
+	// end is where that entry ends in the decompressed stream.
+	end int64
 	// size is what the headers announced for files, which a header may do without the bytes to follow.
 	size int64
 }
@@ -43,7 +51,7 @@ type entry struct {
 }
 
 func newReader(src io.Reader, l Limits) (*reader, error) {
-	r := &reader{source: &sourceReader{src: src}, limits: l, tree: tree{limits: l, paths: map[string]entryKind{}}}
+	r := &reader{source: &sourceReader{src: src}, limits: l, tree: newTree(l)}
 	buffered := bufio.NewReaderSize(r.source, sniffSize)
 	r.plain = &plainReader{src: buffered, limits: l}
 	if magic, err := buffered.Peek(2); err == nil && isGzip(magic) {
@@ -61,7 +69,8 @@ func newReader(src io.Reader, l Limits) (*reader, error) {
 	if !isTar(begin) {
 		return nil, r.fail(ErrNotArchive)
 	}
-	r.tar = tar.NewReader(head)
+	r.blocks = &blockReader{src: head}
+	r.tar = tar.NewReader(r.blocks)
 	return r, nil
 }
 
@@ -70,10 +79,13 @@ func (r *reader) next() (entry, error) {
 	for {
 		header, err := r.tar.Next()
 		if err == io.EOF { //nolint:errorlint // an error that wraps io.EOF is no end
-			return entry{}, r.drain()
+			return entry{}, r.finish()
 		}
 		if err != nil {
 			return entry{}, r.fail(err)
+		}
+		if r.end = r.blocks.n; header.Typeflag == tar.TypeReg {
+			r.end += (header.Size + blockSize - 1) / blockSize * blockSize
 		}
 		if r.count++; r.count > r.limits.Entries {
 			return entry{}, &LimitError{Err: ErrTooManyEntries, Max: int64(r.limits.Entries)}
@@ -94,10 +106,11 @@ func (r *reader) next() (entry, error) {
 
 // check turns a header into an entry and reports whether it adds something to the archive.
 func (r *reader) check(header *tar.Header) (entry, bool, error) {
-	name, err := cleanPath(header.Name)
+	name, err := cleanPath(header.Name, r.limits)
 	if err != nil {
 		return entry{}, false, err
 	}
+	r.last = name
 	if isSparse(header) {
 		return entry{}, false, &EntryError{Path: name, Err: ErrSparse}
 	}
@@ -112,7 +125,7 @@ func (r *reader) check(header *tar.Header) (entry, bool, error) {
 		e.kind = kindDir
 	case tar.TypeSymlink:
 		e.kind = kindLink
-		if e.target, err = cleanTarget(name, header.Linkname); err != nil {
+		if e.target, err = cleanTarget(name, header.Linkname, r.limits); err != nil {
 			return entry{}, false, err
 		}
 	case tar.TypeLink:
@@ -156,6 +169,17 @@ func isSparse(header *tar.Header) bool {
 	return false
 }
 
+// finish returns io.EOF for an archive that is whole. One that ends within an entry is not, which the decoder takes for
+// the end if it is in the padding or behind the records of an entry. One that ends between two entries may lack its
+// end marker: some programs write none, and whether all of it is there is for the digest of the source to say.
+func (r *reader) finish() error {
+	err := r.drain()
+	if err == io.EOF && r.blocks.zeros < blockSize && r.blocks.n != r.end { //nolint:errorlint // as above
+		return r.fail(io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
 // drain reads what follows the end of the archive, so that a source that checks its digest at
 // its end has the chance to.
 func (r *reader) drain() error {
@@ -177,6 +201,10 @@ func (r *reader) fail(err error) error {
 		return fmt.Errorf("read archive: %w", r.source.err)
 	case r.plain != nil && r.plain.err != nil:
 		return r.plain.err
+	case errors.Is(err, tar.ErrFieldTooLong):
+		return &LimitError{Err: ErrHeaderTooLarge, Path: r.last, Max: maxHeader}
+	case r.last != "":
+		return fmt.Errorf("read archive at or behind entry %s: %w", quote(r.last), err)
 	default:
 		return fmt.Errorf("read archive: %w", err)
 	}
@@ -224,6 +252,25 @@ func (p *plainReader) Read(b []byte) (int, error) {
 		return n, err
 	}
 	return n, p.err
+}
+
+// blockReader knows where the decoder is, and how many zeros it has just passed: those of the end marker, if there is
+// one.
+type blockReader struct {
+	src   io.Reader
+	n     int64
+	zeros int
+}
+
+func (b *blockReader) Read(p []byte) (int, error) {
+	n, err := b.src.Read(p)
+	b.n += int64(n)
+	tail := n - len(bytes.TrimRight(p[:n], "\x00"))
+	if tail == n {
+		tail += min(b.zeros, blockSize)
+	}
+	b.zeros = tail
+	return n, err
 }
 
 // Sniff tells whether src begins like an archive that Copy reads, and returns a reader of
