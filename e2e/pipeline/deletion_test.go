@@ -23,7 +23,7 @@ func TestDeletionLeavesNothing(t *testing.T) {
 	publish(t, registry, "6.3.6")
 	e.Apply(pipeline, "${REPOSITORY}", repository(registry), "${VALUES}", "values: {message: farewell}")
 	arrives(e, imageRegistry+"/podinfo:6.3.6", "farewell")
-	p := newPuller(t, e, "podinfo")
+	p := e.Puller("podinfo")
 
 	e.Delete("FluxDeployer", "podinfo")
 	for _, gone := range [][2]string{
@@ -38,7 +38,7 @@ func TestDeletionLeavesNothing(t *testing.T) {
 	} {
 		e.Gone(gone[0], gone[1])
 	}
-	p.pull("manifests", digest.Digest(p.manifest)) // nobody else has lost anything
+	p.Pull("manifests", digest.Digest(p.Manifest)) // nobody else has lost anything
 	e.Delete("Configuration", "configuration")
 	e.Delete("Localization", "manifests")
 	e.Delete("Resource", "manifests")

@@ -19,19 +19,19 @@ func TestAccessEndsAtTheRepository(t *testing.T) {
 		e.Apply(pipeline, "${REPOSITORY}", repository(registry), "${VALUES}", "values: {message: hello}")
 		arrives(e, imageRegistry+"/podinfo:6.3.6", "hello")
 	}
-	me, they := newPuller(t, mine, "podinfo"), newPuller(t, theirs, "podinfo")
-	manifestOf := func(p *puller) string { return fmt.Sprintf("/v2/%s/manifests/%s", p.repository, p.manifest) }
+	me, they := mine.Puller("podinfo"), theirs.Puller("podinfo")
+	manifestOf := func(p *e2etest.Puller) string { return fmt.Sprintf("/v2/%s/manifests/%s", p.Repository, p.Manifest) }
 	anonymous := *me
-	anonymous.username = ""
+	anonymous.Username = ""
 	forged := *me
-	forged.password += "x"
+	forged.Password += "x"
 	source := mine.Wait("Resource", "manifests", e2etest.Ready)
 	status, _ := source.Object["status"].(map[string]any)
 	unshared := fmt.Sprintf("/v2/%s/%v/manifests/%v", mine.Namespace, status["snapshotName"], status["latestManifestDigest"])
 
 	for name, request := range map[string]struct {
 		reason       string
-		as           *puller
+		as           *e2etest.Puller
 		method, path string
 		allowed      bool
 	}{
@@ -42,11 +42,11 @@ func TestAccessEndsAtTheRepository(t *testing.T) {
 		"anonymous":                {"nobody reads without a credential", &anonymous, http.MethodGet, manifestOf(me), false},
 		"forged":                   {"the password is checked", &forged, http.MethodGet, manifestOf(me), false},
 		"catalog":                  {"the names of others are theirs", me, http.MethodGet, "/v2/_catalog", false},
-		"push":                     {"reading is not writing", me, http.MethodPost, "/v2/" + me.repository + "/blobs/uploads/", false},
+		"push":                     {"reading is not writing", me, http.MethodPost, "/v2/" + me.Repository + "/blobs/uploads/", false},
 		"delete":                   {"reading is not writing", me, http.MethodDelete, manifestOf(me), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, body := request.as.request(t.Context(), request.method, request.path)
+			got, body := request.as.Request(t.Context(), request.method, request.path)
 			refused := got == http.StatusUnauthorized || got == http.StatusForbidden
 			if request.allowed != (got == http.StatusOK) || request.allowed == refused {
 				t.Errorf("%s: %s %s has status %d: %s", request.reason, request.method, request.path, got, body)

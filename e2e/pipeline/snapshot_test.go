@@ -1,26 +1,11 @@
 package pipeline_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
-	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
@@ -123,7 +108,7 @@ func TestSnapshotKeepsWhatNobodyChanged(t *testing.T) {
 		"deploy/config.yaml": strings.Replace(configYAML, "not configured", "'configured: yes'", 1),
 		"logo.png":           logo,
 	}
-	got := newPuller(t, e, "podinfo").files()
+	got := e.Puller("podinfo").Files()
 	// How a text is quoted is the editor's business.
 	got["deploy/config.yaml"] = strings.Replace(got["deploy/config.yaml"], `"configured: yes"`, "'configured: yes'", 1)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -149,123 +134,6 @@ func expectSnapshotNames(t *testing.T, e *e2etest.Env, owners ...string) {
 		owner := snapshot.OwnerReferences[0]
 		if !regexp.MustCompile(`^` + regexp.QuoteMeta(owner.Name) + `-[a-z2-7]{7}$`).MatchString(snapshot.Name) {
 			t.Errorf("snapshot of %s %s is called %s", owner.Kind, owner.Name, snapshot.Name)
-		}
-	}
-}
-
-// puller reads the embedded registry as Flux does: by the Secrets of a FluxDeployer, over TLS.
-type puller struct {
-	t    *testing.T
-	http *http.Client
-	// host is the address of the registry, repository and manifest what the FluxDeployer deploys.
-	host, repository, manifest string
-	username, password         string
-}
-
-func newPuller(t *testing.T, e *e2etest.Env, deployer string) *puller {
-	t.Helper()
-	source := e.Get("OCIRepository", deployer)
-	field := func(path ...string) string {
-		value, _, err := unstructured.NestedString(source.Object, append([]string{"spec"}, path...)...)
-		if err != nil || value == "" {
-			t.Fatalf("spec of OCIRepository %s has no %v: %v", deployer, path, err)
-		}
-		return value
-	}
-	p := &puller{t: t, manifest: field("ref", "digest")}
-	p.host, p.repository, _ = strings.Cut(strings.TrimPrefix(field("url"), "oci://"), "/")
-	pull, ca := &corev1.Secret{}, &corev1.Secret{}
-	if err := get(e, field("secretRef", "name"), pull); err != nil {
-		t.Fatal(err)
-	}
-	if err := get(e, field("certSecretRef", "name"), ca); err != nil {
-		t.Fatal(err)
-	}
-	var config struct {
-		Auths map[string]struct {
-			Username string `json:"username"`
-			Password string `json:"password"`
-		} `json:"auths"`
-	}
-	if err := json.Unmarshal(pull.Data[corev1.DockerConfigJsonKey], &config); err != nil {
-		t.Fatal(err)
-	}
-	p.username, p.password = config.Auths[p.host].Username, config.Auths[p.host].Password
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(ca.Data["ca.crt"]) {
-		t.Fatal("the CA Secret has no certificates")
-	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
-	t.Cleanup(transport.CloseIdleConnections)
-	p.http = &http.Client{Transport: transport, Timeout: 30 * time.Second}
-	return p
-}
-
-// request asks the registry and returns status and body.
-func (p *puller) request(ctx context.Context, method, path string) (int, []byte) {
-	p.t.Helper()
-	request, err := http.NewRequestWithContext(ctx, method, "https://"+p.host+path, http.NoBody)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if p.username != "" {
-		request.SetBasicAuth(p.username, p.password)
-	}
-	request.Header.Set("Accept", ocispec.MediaTypeImageManifest)
-	response, err := p.http.Do(request)
-	if err != nil {
-		p.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		p.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	return response.StatusCode, body
-}
-
-// pull reads something by its digest.
-func (p *puller) pull(kind string, want digest.Digest) []byte {
-	p.t.Helper()
-	status, body := p.request(p.t.Context(), http.MethodGet, fmt.Sprintf("/v2/%s/%s/%s", p.repository, kind, want))
-	if status != http.StatusOK {
-		p.t.Fatalf("pull %s %s: status %d: %s", kind, want, status, body)
-	}
-	if got := digest.FromBytes(body); got != want {
-		p.t.Fatalf("pull %s %s: got %s", kind, want, got)
-	}
-	return body
-}
-
-// files returns the regular files of the snapshot.
-func (p *puller) files() map[string]string {
-	p.t.Helper()
-	manifest := &ocispec.Manifest{}
-	if err := json.Unmarshal(p.pull("manifests", digest.Digest(p.manifest)), manifest); err != nil {
-		p.t.Fatal(err)
-	}
-	if len(manifest.Layers) != 1 {
-		p.t.Fatalf("the snapshot has %d layers, want one", len(manifest.Layers))
-	}
-	unpacked, err := gzip.NewReader(strings.NewReader(string(p.pull("blobs", manifest.Layers[0].Digest))))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	files := map[string]string{}
-	for archive := tar.NewReader(unpacked); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		content, err := io.ReadAll(archive)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		if header.Typeflag == tar.TypeReg {
-			files[header.Name] = string(content)
 		}
 	}
 }

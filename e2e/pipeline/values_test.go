@@ -2,11 +2,6 @@ package pipeline_test
 
 import (
 	"fmt"
-	"net/http/cgi"
-	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
@@ -88,52 +83,13 @@ func ociValues(t *testing.T, e *e2etest.Env, registry *ocmtest.Server) (string, 
 
 // gitValues serves a Git repository as Git itself does.
 func gitValues(t *testing.T, e *e2etest.Env, _ *ocmtest.Server) (string, func(string)) {
-	url, commit := serveGit(t)
+	git := e2etest.ServeGit(t)
 	set := func(message string) {
-		commit("values.yaml", "component-x-configs:\n  message: "+message+"\nanother: {}\n")
+		git.Push("values.yaml", "component-x-configs:\n  message: "+message+"\nanother: {}\n")
 		e.Apply(`{apiVersion: source.toolkit.fluxcd.io/v1, kind: GitRepository, metadata: {name: "${NAMESPACE}", namespace: flux-system,
 			annotations: {reconcile.fluxcd.io/requestedAt: "${NOW}"}},
-			spec: {interval: 10m0s, url: "${URL}", ref: {branch: main}}}`, "${NOW}", message, "${URL}", url)
+			spec: {interval: 10m0s, url: "${URL}", ref: {branch: main}}}`, "${NOW}", message, "${URL}", git.URL)
 	}
 	return fmt.Sprintf(`valuesFrom: {fluxSource: {sourceRef: {kind: GitRepository, name: %s, namespace: flux-system}, path: ./values.yaml, subPath: component-x-configs}}`,
 		e.Namespace), set
-}
-
-// serveGit serves an empty Git repository on loopback. It returns the URL and a function that commits a file.
-func serveGit(t *testing.T) (url string, commit func(name, content string)) {
-	t.Helper()
-	program, err := exec.LookPath("git")
-	if err != nil {
-		t.Fatalf("the tests need git: %v", err)
-	}
-	root, work := t.TempDir(), filepath.Join(t.TempDir(), "work")
-	env := []string{
-		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "HOME=" + root, "PATH=" + os.Getenv("PATH"),
-		"GIT_AUTHOR_NAME=e2e", "GIT_AUTHOR_EMAIL=e2e@example.com", "GIT_COMMITTER_NAME=e2e", "GIT_COMMITTER_EMAIL=e2e@example.com",
-	}
-	run := func(args ...string) {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), program, args...)
-		cmd.Env = env
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
-	bare := filepath.Join(root, "site.git")
-	run("init", "--quiet", "--bare", "--initial-branch=main", bare)
-	run("init", "--quiet", "--initial-branch=main", work)
-	server := httptest.NewServer(&cgi.Handler{
-		Path: program, Args: []string{"http-backend"}, Dir: root,
-		Env: append(env, "GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1"),
-	})
-	t.Cleanup(server.Close)
-	return server.URL + "/site.git", func(name, content string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(work, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		run("-C", work, "add", name)
-		run("-C", work, "commit", "--quiet", "--message=change "+name)
-		run("-C", work, "push", "--quiet", bare, "main")
-	}
 }
