@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -135,6 +136,10 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 	return s, nil
 }
 
+// answerAge is how old the answer to one object's question for versions may be to be another object's too. It spans the
+// time in which objects that are due at the same moment get their turn.
+const answerAge = 2 * time.Second
+
 // features is the feature list of the operator.
 func features(s *shared) []plugin.Plugin {
 	o := s.options
@@ -144,7 +149,7 @@ func features(s *shared) []plugin.Plugin {
 	}
 	return []plugin.Plugin{
 		componentversion.Plugin(componentversion.Options{
-			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Concurrent,
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Concurrent, AnswerAge: answerAge,
 		}),
 		snapshotkind.Plugin(snapshotkind.Options{
 			Lifecycle: s.services.Lifecycle, Store: s.store, Address: s.registry.URL(), Recheck: o.SnapshotRecheck, Concurrent: o.Concurrent,

@@ -48,6 +48,9 @@ type Provider struct {
 	repositories memory[*Repository]
 	versions     memory[*ocm.ComponentVersion]
 	flight       singleflight.Group
+	// listings and tags are answers that objects of one component share.
+	listings answers[[]string]
+	tags     answers[digest.Digest]
 }
 
 // New returns a Provider.

@@ -5,6 +5,7 @@ package componentversion
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -30,6 +31,9 @@ type Options struct {
 	// ReadsPerObject and Reads bound how many referenced component versions are read at once, for one object and for all of
 	// them; zero is a default of 8 and 32.
 	ReadsPerObject, Reads int
+	// AnswerAge is how old the answer to another object's question for versions may be when the interval of an object is
+	// over; it is never more than a tenth of the interval. Zero is none.
+	AnswerAge time.Duration
 }
 
 // Plugin returns the feature.
@@ -57,7 +61,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	list := &v1alpha1.ComponentVersionList{}
 	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.ComponentVersion{}, builder.WithPredicates(source.SpecOrRequest())).
+		For(&v1alpha1.ComponentVersion{}, builder.WithPredicates(source.SpecOrRequest(), c.arrivals.predicate())).
 		Watches(&v1alpha1.ComponentDescriptor{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.ComponentVersion{}),
 			builder.WithPredicates(source.SpecOrRequest(), notCreated)).
 		WatchesMetadata(&corev1.Secret{}, source.Dependents(mgr.GetClient(), list, source.SecretKind)).

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"k8s.io/utils/lru"
@@ -33,6 +34,8 @@ type controller struct {
 	// readsPerObject and reads bound how many component versions are read at once, for one object and for all of them.
 	readsPerObject int
 	reads          slots
+	arrivals       arrivals
+	answerAge      time.Duration
 }
 
 // maxAnnounced bounds how many objects are remembered; a forgotten one reports its version once more.
@@ -42,6 +45,7 @@ func newController(c client.Client, o Options) *controller {
 	return &controller{
 		client: c, repositories: o.Repositories, announced: lru.New(maxAnnounced),
 		readsPerObject: cmp.Or(o.ReadsPerObject, defaultReadsPerObject), reads: make(slots, cmp.Or(o.Reads, defaultReads)),
+		arrivals: newArrivals(), answerAge: o.AnswerAge,
 	}
 }
 
@@ -110,8 +114,9 @@ var errNothingMatches = errors.New("no matching versions found")
 
 // choose picks the version. An exact version costs one request and no listing.
 func (c *controller) choose(ctx context.Context, r *run, component, constraint string) (string, digest.Digest, error) {
+	since := c.arrivals.since(r.obj, c.answerAge)
 	if exact, ok := versions.Exact(constraint); ok {
-		manifest, err := r.repository.Resolve(ctx, component, exact)
+		manifest, err := r.repository.ResolveSince(ctx, component, exact, since)
 		if !errors.Is(err, ocm.ErrNotFound) {
 			return exact, manifest, err
 		}
@@ -120,7 +125,7 @@ func (c *controller) choose(ctx context.Context, r *run, component, constraint s
 		}
 		// The tag may spell the version otherwise, with or without "v": the listing finds it.
 	}
-	all, err := r.repository.ListVersions(ctx, component)
+	all, err := r.repository.VersionsSince(ctx, component, since)
 	if err != nil {
 		return "", "", err
 	}
@@ -131,7 +136,7 @@ func (c *controller) choose(ctx context.Context, r *run, component, constraint s
 	if len(matching) == 0 {
 		return "", "", fmt.Errorf("%w for constraint %q; %s has %s", errNothingMatches, constraint, r.repository.URL(), some(all))
 	}
-	return c.firstComponent(ctx, r, matching, all)
+	return c.firstComponent(ctx, r, matching, all, since)
 }
 
 // maxTried bounds how many tags are looked at that turn out to be something else.
@@ -139,14 +144,14 @@ const maxTried = 10
 
 // firstComponent returns the newest of the matching versions that is a component version. Tags may look like versions and
 // be images, or floating names of other versions.
-func (c *controller) firstComponent(ctx context.Context, r *run, matching, all []string) (string, digest.Digest, error) {
+func (c *controller) firstComponent(ctx context.Context, r *run, matching, all []string, since time.Time) (string, digest.Digest, error) {
 	component := r.obj.Spec.Component
 	matching = matching[:min(len(matching), maxTried)]
 	for _, version := range matching {
 		if version == r.current() && !slices.Contains(all, version) {
 			return r.keepCurrent()
 		}
-		manifest, err := r.repository.Resolve(ctx, component, version)
+		manifest, err := r.repository.ResolveSince(ctx, component, version, since)
 		if err != nil || version == r.current() && manifest.String() == r.obj.Status.ManifestDigest {
 			return version, manifest, err
 		}
