@@ -1,6 +1,8 @@
 package ocm
 
 import (
+	"errors"
+
 	"github.com/ocm-operator/ocm-operator/ocm/ctf"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
@@ -14,7 +16,7 @@ func OpenCTF(path string, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.inArchive(store), nil
+	return o.inArchive(store)
 }
 
 // CreateCTF is like OpenCTF, but makes an empty directory if there is nothing,
@@ -24,15 +26,20 @@ func CreateCTF(path string, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.inArchive(store), nil
+	return o.inArchive(store)
 }
 
 func (o Options) ctf() ctf.Options {
 	return ctf.Options{ManifestBytes: o.Limits.ManifestBytes, Entries: o.Limits.ArchiveEntries, ArchiveBytes: o.Limits.ArchiveBytes, TempDir: o.TempDir}
 }
 
-func (o Options) inArchive(store *ctf.Store) *Repository {
-	return o.repository(&transportArchive{store: store}, o.client())
+func (o Options) inArchive(store *ctf.Store) (*Repository, error) {
+	// Archives name repositories in one way only.
+	o.NameMapping = URLPath
+	if err := o.complete(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return o.repository(&transportArchive{store: store}, o.client("")), nil
 }
 
 // transportArchive is a place in a directory or an archive.

@@ -26,6 +26,9 @@ var (
 	ErrNotComponent = oci.ErrNotComponent
 	// ErrUnsupported says that content is of a kind that cannot be read.
 	ErrUnsupported = access.ErrUnsupported
+	// ErrHostRefused says that a component leads to a host that requests must
+	// not be sent to.
+	ErrHostRefused = oci.ErrHostRefused
 	// ErrExists says that the version is there already with other content.
 	ErrExists = errors.New("component version exists")
 )
@@ -34,6 +37,8 @@ var (
 type (
 	// DigestMismatchError says that content is not what its digest promised.
 	DigestMismatchError = oci.DigestMismatchError
+	// HostError says which host a request was not sent to.
+	HostError = oci.HostError
 	// UnsupportedError says which kind of content cannot be read.
 	UnsupportedError = access.UnsupportedError
 	// ElementNotFoundError says that a component has no such resource or

@@ -37,6 +37,9 @@ type PutOptions struct {
 // may be nil if there are none. A version that is there already is left alone
 // if it is equal, and is ErrExists otherwise.
 func (r *Repository) Put(ctx context.Context, d *descriptor.Descriptor, blobs BlobSource, o PutOptions) (digest.Digest, error) {
+	if err := r.mapping.checkWrite(); err != nil {
+		return "", err
+	}
 	repo, err := r.of(d.Component.Name)
 	if err != nil {
 		return "", err
@@ -52,10 +55,11 @@ func (r *Repository) Put(ctx context.Context, d *descriptor.Descriptor, blobs Bl
 	if err != nil {
 		return "", err
 	}
-	existing, err := repo.Resolve(ctx, pack.Tag())
+	// Its digest is that of its bytes: what a registry says of it may be wrong.
+	existing, err := repo.Manifest(ctx, pack.Tag())
 	switch {
-	case err == nil && existing == pack.Digest:
-		return existing, nil
+	case err == nil && existing.Digest == pack.Digest:
+		return existing.Digest, nil
 	case err == nil && !o.Overwrite:
 		return "", fmt.Errorf("%w: %s:%s in %s has other content; publish a new version or allow overwriting",
 			ErrExists, d.Component.Name, d.Component.Version, r.URL())

@@ -25,8 +25,19 @@ type Options struct {
 	// Credentials are looked up by host and path, for the repository and for
 	// every other place a resource may be; nil means anonymous access.
 	Credentials *credentials.Store
-	// Transport sends the requests, http.DefaultTransport if nil.
+	// Transport sends the requests. Nil is one that connects to no address that
+	// Hosts refuses.
 	Transport http.RoundTripper
+	// HomeTransport sends the requests to the host of the repository itself,
+	// Transport if nil. It is the one that may have a certificate of the client,
+	// which is nobody else's business.
+	HomeTransport http.RoundTripper
+	// Hosts are the hosts that a component may lead to besides that of the
+	// repository. Nil allows all but the addresses where clouds serve secrets to
+	// their machines. A Transport that is given must be made with the same ones.
+	Hosts *oci.Hosts
+	// NameMapping tells how the repository of a component is named.
+	NameMapping NameMapping
 	// UserAgent is sent with each request.
 	UserAgent string
 	// Limits bound what is accepted.
@@ -47,10 +58,11 @@ type Options struct {
 // directory or archive in the common transport format. It is safe for
 // concurrent use.
 type Repository struct {
-	place  place
-	client *oci.Client
-	remote *access.Remote
-	limits Limits
+	place   place
+	client  *oci.Client
+	remote  *access.Remote
+	limits  Limits
+	mapping NameMapping
 }
 
 // place is what Open and OpenCTF make different.
@@ -71,17 +83,34 @@ func Open(url string, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := o.client()
+	if err := o.NameMapping.check(); err != nil {
+		return nil, err
+	}
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	client := o.client(location.Host)
 	return o.repository(&registry{location: location, client: client}, client), nil
+}
+
+// complete fills in the transport.
+func (o *Options) complete() error {
+	if o.Transport != nil || o.Hosts == nil {
+		return nil
+	}
+	transport, err := oci.NewTransport(oci.TransportOptions{Hosts: o.Hosts})
+	o.Transport = transport
+	return err
 }
 
 func (o Options) repository(p place, client *oci.Client) *Repository {
 	if o.UserAgent == "" {
 		o.UserAgent = defaultCreator
 	}
-	return &Repository{place: p, client: client, limits: o.Limits, remote: &access.Remote{
+	return &Repository{place: p, client: client, limits: o.Limits, mapping: o.NameMapping, remote: &access.Remote{
 		Allow:       o.Allow,
 		Transport:   o.Transport,
+		Hosts:       o.Hosts,
 		UserAgent:   o.UserAgent,
 		Credentials: o.Credentials,
 		Redirects:   o.Limits.WithDefaults().Redirects,
@@ -89,12 +118,15 @@ func (o Options) repository(p place, client *oci.Client) *Repository {
 	}}
 }
 
-func (o Options) client() *oci.Client {
+func (o Options) client(home string) *oci.Client {
 	return oci.NewClient(oci.Options{
-		Credentials: o.Credentials,
-		Transport:   o.Transport,
-		UserAgent:   o.UserAgent,
-		Limits:      o.Limits,
+		Credentials:   o.Credentials,
+		Transport:     o.Transport,
+		Home:          home,
+		HomeTransport: o.HomeTransport,
+		Hosts:         o.Hosts,
+		UserAgent:     o.UserAgent,
+		Limits:        o.Limits,
 	})
 }
 
@@ -123,7 +155,7 @@ func (r *Repository) of(component string) (oci.Storage, error) {
 	if err := descriptor.CheckName(component); err != nil {
 		return nil, err
 	}
-	return r.place.Repository(oci.ComponentPath(component))
+	return r.place.Repository(r.mapping.path(component))
 }
 
 // ListVersions returns the versions of a component, newest first. Tags that

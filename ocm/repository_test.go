@@ -115,7 +115,7 @@ func TestPutIsIdempotent(t *testing.T) {
 	if err != nil || again != first {
 		t.Errorf("second Put = %s, %v, want %s", again, err, first)
 	}
-	if diff := cmp.Diff(map[string]int{"HEAD manifests": 1}, server.Requests()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"GET manifests": 1}, server.Requests()); diff != "" {
 		t.Errorf("requests of the second Put (-want +got):\n%s", diff)
 	}
 	d.Component.Labels = []descriptor.Label{{Name: "new", Value: []byte(`"x"`)}}

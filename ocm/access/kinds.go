@@ -22,6 +22,10 @@ const (
 	KindWget = "wget"
 )
 
+// Guarded returns the kinds of access that are read from web servers, and only
+// if Remote allows it.
+func Guarded() []string { return []string{KindHelm, KindWget} }
+
 // kindLocalOCIBlob is what KindLocalBlob was called before it had a media type.
 const kindLocalOCIBlob = "localOciBlob"
 
@@ -97,12 +101,25 @@ func kindOf(a descriptor.Access) (string, error) {
 	case a.Type == "":
 		return "", &UnsupportedError{What: "a resource without access", Advice: "publish the component version again"}
 	case kind == "" || a.Version() != "v1":
-		return "", &UnsupportedError{
-			What:   fmt.Sprintf("access of kind %q", a.Type),
-			Advice: fmt.Sprintf("transfer the component version with its resources by value to have them as %s or %s", KindLocalBlob, KindOCIArtifact),
-		}
+		return "", &UnsupportedError{What: fmt.Sprintf("access of kind %q", a.Type), Advice: adviceFor(a.Kind())}
 	}
 	return kind, nil
+}
+
+// adviceFor says what to do about a kind of access that is not read.
+func adviceFor(kind string) string {
+	byValue := fmt.Sprintf("transfer the component version with its resources by value to have them as %s or %s", KindLocalBlob, KindOCIArtifact)
+	switch strings.ToLower(kind) {
+	case "localfilesystemblob":
+		return "it is for archives of one component version; transfer that into a registry or a transport archive, which makes it a " + KindLocalBlob
+	case "ocm":
+		return "refer to that component version with componentReferences, or " + byValue
+	case "git", "github":
+		return "there is no archive of a commit whose bytes stay the same; " + byValue
+	case "s3", "npm", "maven":
+		return "this operator has no client for it; " + byValue
+	}
+	return byValue
 }
 
 // DecodeLocal decodes an access of kind localBlob and reports whether it is one.

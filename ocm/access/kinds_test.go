@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -22,6 +23,21 @@ func TestKindOf(t *testing.T) {
 		got, err := kindOf(descriptor.Access{Type: typ})
 		if got != want || errors.Is(err, ErrUnsupported) != (want == "") {
 			t.Errorf("kindOf(%q) = %q, %v, want %q", typ, got, err, want)
+		}
+	}
+}
+
+// TestAdvice is about the kinds that only fail when they are read.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	for typ, want := range map[string]string{
+		"s3": "has no client", "S3/v2": "has no client", "npm": "has no client", "Maven/v1": "has no client",
+		"gitHub": "bytes stay the same", "git/v1alpha1": "bytes stay the same",
+		"ocm": "componentReferences", "localFilesystemBlob": "transport archive", "somethingElse": "by value", "localBlob/v2": "by value",
+	} {
+		_, err := kindOf(descriptor.Access{Type: typ})
+		if unsupported := (*UnsupportedError)(nil); !errors.As(err, &unsupported) || !strings.Contains(unsupported.Advice, want) || !strings.Contains(unsupported.What, typ) {
+			t.Errorf("kindOf(%q) = %v, want advice with %q", typ, err, want)
 		}
 	}
 }

@@ -23,8 +23,10 @@ import (
 type Remote struct {
 	// Allow lists the kinds that are read: KindHelm, KindWget.
 	Allow []string
-	// Transport sends the requests, http.DefaultTransport if nil.
+	// Transport sends the requests, that of package oci if nil.
 	Transport http.RoundTripper
+	// Hosts are those that requests may be sent to.
+	Hosts *oci.Hosts
 	// UserAgent is sent with each request.
 	UserAgent string
 	// Credentials are those of chart repositories.
@@ -42,7 +44,7 @@ func (r *Remote) check(kind string) error {
 	}
 	return &UnsupportedError{
 		What:   fmt.Sprintf("access of kind %q, which reads from any address that the component names,", kind),
-		Advice: "allow this kind of access, or transfer the component version with its resources by value",
+		Advice: fmt.Sprintf("start the operator with --enable-access-methods=%s to allow it, or transfer the component version with its resources by value", kind),
 	}
 }
 
@@ -74,13 +76,16 @@ func parseAddress(raw string) (*url.URL, error) {
 func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) {
 	base := r.Transport
 	if base == nil {
-		base = http.DefaultTransport
+		base = oci.DefaultTransport()
 	}
 	transport, err := oci.WithTLS(base, what.credential)
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Transport: transport, CheckRedirect: r.redirect(what.noRedirect)}
+	if own, ok := transport.(*http.Transport); ok && transport != base {
+		own.DisableKeepAlives = true // nobody uses it again
+	}
+	client := &http.Client{Transport: &hostGuard{base: transport, hosts: r.Hosts}, CheckRedirect: r.redirect(what.noRedirect)}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, what.url.String(), http.NoBody)
 	if err != nil {
 		return nil, err
@@ -98,6 +103,9 @@ func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) 
 		req.SetBasicAuth(c.Username, c.Password)
 	}
 	resp, err := client.Do(req)
+	if host, ok := errors.AsType[*oci.HostError](err); ok {
+		return nil, host
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +121,20 @@ func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) 
 		return nil, fmt.Errorf("%w: %w", oci.ErrUnauthorized, err)
 	}
 	return nil, err
+}
+
+// hostGuard refuses requests to hosts that are not allowed, whatever led there.
+type hostGuard struct {
+	base  http.RoundTripper
+	hosts *oci.Hosts
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *hostGuard) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := g.hosts.Check(req.URL.Host, req.URL.Scheme); err != nil {
+		return nil, err
+	}
+	return g.base.RoundTrip(req)
 }
 
 // redirect bounds redirects, keeps them encrypted, and keeps credentials from

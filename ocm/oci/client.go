@@ -2,11 +2,11 @@ package oci
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,8 +21,17 @@ import (
 type Options struct {
 	// Credentials are looked up by host and path; nil means anonymous.
 	Credentials *credentials.Store
-	// Transport sends the requests, http.DefaultTransport if nil.
+	// Transport sends the requests, DefaultTransport if nil.
 	Transport http.RoundTripper
+	// Home is the host that the user of the client chose. The component chooses
+	// the others. It is empty for an archive.
+	Home string
+	// HomeTransport sends the requests to that host, Transport if nil. It is the
+	// one that may have a certificate of the client.
+	HomeTransport http.RoundTripper
+	// Hosts are the hosts that a component may lead to besides. Transports must
+	// be made with the same.
+	Hosts *Hosts
 	// UserAgent is sent with each request.
 	UserAgent string
 	// Limits bound what is accepted.
@@ -36,7 +45,14 @@ type Client struct {
 	limits  Limits
 
 	mu    sync.Mutex
-	auths map[authKey]*auth.Client
+	auths map[authKey]login
+}
+
+// login is a client that stays logged in.
+type login struct {
+	client *auth.Client
+	// forget closes what only this client uses.
+	forget func()
 }
 
 // authKey keeps the tokens of different credentials apart, even at one host.
@@ -51,9 +67,12 @@ func NewClient(o Options) *Client {
 		o.UserAgent = "ocm-operator"
 	}
 	if o.Transport == nil {
-		o.Transport = http.DefaultTransport
+		o.Transport = DefaultTransport()
 	}
-	return &Client{options: o, limits: o.Limits.WithDefaults(), auths: map[authKey]*auth.Client{}}
+	if o.HomeTransport == nil {
+		o.HomeTransport = o.Transport
+	}
+	return &Client{options: o, limits: o.Limits.WithDefaults(), auths: map[authKey]login{}}
 }
 
 // maxAuthClients bounds how many places a client stays logged in at.
@@ -65,18 +84,18 @@ func (c *Client) authClient(l Location, credential credentials.Credential) (*aut
 	key := authKey{base: l.base(), credential: credential}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a, ok := c.auths[key]; ok {
-		return a, nil
+	if known, ok := c.auths[key]; ok {
+		return known.client, nil
 	}
 	host := apiHost(l.Host)
-	base, err := WithTLS(c.options.Transport, credential)
+	last, forget, err := c.guard(l, credential)
 	if err != nil {
 		return nil, err
 	}
 	a := &auth.Client{
 		Client: &http.Client{
 			Transport: &retry.Transport{
-				Base:   &guard{base: base, registry: host},
+				Base:   last,
 				Policy: func() retry.Policy { return retryPolicy{} },
 			},
 			CheckRedirect: c.checkRedirect,
@@ -97,10 +116,47 @@ func (c *Client) authClient(l Location, credential credentials.Credential) (*aut
 	}
 	a.SetUserAgent(c.options.UserAgent)
 	if len(c.auths) >= maxAuthClients {
-		clear(c.auths) // descriptors choose the hosts; whoever is forgotten logs in again
+		// Descriptors choose the hosts. Whoever is forgotten logs in again.
+		for _, known := range c.auths {
+			known.forget()
+		}
+		clear(c.auths)
 	}
-	c.auths[key] = a
+	c.auths[key] = login{client: a, forget: forget}
 	return a, nil
+}
+
+// guard returns what sends the requests for one registry and one credential,
+// and what closes the connections that nobody else uses.
+func (c *Client) guard(l Location, credential credentials.Credential) (*guard, func(), error) {
+	home := strings.EqualFold(l.Host, c.options.Home)
+	base := c.options.Transport
+	if home {
+		base = c.options.HomeTransport
+	}
+	own, err := WithTLS(base, credential)
+	if err != nil {
+		return nil, nil, err
+	}
+	// A certificate of the client is for the registry only, as its password is.
+	other, err := WithTLS(c.options.Transport, credentials.Credential{CertificateAuthority: credential.CertificateAuthority})
+	if err != nil {
+		return nil, nil, err
+	}
+	forget := func() {
+		closeOwn(own, base)
+		closeOwn(other, c.options.Transport)
+	}
+	return &guard{own: own, other: other, registry: apiHost(l.Host), home: home, hosts: c.options.Hosts}, forget, nil
+}
+
+// closeOwn closes the idle connections of a transport unless it is the shared
+// one.
+func closeOwn(transport, shared http.RoundTripper) {
+	own, ok := transport.(*http.Transport)
+	if standard, same := shared.(*http.Transport); ok && (!same || own != standard) {
+		own.CloseIdleConnections()
+	}
 }
 
 // checkRedirect bounds redirects and keeps them encrypted. The authentication
@@ -118,7 +174,7 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 // apiHost returns the host that answers for a registry.
 func apiHost(host string) string {
 	if host == dockerHost {
-		return "registry-1.docker.io"
+		return dockerAPIHost
 	}
 	return host
 }
@@ -130,19 +186,34 @@ func (e *realmError) Error() string {
 	return fmt.Sprintf("the registry %s wants its credentials to be sent to %s, which belongs to another domain; this is refused", e.registry, e.realm)
 }
 
-// guard is the last stop before the network. It refuses to send credentials to
-// a token service that does not belong to the domain of the registry.
+// guard is the last stop before the network. It refuses to send requests to
+// hosts that are not allowed, and credentials to a token service that does not
+// belong to the domain of the registry.
 type guard struct {
-	base     http.RoundTripper
-	registry string
+	own, other http.RoundTripper
+	registry   string
+	// home is true for the registry that the user chose, which may lead anywhere:
+	// many keep their blobs at other hosts.
+	home  bool
+	hosts *Hosts
 }
 
 // RoundTrip implements http.RoundTripper.
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	if carriesSecret(req) && !strings.EqualFold(req.URL.Host, g.registry) && !sameSite(req.URL, g.registry) {
+	check := g.hosts.Check(req.URL.Host, req.URL.Scheme)
+	if g.home {
+		check = g.hosts.checkLiteral(req.URL.Host)
+	}
+	if check != nil {
+		return nil, check
+	}
+	if strings.EqualFold(req.URL.Host, g.registry) {
+		return g.own.RoundTrip(req)
+	}
+	if carriesSecret(req) && !sameSite(req.URL, g.registry) {
 		return nil, &realmError{registry: g.registry, realm: req.URL.Host}
 	}
-	return g.base.RoundTrip(req)
+	return g.other.RoundTrip(req)
 }
 
 // carriesSecret recognises requests with a password in a header or, as for
@@ -162,7 +233,19 @@ func sameSite(u *url.URL, registry string) bool {
 	if net.ParseIP(a) != nil || net.ParseIP(b) != nil {
 		return false
 	}
-	siteA, errA := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(a))
-	siteB, errB := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(b))
-	return errors.Join(errA, errB) == nil && siteA == siteB
+	siteA, okA := site(a)
+	siteB, okB := site(b)
+	return okA && okB && siteA == siteB
+}
+
+// site returns the domain that somebody registered for a host. The names of a
+// cluster have none: its services belong to different people.
+func site(host string) (string, bool) {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	labels := strings.Split(host, ".")
+	if strings.HasSuffix(host, ".cluster.local") || slices.Contains(labels, "svc") || slices.Contains(labels, "pod") {
+		return "", false
+	}
+	domain, err := publicsuffix.EffectiveTLDPlusOne(host)
+	return domain, err == nil
 }

@@ -67,12 +67,15 @@ func (h *hint) Unwrap() []error {
 // object is what was asked for.
 func (r *Repository) explain(object string, err error) error {
 	var refused *realmError
+	var host *HostError
 	var response *errcode.ErrorResponse
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, errdef.ErrNotFound), errors.As(err, &response) && response.StatusCode == http.StatusNotFound:
 		return &hint{fmt.Sprintf("%s: not found", object), ErrNotFound, err}
+	case errors.As(err, &host):
+		return &hint{fmt.Sprintf("%s: %v", object, host), ErrHostRefused, host}
 	case errors.As(err, &refused):
 		return &hint{fmt.Sprintf("%s: %v", object, refused), ErrUnauthorized, err}
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
@@ -100,7 +103,7 @@ func (r *Repository) unauthorized(object, what string, err error) error {
 
 // checkWhere names what told where this repository is.
 func (r *Repository) checkWhere() string {
-	if strings.Contains("/"+r.location.Path, "/"+componentPrefix) {
+	if strings.EqualFold(r.location.Host, r.home) {
 		return "; check spec.repository.url"
 	}
 	return "; check the access of the resource, which names this registry"

@@ -125,8 +125,12 @@ type Reference struct {
 	Digest digest.Digest
 }
 
-// dockerHost is where images without a host are.
-const dockerHost = "docker.io"
+const (
+	// dockerHost is where images without a host are.
+	dockerHost = "docker.io"
+	// dockerAPIHost is the host that answers for it.
+	dockerAPIHost = "registry-1.docker.io"
+)
 
 // ParseReference reads an image reference: [scheme://][host/]path[:tag][@digest].
 // A first segment without dot, colon or the name localhost is no host; such

@@ -47,6 +47,8 @@ type Repository struct {
 	client     *auth.Client
 	remote     *remote.Repository
 	limits     Limits
+	// home is the host that the user chose.
+	home string
 }
 
 // Manifest is a manifest or an index as the registry stores it.
@@ -126,6 +128,7 @@ func (c *Client) repository(l Location, credential credentials.Credential) (*Rep
 		credential: credential,
 		client:     client,
 		limits:     c.limits,
+		home:       c.options.Home,
 		remote: &remote.Repository{
 			Client:           client,
 			Reference:        ref,

@@ -58,6 +58,12 @@ func TestSameSite(t *testing.T) {
 		"other address":    {"https://10.0.0.2/token", "10.0.0.1:5000", false},
 		"address and name": {"https://10.0.0.2/token", "reg.example", false},
 		"single labels":    {"https://other/token", "registry:5000", false},
+		"private domain":   {"https://gitlab.corp.lan/jwt/auth", "registry.corp.lan", true},
+		"other services":   {"https://auth.theirs.svc.cluster.local/token", "registry.ours.svc.cluster.local:5000", false},
+		"one namespace":    {"https://auth.ours.svc.cluster.local/token", "registry.ours.svc.cluster.local:5000", false},
+		"short names":      {"https://auth.ours.svc/token", "registry.ours.svc", false},
+		"own cluster name": {"https://auth.ours.svc.k8s.corp/token", "registry.ours.svc.k8s.corp", false},
+		"final dot":        {"https://auth.docker.io./token", "registry-1.docker.io", true},
 	}
 	for name, tc := range cases {
 		u, err := url.Parse(tc.realm)

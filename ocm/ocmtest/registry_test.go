@@ -49,7 +49,7 @@ func TestPublishWithLogin(t *testing.T) {
 	if err != nil || again != first {
 		t.Errorf("second Publish = %s, %v, want %s", again, err, first)
 	}
-	if diff := cmp.Diff(map[string]int{"HEAD manifests": 2}, server.Requests()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"GET manifests": 2}, server.Requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }

@@ -1,0 +1,190 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// ErrHostRefused says that a component leads to a host that requests must not
+// be sent to.
+var ErrHostRefused = errors.New("host refused")
+
+// HostError says which host a request was not sent to.
+type HostError struct {
+	// Host is the host as it was written, with its port if it has one.
+	Host string
+	// Address is the address of the host that is refused. It is empty if the
+	// host itself is not allowed.
+	Address netip.Addr
+}
+
+// Error says what to do.
+func (e *HostError) Error() string {
+	if e.Address.IsValid() {
+		return fmt.Sprintf("no request is sent to host %s: its address %s is one of those that only a machine itself should reach, "+
+			"such as the metadata of a cloud; add %s to --allowed-hosts if this is intended", e.Host, e.Address, e.Address)
+	}
+	return fmt.Sprintf("no request is sent to host %s, which the component leads to: it is not one of --allowed-hosts; "+
+		"add it there, or transfer the component version by value", e.Host)
+}
+
+// Is makes the error match ErrHostRefused.
+func (e *HostError) Is(target error) bool { return target == ErrHostRefused }
+
+// Hosts are the hosts that components may lead to. Whoever publishes a component
+// version chooses where its resources are, and so where this process sends
+// requests. Nil allows all hosts but the special addresses, where clouds serve
+// secrets to their machines; those are refused for every host unless they are
+// listed.
+type Hosts struct {
+	patterns []hostGlob
+}
+
+// hostGlob is host, host:port, *.domain or *.domain:port.
+type hostGlob struct {
+	host string
+	// below is true if host is a domain and everything below it is meant.
+	below bool
+	port  string // empty is any
+}
+
+var domainPattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+// ParseHosts reads patterns of the form host[:port], where the host is a name,
+// an address, or *.domain for all names below a domain. Without a port all
+// ports are meant. No pattern at all is nil, which allows every host.
+func ParseHosts(patterns []string) (*Hosts, error) {
+	if len(patterns) == 0 {
+		return nil, nil //nolint:nilnil // documented: nil is a set of hosts
+	}
+	h := &Hosts{}
+	for _, raw := range patterns {
+		glob, err := parseGlob(strings.ToLower(strings.TrimSpace(raw)))
+		if err != nil {
+			return nil, fmt.Errorf("%q is no pattern for hosts, want for example ghcr.io, *.example.com or 10.0.0.1:5000: %w", raw, err)
+		}
+		h.patterns = append(h.patterns, glob)
+	}
+	return h, nil
+}
+
+func parseGlob(raw string) (hostGlob, error) {
+	if raw == "" {
+		return hostGlob{}, errors.New("it is empty")
+	}
+	if strings.Contains(raw, "/") {
+		return hostGlob{}, errors.New("it must have no scheme and no path")
+	}
+	var g hostGlob
+	g.host, g.port = splitPort(raw)
+	g.host, g.below = strings.CutPrefix(g.host, "*.")
+	if addr, err := netip.ParseAddr(g.host); err == nil && !g.below {
+		g.host = addr.Unmap().String()
+		return g, nil
+	}
+	if !domainPattern.MatchString(g.host) {
+		return hostGlob{}, fmt.Errorf("%q is neither a host nor an address", g.host)
+	}
+	return g, nil
+}
+
+// splitPort takes the port from a host, and brackets from an address.
+func splitPort(hostport string) (host, port string) {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host, port = strings.Trim(hostport, "[]"), ""
+	}
+	return strings.TrimSuffix(strings.ToLower(host), "."), port
+}
+
+func (h *Hosts) lists(host, port string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		host = addr.Unmap().String()
+	}
+	if host == dockerAPIHost && h.lists(dockerHost, port) {
+		return true
+	}
+	return h != nil && slices.ContainsFunc(h.patterns, func(g hostGlob) bool {
+		name := g.host == host
+		if g.below {
+			name = strings.HasSuffix(host, "."+g.host)
+		}
+		return name && (g.port == "" || g.port == port)
+	})
+}
+
+// Check returns a *HostError if a component must not lead to a host, which has
+// a port if that is not the one of its scheme. The addresses of a name are left
+// to the transport, which knows them when it connects.
+func (h *Hosts) Check(hostport, scheme string) error {
+	host, port := splitPort(hostport)
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	if h != nil && !h.lists(host, port) {
+		return &HostError{Host: hostport}
+	}
+	return h.checkLiteral(hostport)
+}
+
+// checkLiteral refuses special addresses in place of names, which a proxy would
+// connect to.
+func (h *Hosts) checkLiteral(hostport string) error {
+	host, port := splitPort(hostport)
+	addr, err := netip.ParseAddr(host)
+	if err != nil || !special(addr) || h.lists(host, port) {
+		return nil //nolint:nilerr // names are no addresses
+	}
+	return &HostError{Host: hostport, Address: addr.Unmap()}
+}
+
+// dial connects to a host unless its address is special. The check is on the
+// address that is connected to, so that no name and no redirect gets around it.
+func (h *Hosts) dial(dialer net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := dialer
+		d.Control = func(_, resolved string, _ syscall.RawConn) error {
+			host, port := splitPort(resolved)
+			addr, err := netip.ParseAddr(host)
+			if err != nil {
+				return fmt.Errorf("connect to %q: %w", resolved, err)
+			}
+			if special(addr) && !h.lists(addr.WithZone("").String(), port) {
+				return &HostError{Host: address, Address: addr.Unmap()}
+			}
+			return nil
+		}
+		return d.DialContext(ctx, network, address)
+	}
+}
+
+// Addresses that are not link-local and serve a machine nevertheless.
+var (
+	metadataAddresses = []netip.Addr{
+		netip.MustParseAddr("100.100.100.200"), // Alibaba Cloud
+		netip.MustParseAddr("168.63.129.16"),   // Azure
+		netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud
+		netip.MustParseAddr("fd00:ec2::254"),   // AWS
+		netip.MustParseAddr("fd20:ce::254"),    // Google Cloud
+	}
+	// translated are IPv4 addresses as IPv6-only networks write them.
+	translated = netip.MustParsePrefix("64:ff9b::/96")
+)
+
+// special reports whether an address is one that only a machine itself should
+// connect to.
+func special(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	if translated.Contains(addr) {
+		raw := addr.As16()
+		addr = netip.AddrFrom4([4]byte(raw[12:]))
+	}
+	return addr.IsLinkLocalUnicast() || slices.Contains(metadataAddresses, addr)
+}
