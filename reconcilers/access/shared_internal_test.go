@@ -3,7 +3,7 @@ package access
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -81,10 +81,10 @@ func TestKeptAnswersAreBounded(t *testing.T) {
 	t.Parallel()
 	var many, large answers[string]
 	for i := range 2 * maxAnswers {
-		_, _ = many.ask(t.Context(), fmt.Sprint(i), time.Time{}, func(context.Context) (string, int, error) { return "x", 1, nil })
+		_, _ = many.ask(t.Context(), strconv.Itoa(i), time.Time{}, func(context.Context) (string, int, error) { return "x", 1, nil })
 	}
 	for i := range 20 {
-		_, _ = large.ask(t.Context(), fmt.Sprint(i), time.Time{}, func(context.Context) (string, int, error) { return "x", maxAnswerBytes / 4, nil })
+		_, _ = large.ask(t.Context(), strconv.Itoa(i), time.Time{}, func(context.Context) (string, int, error) { return "x", maxAnswerBytes / 4, nil })
 	}
 	for name, a := range map[string]*answers[string]{"many": &many, "large": &large} {
 		a.mu.Lock()
