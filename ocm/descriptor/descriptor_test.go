@@ -261,6 +261,7 @@ func TestValidate(t *testing.T) {
 		"bad time":           {func(c *descriptor.Component) { c.CreationTime = "today" }, "RFC 3339"},
 		"bad element name":   {func(c *descriptor.Component) { c.Resources[0].Name = "A b" }, "does not match"},
 		"bad key":            {func(c *descriptor.Component) { c.Resources[0].ExtraIdentity = descriptor.Identity{"X": "y"} }, "extraIdentity"},
+		"worse key":          {func(c *descriptor.Component) { c.Resources[0].ExtraIdentity = descriptor.Identity{"a b": "y"} }, "extraIdentity"},
 		"twice":              {func(c *descriptor.Component) { c.Resources = append(c.Resources, c.Resources[0]) }, "twice"},
 		"no access":          {func(c *descriptor.Component) { c.Resources[0].Access = descriptor.Access{} }, "no access"},
 		"no type":            {func(c *descriptor.Component) { c.Resources[0].Type = "" }, "no type"},

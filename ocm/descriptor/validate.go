@@ -15,7 +15,9 @@ const maxNameLength = 255
 var (
 	componentName = regexp.MustCompile(`^[a-z][-a-z0-9]*([.][a-z][-a-z0-9]*)*[.][a-z]{2,}(/[a-z][-a-z0-9_]*([.][a-z][-a-z0-9_]*)*)+$`)
 	elementName   = regexp.MustCompile(`^[a-z0-9]([-_+a-z0-9]*[a-z0-9])?$`)
-	labelVersion  = regexp.MustCompile(`^v\d+$`)
+	// identityKey allows upper case, which the format does not: components with a key such as chartVersion are published.
+	identityKey  = regexp.MustCompile(`^[a-zA-Z0-9]([-_+a-zA-Z0-9]*[a-zA-Z0-9])?$`)
+	labelVersion = regexp.MustCompile(`^v\d+$`)
 )
 
 // CheckName reports what is wrong with the name of a component.
@@ -87,8 +89,8 @@ func checkElements(kind string, n int, at func(int) *Element) []error {
 			errs = append(errs, fmt.Errorf("%s %d: name %q does not match %s", kind, i, e.Name, elementName))
 		}
 		for k := range e.ExtraIdentity {
-			if len(k) < 2 || !elementName.MatchString(k) {
-				errs = append(errs, fmt.Errorf("%s %s: key %q of extraIdentity does not match %s", kind, e, k, elementName))
+			if len(k) < 2 || !identityKey.MatchString(k) {
+				errs = append(errs, fmt.Errorf("%s %s: key %q of extraIdentity does not match %s", kind, e, k, identityKey))
 			}
 		}
 		if id := e.String(); seen[id] {
