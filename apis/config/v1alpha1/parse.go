@@ -10,11 +10,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxBytes is how large a ConfigData file may be.
-const MaxBytes = 1 << 20
+const (
+	// DefaultBytes is how large a ConfigData file may be where nothing else was said.
+	DefaultBytes = 1 << 20
+	// MaxBytes is how large it may be at all.
+	MaxBytes = 16 << 20
+)
 
 // ErrTooLarge tells that a file is larger than MaxBytes.
-var ErrTooLarge = errors.New("larger than 1 MiB")
+var ErrTooLarge = errors.New("larger than 16 MiB")
 
 // FieldError tells that a field of ConfigData is unknown, missing or holds what it must not.
 type FieldError struct {
@@ -30,6 +34,9 @@ type FieldError struct {
 func (e *FieldError) Error() string {
 	return fmt.Sprintf("line %d: %s: %s", e.Line, e.Path, e.Problem)
 }
+
+// IsConfigData tells a ConfigData with a mistake in it from a file that is something else.
+func (e *FieldError) IsConfigData() bool { return e.Path != "file" && e.Path != "kind" && e.Path != "apiVersion" }
 
 // Parse reads ConfigData from YAML or JSON. It returns ErrTooLarge, a *FieldError, or what the YAML parser says.
 //
@@ -69,6 +76,9 @@ func document(data []byte) (*yaml.Node, error) {
 func decodeConfigData(root *yaml.Node) (*ConfigData, error) {
 	config := &ConfigData{}
 	d := &decoder{}
+	if err := checkKind(root); err != nil {
+		return nil, err
+	}
 	err := d.object(root, "file", fields{
 		"apiVersion": d.text(&config.APIVersion),
 		"kind":       d.text(&config.Kind),
@@ -82,13 +92,22 @@ func decodeConfigData(root *yaml.Node) (*ConfigData, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config.APIVersion != "" && config.APIVersion != APIVersion {
-		return nil, problem(root, "apiVersion", "it is %q: only %s is understood", config.APIVersion, APIVersion)
-	}
-	if config.Kind != "" && config.Kind != Kind {
-		return nil, problem(root, "kind", "it is %q: only %s is understood", config.Kind, Kind)
-	}
 	return config, nil
+}
+
+// checkKind looks at the kind first: the fields of another are not known here, and that says less.
+func checkKind(root *yaml.Node) error {
+	if root.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i].Value, root.Content[i+1]
+		want := map[string]string{"apiVersion": APIVersion, "kind": Kind}[key]
+		if want != "" && value.Kind == yaml.ScalarNode && !isNull(value) && value.Value != "" && value.Value != want {
+			return problem(value, key, "it is %q: only %s is understood", value.Value, want)
+		}
+	}
+	return nil
 }
 
 func (d *decoder) configuration(node *yaml.Node, path string) (*Configuration, error) {

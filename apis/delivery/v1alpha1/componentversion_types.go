@@ -7,6 +7,7 @@ import (
 )
 
 // ComponentVersionSpec says which component is followed, where it is stored and what a version needs to be accepted.
+// +kubebuilder:validation:XValidation:rule="!has(self.destination) || !has(self.destination.componentNameMapping) || self.destination.componentNameMapping == 'urlPath'",message="destination.componentNameMapping sha256-digest is read only: remove it, which is urlPath"
 type ComponentVersionSpec struct {
 	Schedule `json:",inline"`
 
@@ -42,7 +43,7 @@ type ComponentVersionSpec struct {
 	References References `json:"references,omitzero"`
 
 	// serviceAccountName is a ServiceAccount in the same namespace whose imagePullSecrets are used as credentials of the repositories, at most 253 characters.
-	// The default is none. Example: component-reader.
+	// If it has none and repository.provider is a cloud, its identity there is used in place of the operator's. The default is none. Example: component-reader.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
@@ -58,6 +59,7 @@ type Version struct {
 }
 
 // Repository is a place where component versions are stored: an OCI registry with an optional path below it.
+// +kubebuilder:validation:XValidation:rule="!has(self.provider) || self.provider == 'generic' || !has(self.secretRef)",message="secretRef and a provider other than generic are two ways to log in: remove secretRef to log in with the identity of the workload, or remove provider to use the Secret"
 type Repository struct {
 	// url is the address of the repository, 1 to 2048 characters: host, optional port and path, without a scheme or with oci://, https:// or http://; only
 	// http:// is read without TLS. It has no default. Example: ghcr.io/phoban01.
@@ -66,10 +68,60 @@ type Repository struct {
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url"`
 
-	// secretRef names a Secret in the same namespace that holds the credentials: the keys username and password, or .dockerconfigjson. The default is none.
-	// Example: {name: registry-credentials}.
+	// secretRef names a Secret in the same namespace that holds the credentials: the key .dockerconfigjson, the key .ocmcredentialconfig with a configuration of
+	// the Open Component Model, or the keys username and password. The default is none. Example: {name: registry-credentials}.
 	// +optional
 	SecretRef *meta.LocalObjectReference `json:"secretRef,omitempty"`
+
+	// provider says with whose identity the operator logs in where no Secret says it: generic is none, aws, azure and gcp are the identity of the workload at
+	// that cloud, which must be where the registry is; at most 16 characters. The default is generic. Example: aws.
+	// +optional
+	// +kubebuilder:validation:Enum=generic;aws;azure;gcp
+	// +kubebuilder:validation:MaxLength=16
+	Provider string `json:"provider,omitempty"`
+
+	// certSecretRef names a Secret in the same namespace for TLS: the key ca.crt holds certificates that are trusted besides those of the system, the keys tls.crt
+	// and tls.key the certificate by which the registry knows the operator; both are optional, one must be there. The default is none. Example: {name: registry-tls}.
+	// +optional
+	CertSecretRef *meta.LocalObjectReference `json:"certSecretRef,omitempty"`
+
+	// proxySecretRef names a Secret in the same namespace with the proxy that requests are sent through: the key address, and if it wants a log-in the keys
+	// username and password. The default is what the environment of the operator says. Example: {name: proxy}.
+	// +optional
+	ProxySecretRef *meta.LocalObjectReference `json:"proxySecretRef,omitempty"`
+
+	// componentNameMapping says how the repository of a component is named below url: urlPath is component-descriptors/ and the name of the component,
+	// sha256-digest is the digest of the name, which older tools wrote and which is read only; at most 16 characters. The default is urlPath. Example: sha256-digest.
+	// +optional
+	// +kubebuilder:validation:Enum=urlPath;sha256-digest
+	// +kubebuilder:validation:MaxLength=16
+	ComponentNameMapping string `json:"componentNameMapping,omitempty"`
+}
+
+// Providers of Repository. Empty is GenericProvider.
+const (
+	// GenericProvider is no cloud: the operator logs in with a Secret, or not at all.
+	GenericProvider = "generic"
+	// AWSProvider is Amazon Web Services.
+	AWSProvider = "aws"
+	// AzureProvider is Microsoft Azure.
+	AzureProvider = "azure"
+	// GCPProvider is Google Cloud.
+	GCPProvider = "gcp"
+)
+
+// WantsIdentity tells whether the operator logs in with the identity of a workload at a cloud.
+func (r *Repository) WantsIdentity() bool { return r.Provider != "" && r.Provider != GenericProvider }
+
+// Secrets returns the names of the Secrets that the repository is read with.
+func (r *Repository) Secrets() []string {
+	var names []string
+	for _, ref := range []*meta.LocalObjectReference{r.SecretRef, r.CertSecretRef, r.ProxySecretRef} {
+		if ref != nil && ref.Name != "" {
+			names = append(names, ref.Name)
+		}
+	}
+	return names
 }
 
 // Signature names a signature and the key that it is checked with.

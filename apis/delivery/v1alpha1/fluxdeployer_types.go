@@ -53,6 +53,12 @@ type FluxDeployerStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=317
 	HelmRelease string `json:"helmRelease,omitempty"`
+
+	// lastAppliedRevision is the content that was deployed last, as Flux writes it: version@algorithm:digest, at most 512 characters. With waitForReady it is the
+	// content with which the objects of Flux were ready last. Example: 1.0.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	LastAppliedRevision string `json:"lastAppliedRevision,omitempty"`
 }
 
 // FluxDeployer hands the content of a snapshot to Flux, which applies it as manifests or installs it as a Helm chart.
@@ -62,6 +68,7 @@ type FluxDeployerStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status"
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"
 // +kubebuilder:printcolumn:name="Status",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].message"
+// +kubebuilder:printcolumn:name="Revision",type="string",JSONPath=".status.lastAppliedRevision",priority=1
 // +kubebuilder:printcolumn:name="Kustomization",type="string",JSONPath=".status.kustomization",priority=1
 // +kubebuilder:printcolumn:name="Helm Release",type="string",JSONPath=".status.helmRelease",priority=1
 type FluxDeployer struct {
