@@ -113,6 +113,10 @@ test-fuzz: ## Run every fuzz target for FUZZTIME (default 10s).
 bench: ## Run every benchmark, after the limits of this machine they are to be read against.
 	@BENCHTIME=$(BENCHTIME) hack/bench.sh
 
+.PHONY: bench-pipeline
+bench-pipeline: ## Measure whole pipelines in a real cluster and keep that in docs/performance.md (BENCHARGS=... for parts).
+	@$(GO) run ./e2e/bench $(or $(BENCHARGS),-write docs/performance.md)
+
 .PHONY: graph
 graph: ## Print who imports whom among the top-level packages.
 	@$(GO) test -count=1 -v -run '^TestImportGraph$$' ./hack/importgraph | grep -v '^=== '

@@ -75,6 +75,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("--features: %w", err)
 	}
 	logger.SetLogger(logger.NewLogger(o.Log))
+	manager.LimitMemory()
 	s, err := connect(ctx, o, known)
 	if err != nil {
 		return err

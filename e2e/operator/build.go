@@ -11,8 +11,8 @@ import (
 )
 
 // Build compiles the operator of this clone into a folder and returns the path of the program. The build cache of Go
-// makes that a matter of seconds.
-func Build(ctx context.Context, dir string) (string, error) {
+// makes that a matter of seconds. Further flags are those of "go build".
+func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	root, err := ModuleRoot()
 	if err != nil {
 		return "", err
@@ -21,7 +21,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the folder for the operator: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, ".")
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-buildvcs=false", "-o", path}, flags...), ".")...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	var output bytes.Buffer

@@ -43,8 +43,9 @@ func Config(o *options.Options) (*rest.Config, error) {
 	return config, nil
 }
 
-// New returns the manager. Secrets, ConfigMaps and ServiceAccounts are never cached: only their metadata is watched.
-func New(scheme *runtime.Scheme, o *options.Options) (ctrl.Manager, error) {
+// New returns the manager. Secrets, ConfigMaps and ServiceAccounts are never cached: only their metadata is watched. What
+// adjusts its options is for tests, which have several managers in a process.
+func New(scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Options)) (ctrl.Manager, error) {
 	config, err := Config(o)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func New(scheme *runtime.Scheme, o *options.Options) (ctrl.Manager, error) {
 	if o.WatchNamespace != "" {
 		cached.DefaultNamespaces = map[string]cache.Config{o.WatchNamespace: {}}
 	}
-	return ctrl.NewManager(config, ctrl.Options{
+	settings := ctrl.Options{
 		Scheme: scheme,
 		Cache:  cached,
 		Client: client.Options{Cache: &client.CacheOptions{
@@ -62,6 +63,7 @@ func New(scheme *runtime.Scheme, o *options.Options) (ctrl.Manager, error) {
 		}},
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddr},
 		HealthProbeBindAddress:        o.HealthAddr,
+		PprofBindAddress:              o.PprofAddr,
 		LeaderElection:                o.Leader.Enable,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       o.Namespace,
@@ -70,7 +72,11 @@ func New(scheme *runtime.Scheme, o *options.Options) (ctrl.Manager, error) {
 		RenewDeadline:                 &o.Leader.RenewDeadline,
 		RetryPeriod:                   &o.Leader.RetryPeriod,
 		GracefulShutdownTimeout:       &timeout,
-	})
+	}
+	for _, f := range adjust {
+		f(&settings)
+	}
+	return ctrl.NewManager(config, settings)
 }
 
 // Assemble sets up the registry, the plugins and the probes.

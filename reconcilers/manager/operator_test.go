@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,12 +17,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -50,8 +46,8 @@ import (
 
 func TestMain(m *testing.M) { clustertest.Main(m, cluster.Options{}) }
 
-// patience is how long the operator may take for anything. Intervals here are an hour, so only watches are that fast.
-const patience = time.Minute
+// longest is how long the operator may take for anything. Intervals here are an hour, so only watches are that fast.
+const longest = time.Minute
 
 // operator is the whole operator in this process, with a real API server and a registry of components.
 type operator struct {
@@ -62,14 +58,30 @@ type operator struct {
 	store     snapshot.Store
 	source    *ocmtest.Server
 	health    string
+	// wire is what the operator's requests to the API server go through.
+	wire *wire
+	// dir is where the embedded registry keeps its content, over restarts.
+	dir string
+	// args are more flags for the next run.
+	args []string
+	// stop ends the run that goes on.
+	stop func()
 }
 
 const user, password = "user", "word"
 
+// startOperator runs the operator in a namespace of its own, which it watches alone.
 func startOperator(t *testing.T) *operator {
 	t.Helper()
+	o := newOperator(t)
+	o.run()
+	return o
+}
+
+// newOperator returns an operator that doesn't run yet.
+func newOperator(t *testing.T) *operator {
+	t.Helper()
 	access := clustertest.APIServer(t)
-	t.Setenv("KUBECONFIG", kubeconfig(t, access))
 	scheme := reconcilertest.Scheme(t)
 	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -78,51 +90,68 @@ func startOperator(t *testing.T) *operator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &operator{Client: kubernetes, t: t, namespace: clustertest.Namespace(t, access), source: ocmtest.Start(t), health: freeAddress(t)}
+	o := &operator{
+		Client: kubernetes, t: t, namespace: clustertest.Namespace(t, access), source: ocmtest.Start(t), health: freeAddress(t),
+		wire: newWire(t, access), dir: t.TempDir(), stop: func() {},
+	}
+	t.Setenv("KUBECONFIG", o.wire.kubeconfig)
 	o.source.RequireLogin(user, password)
 	ours, err := crds.All()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, crd := range ours {
-		if err := kubernetes.Create(t.Context(), crd); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, crd := range ours {
-		o.eventually(crd.Name+" is served", func() bool {
-			list := &metav1.PartialObjectMetadataList{}
-			list.SetGroupVersionKind(schema.GroupVersionKind{Group: crd.Spec.Group, Version: crd.Spec.Versions[0].Name, Kind: crd.Spec.Names.ListKind})
-			return kubernetes.List(t.Context(), list) == nil
-		})
-	}
-	o.run(scheme)
+	o.define(append(ours, fluxKinds(t)...)...)
 	return o
 }
 
-// run assembles the operator as its main function does, and runs it until the test ends.
-func (o *operator) run(scheme *runtime.Scheme) {
+// define installs kinds and waits until they are served.
+func (o *operator) define(definitions ...*apiextensionsv1.CustomResourceDefinition) {
 	o.t.Helper()
-	flags, err := options.Parse([]string{
-		"--runtime-namespace=" + o.namespace, "--registry-dir=" + o.t.TempDir(), "--registry-listen=127.0.0.1:0", "--registry-address=127.0.0.1:5000",
-		"--metrics-addr=0", "--health-addr=" + o.health, "--min-retry-delay=50ms", "--max-retry-delay=1s",
-	}, "", "test", &bytes.Buffer{})
+	for _, crd := range definitions {
+		if err := o.Create(o.t.Context(), crd); err != nil && !apierrors.IsAlreadyExists(err) {
+			o.t.Fatal(err)
+		}
+	}
+	for _, crd := range definitions {
+		o.eventually(crd.Name+" is served", func() bool {
+			list := &metav1.PartialObjectMetadataList{}
+			list.SetGroupVersionKind(schema.GroupVersionKind{Group: crd.Spec.Group, Version: crd.Spec.Versions[0].Name, Kind: crd.Spec.Names.ListKind})
+			return o.List(o.t.Context(), list) == nil
+		})
+	}
+}
+
+// run assembles the operator as its main function does, and runs it until it is stopped or the test ends.
+func (o *operator) run() {
+	o.t.Helper()
+	flags, err := options.Parse(append([]string{
+		"--runtime-namespace=" + o.namespace, "--registry-dir=" + o.dir, "--registry-listen=127.0.0.1:0", "--registry-address=127.0.0.1:5000",
+		"--metrics-addr=0", "--health-addr=" + o.health, "--min-retry-delay=50ms", "--max-retry-delay=1s", "--watch-namespace=" + o.namespace,
+	}, o.args...), "", "test", &bytes.Buffer{})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	config, err := manager.Config(flags)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	live, err := client.New(config, client.Options{Scheme: o.Scheme()})
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	metrics := prometheus.NewRegistry()
-	services, err := manager.NewServices(o.Client, flags, metrics)
+	services, err := manager.NewServices(live, flags, metrics)
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	if _, err := manager.NewServices(o.Client, flags, metrics); err == nil {
+	if _, err := manager.NewServices(live, flags, metrics); err == nil {
 		o.t.Error("metrics were registered twice without an error")
 	}
-	repositories, err := access.New(access.Options{Live: o.Client})
+	repositories, err := access.New(access.Options{Live: live})
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	if o.registry, err = registryserver.New(o.t.Context(), o.Client, o.namespace, flags.Registry, metrics, logr.Discard()); err != nil {
+	if o.registry, err = registryserver.New(o.t.Context(), live, o.namespace, flags.Registry, metrics, logr.Discard()); err != nil {
 		o.t.Fatal(err)
 	}
 	o.store = snapshot.Embedded(o.registry.Store())
@@ -130,7 +159,10 @@ func (o *operator) run(scheme *runtime.Scheme) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	mgr, err := manager.New(scheme, flags)
+	mgr, err := manager.New(o.Scheme(), flags, func(settings *ctrl.Options) {
+		skip := true // the names of controllers are checked for the whole process
+		settings.Controller.SkipNameValidation = &skip
+	})
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -144,12 +176,13 @@ func (o *operator) start(mgr ctrl.Manager) {
 	ctx, cancel := context.WithCancel(o.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
-	o.t.Cleanup(func() {
+	o.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			o.t.Errorf("operator: %v", err)
 		}
 	})
+	o.t.Cleanup(o.stop)
 }
 
 func (o *operator) features(services *manager.Services, repositories *access.Provider) []plugin.Plugin {
@@ -166,23 +199,6 @@ func (o *operator) features(services *manager.Services, repositories *access.Pro
 	}
 }
 
-// kubeconfig writes a file by which the API server is reached.
-func kubeconfig(t *testing.T, access *rest.Config) string {
-	t.Helper()
-	config := clientcmdapi.NewConfig()
-	config.Clusters["test"] = &clientcmdapi.Cluster{Server: access.Host, CertificateAuthority: access.CAFile, CertificateAuthorityData: access.CAData}
-	config.AuthInfos["test"] = &clientcmdapi.AuthInfo{
-		ClientCertificate: access.CertFile, ClientCertificateData: access.CertData, ClientKey: access.KeyFile, ClientKeyData: access.KeyData, Token: access.BearerToken,
-	}
-	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
-	config.CurrentContext = "test"
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -195,9 +211,9 @@ func freeAddress(t *testing.T) string {
 
 func (o *operator) eventually(what string, holds func() bool) {
 	o.t.Helper()
-	err := wait.PollUntilContextTimeout(o.t.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) { return holds(), nil })
+	err := wait.PollUntilContextTimeout(o.t.Context(), 20*time.Millisecond, longest, true, func(context.Context) (bool, error) { return holds(), nil })
 	if err != nil {
-		o.t.Fatalf("not within %s: %s", patience, what)
+		o.t.Fatalf("not within %s: %s", longest, what)
 	}
 }
 

@@ -3,6 +3,7 @@ package manager
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -15,6 +16,10 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/options"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
+
+// patience is how long objects may be worked on, or wait for others, before their status says so. A pipeline that is created
+// at once is through by then, and nobody looks that fast.
+const patience = 2 * time.Second
 
 // Services makes what the plugins share once there is a manager.
 type Services struct {
@@ -50,6 +55,7 @@ func (s *Services) Lifecycle(mgr ctrl.Manager) lifecycle.Options {
 		Live:          s.live,
 		Metrics:       s.metrics,
 		Durations:     s.durations,
+		Patience:      patience,
 		MinRetryDelay: s.options.MinRetryDelay,
 		MaxRetryDelay: s.options.MaxRetryDelay,
 	}

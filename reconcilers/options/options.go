@@ -34,6 +34,8 @@ type Options struct {
 	Concurrent int
 	// MetricsAddr, HealthAddr and EventsAddr are where metrics and probes are served, and where events are posted.
 	MetricsAddr, HealthAddr, EventsAddr string
+	// PprofAddr is where profiles are served; empty switches them off.
+	PprofAddr string
 	// MinRetryDelay and MaxRetryDelay bound the backoff after passing faults.
 	MinRetryDelay, MaxRetryDelay time.Duration
 	// NoCrossNamespaceRefs refuses references into other namespaces.
@@ -137,6 +139,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.IntVar(&o.KubeBurst, "kube-api-burst", 400, "Requests to the API server at once.")
 	f.StringVar(&o.MetricsAddr, "metrics-addr", ":8080", "Address that metrics are served on; 0 switches them off.")
 	f.StringVar(&o.HealthAddr, "health-addr", ":9440", "Address that /healthz and /readyz are served on.")
+	f.StringVar(&o.PprofAddr, "pprof-addr", "", "Address that profiles are served on under /debug/pprof/, such as localhost:6060; empty switches them off.")
 	f.StringVar(&o.EventsAddr, "events-addr", "", "Address that events are posted to besides, such as Flux's notification-controller.")
 	o.Leader.BindFlags(f)
 	o.Log.BindFlags(f)

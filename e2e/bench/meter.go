@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/e2e/operator"
+)
+
+// verbs of requests to the API server, in the order of the table. Watches are GETs that the client doesn't count apart.
+var verbs = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
+
+// cost is what a measurement has cost.
+type cost struct {
+	// CPU is that of the operator's process.
+	CPU time.Duration
+	// Others is the CPU time of the processes around it, by their names.
+	Others map[string]time.Duration
+	// API are requests of the operator to the API server by verb.
+	API map[string]int
+	// Source, Listings and Snapshots are requests to the source registry, those among them that list tags, and requests to
+	// the snapshot registry, which are Flux's.
+	Source, Listings, Snapshots int
+	// Events is how many events the operator has reported.
+	Events int
+	// Peak and Resident are the operator's resident memory in bytes: at most, and in the end.
+	Peak, Resident int64
+}
+
+// writes are requests that change something, without the events.
+func (c cost) writes() int { return max(0, c.requests()-c.API["GET"]-c.Events) }
+
+func (c cost) requests() int {
+	sum := 0
+	for _, n := range c.API {
+		sum += n
+	}
+	return sum
+}
+
+// reading is the state of all counters at a moment.
+type reading struct {
+	pid              int
+	usage            operator.Usage
+	others           map[string]time.Duration
+	metrics          operator.Metrics
+	source, listings int64
+	events           int
+}
+
+// begin reads the counters and makes the peak of the memory begin anew.
+func (w *world) begin(ctx context.Context) (*reading, error) {
+	r, err := w.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r, w.operator.ResetPeak()
+}
+
+func (w *world) read(ctx context.Context) (*reading, error) {
+	r := &reading{pid: w.operator.PID(), source: w.source.requests.Load(), listings: w.source.listings.Load()}
+	var err error
+	if r.usage, err = w.operator.Usage(); err != nil {
+		return nil, err
+	}
+	if r.metrics, err = w.operator.Metrics(ctx); err != nil {
+		return nil, err
+	}
+	if r.events, err = w.events(ctx); err != nil {
+		return nil, err
+	}
+	if r.others, err = w.othersCPU(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// since returns what was spent since an earlier reading. A restart of the operator in between counts from zero.
+func (w *world) since(ctx context.Context, before *reading) (cost, error) {
+	now, err := w.read(ctx)
+	if err != nil {
+		return cost{}, err
+	}
+	if now.pid != before.pid {
+		before.usage, before.metrics = operator.Usage{}, operator.Metrics{}
+	}
+	grown := now.metrics.Since(before.metrics)
+	c := cost{
+		CPU: now.usage.CPU - before.usage.CPU, Others: map[string]time.Duration{}, API: map[string]int{},
+		Source: int(now.source - before.source), Listings: int(now.listings - before.listings),
+		Snapshots: int(grown.Sum("ocm_registry_requests_total")),
+		Events:    now.events - before.events, Peak: now.usage.Peak, Resident: now.usage.Resident,
+	}
+	for _, verb := range verbs {
+		c.API[verb] = int(grown.Sum("rest_client_requests_total", `method="`+verb+`"`))
+	}
+	for name, spent := range now.others {
+		c.Others[name] = spent - before.others[name]
+	}
+	return c, nil
+}
+
+// events returns how many events the operator has reported in all. Events that repeat are one object with a number.
+func (w *world) events(ctx context.Context) (int, error) {
+	list := &corev1.EventList{}
+	if err := w.client.List(ctx, list); err != nil {
+		return 0, fmt.Errorf("list events: %w", err)
+	}
+	sum := 0
+	for i := range list.Items {
+		e := &list.Items[i]
+		if e.Source.Component != v1alpha1.ControllerName && e.ReportingController != v1alpha1.ControllerName {
+			continue
+		}
+		n := max(1, int(e.Count))
+		if e.Series != nil {
+			n = max(n, int(e.Series.Count))
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// othersCPU returns the CPU time of the processes around the operator.
+func (w *world) othersCPU() (map[string]time.Duration, error) {
+	processes := map[string]int{"this program": os.Getpid()}
+	for _, p := range w.cluster.State().Processes {
+		processes[p.Name] = p.PID
+	}
+	spent := map[string]time.Duration{}
+	for name, pid := range processes {
+		u, err := operator.UsageOf(pid)
+		if err != nil {
+			return nil, err
+		}
+		spent[name] = u.CPU
+	}
+	return spent, nil
+}
