@@ -9,6 +9,8 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -318,6 +320,81 @@ func TestApplyProperty(t *testing.T) {
 	}
 }
 
+// literally reads all documents of a file with aliases, anchors and merge keys as they are written, as an edit must change
+// one of the places that are written and no other.
+func literally(content []byte) ([]any, error) {
+	var docs []any
+	decoder := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(content, []byte("\ufeff"))))
+	for {
+		var doc yaml.Node
+		err := decoder.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return docs, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, written(&doc))
+	}
+}
+
+func written(n *yaml.Node) any {
+	switch n.Kind {
+	case yaml.DocumentNode:
+		return written(n.Content[0])
+	case yaml.MappingNode:
+		m := map[string]any{}
+		for i := 0; i < len(n.Content); i += 2 {
+			m[n.Content[i].Value] = written(n.Content[i+1])
+		}
+		return m
+	case yaml.SequenceNode:
+		items := []any{}
+		for _, item := range n.Content {
+			items = append(items, written(item))
+		}
+		return items
+	case yaml.AliasNode:
+		return "*" + n.Value
+	default:
+		var v any
+		if n.Decode(&v) != nil || n.ShortTag() == "!!binary" || n.ShortTag() == "!!timestamp" {
+			return n.Value
+		}
+		return v
+	}
+}
+
+// checkWritten is checkEdit for files with anchors.
+func checkWritten(t *testing.T, in, out []byte, path yamledit.Path, value any) {
+	t.Helper()
+	before, err := literally(in)
+	if err != nil {
+		return
+	}
+	if len(before) == 0 {
+		before = []any{nil}
+	}
+	after, err := literally(out)
+	if err != nil || len(before) != len(after) {
+		t.Fatalf("%d documents became %d: %v\n%s", len(before), len(after), err, out)
+	}
+	changed := 0
+	for i := range before {
+		if cmp.Equal(normalise(before[i]), normalise(after[i])) {
+			continue
+		}
+		changed++
+		want, ok := assign(before[i], path, value)
+		if diff := cmp.Diff(normalise(want), normalise(after[i])); !ok || diff != "" {
+			t.Fatalf("another place than %s was changed, -want +got:\n%s\nbefore:\n%s\nafter:\n%s", path, diff, in, out)
+		}
+	}
+	if changed > 1 {
+		t.Fatalf("%d documents changed", changed)
+	}
+}
+
 // checkLines proves that one line at most differs when a number takes the place of a word.
 func checkLines(t *testing.T, in, out []byte, doc any, path yamledit.Path, value any) {
 	t.Helper()
@@ -368,6 +445,17 @@ func FuzzApply(f *testing.F) {
 			f.Add([]byte(in), path, uint8(i*5))
 		}
 	}
+	corpus, err := filepath.Glob("testdata/corpus/*.edits")
+	if err != nil || len(corpus) == 0 {
+		f.Fatalf("no corpus: %v", err)
+	}
+	for i, list := range corpus {
+		in, err := os.ReadFile(strings.TrimSuffix(list, ".edits"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(in, []string{"a", "spec.replicas", "data.a", "image", "[0]"}[i%5], uint8(i))
+	}
 	f.Fuzz(func(t *testing.T, in []byte, path string, choice uint8) {
 		value := values[int(choice)%len(values)]
 		parsed, err := yamledit.ParsePath(path)
@@ -384,13 +472,42 @@ func FuzzApply(f *testing.F) {
 		if !bytes.Equal(before, in) {
 			t.Fatal("the input was changed")
 		}
-		if err != nil || bytes.ContainsAny(in, "&*") || bytes.Contains(in, []byte("<<")) {
-			return // with aliases one edit may show in several places
+		if err != nil {
+			return
+		}
+		if bytes.ContainsAny(in, "&*") || bytes.Contains(in, []byte("<<")) {
+			checkWritten(t, in, out, parsed, value) // as one edit may show in several places
+			return
 		}
 		checkEdit(t, in, out, parsed, value)
 		again, err := yamledit.Apply(t.Context(), out, []yamledit.Edit{{Path: path, Value: value}})
 		if err != nil || len(again) > 2*len(out)+100 {
 			t.Fatalf("the result cannot be edited again: %v\n%s", err, out)
+		}
+	})
+}
+
+// FuzzDocuments checks that a file is its documents and nothing else.
+func FuzzDocuments(f *testing.F) {
+	for _, seed := range []string{"a: 1\n---\nb: 2\n...\n# c\n", "%YAML 1.2\n---\na\n---\n", `{"a": [1]}`, "\ufeffa: 1", "--- |\n  a\n--- b", ""} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		docs, err := yamledit.Documents(in)
+		if err != nil {
+			return
+		}
+		var texts []byte
+		line := 1
+		for i, d := range docs {
+			if d.Line != line || d.Node == nil || d.JSON && len(docs) > 1 {
+				t.Fatalf("document %d: %+v, want line %d", i, d, line)
+			}
+			line += bytes.Count(d.Text, []byte("\n"))
+			texts = append(texts, d.Text...)
+		}
+		if !bytes.Equal(texts, bytes.TrimPrefix(in, []byte("\ufeff"))) {
+			t.Fatalf("the documents of %q are %q", in, texts)
 		}
 	})
 }

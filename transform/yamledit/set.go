@@ -161,7 +161,7 @@ func equalNodes(a, b *yaml.Node) bool {
 
 // replace puts a value where a node is. No candidates mean that there is nothing to do.
 func (s surgeon) replace(p place, value *yaml.Node) ([][]splice, error) {
-	if p.node == nil {
+	if p.node == nil || p.parent == nil && p.node.Anchor == "" && p.node.Style == 0 && isEmpty(p.node) {
 		return s.fill(value), nil
 	}
 	if err := s.anchors(p.node); err != nil {
@@ -242,7 +242,7 @@ func (s surgeon) replacement(p place, value *yaml.Node) []splice {
 	switch {
 	case sp.flow || collection && flowBefore:
 		text := s.flow(value, style, s.margin(sp.body))
-		if sp.body == sp.indicator && p.parent != nil && p.parent.Kind == yaml.MappingNode {
+		if sp.body == sp.indicator && sp.start == sp.end && p.parent != nil && p.parent.Kind == yaml.MappingNode {
 			text = " " + text
 		}
 		return []splice{{sp.body, sp.end, text}}
