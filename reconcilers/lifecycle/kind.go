@@ -72,6 +72,8 @@ type Options struct {
 	Metrics *Metrics
 	// Durations is Flux's recorder of gotk_reconcile_duration_seconds; may be nil.
 	Durations *metrics.Recorder
+	// Patience is how long an object may be worked on, or wait for others, before its status says so; zero says it at once.
+	Patience time.Duration
 	// MinRetryDelay and MaxRetryDelay bound the backoff after passing faults.
 	MinRetryDelay, MaxRetryDelay time.Duration
 }
@@ -82,6 +84,7 @@ type Reconciler[T Object, R any] struct {
 	opts    Options
 	backoff workqueue.TypedRateLimiter[reconcile.Request]
 	written *freshness
+	waiting *waiting
 }
 
 // New returns the reconciler of a kind. A missing dependency is an error here rather than a panic later.
@@ -108,6 +111,7 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 		opts:    o,
 		backoff: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](o.MinRetryDelay, o.MaxRetryDelay),
 		written: newFreshness(),
+		waiting: newWaiting(),
 	}, nil
 }
 

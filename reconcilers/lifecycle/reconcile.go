@@ -65,13 +65,13 @@ func (r *Reconciler[T, R]) get(ctx context.Context, req ctrl.Request) (T, error)
 // run runs the steps and writes what came of them.
 func (r *Reconciler[T, R]) run(ctx context.Context, req ctrl.Request, obj T) (ctrl.Result, error) {
 	before := clone(obj)
-	if err := r.begin(ctx, obj, before); err != nil {
+	progress, err := r.begin(ctx, obj, before)
+	if err != nil {
 		return ctrl.Result{}, err
 	}
-	started := clone(obj)
-
 	run := r.kind.Begin(obj, r.events(ctx))
 	verdict := r.steps(ctx, obj, run)
+	base, shown := progress.end(obj)
 	if ctx.Err() != nil {
 		return ctrl.Result{}, nil //nolint:nilerr // shutting down: the next leader starts over
 	}
@@ -80,7 +80,10 @@ func (r *Reconciler[T, R]) run(ctx context.Context, req ctrl.Request, obj T) (ct
 		return ctrl.Result{RequeueAfter: r.opts.MinRetryDelay}, nil
 	}
 	out := r.summarise(obj, before, run, verdict)
-	if err := r.patch(ctx, obj, started); err != nil {
+	if left := r.holdBack(req, obj, base, out); left > 0 && !shown {
+		return ctrl.Result{RequeueAfter: left}, nil
+	}
+	if err := r.patch(ctx, obj, base); err != nil {
 		return ctrl.Result{}, err
 	}
 	r.report(ctx, obj, before, out)
@@ -102,16 +105,22 @@ func (r *Reconciler[T, R]) steps(ctx context.Context, obj T, run R) *Verdict {
 	return nil
 }
 
-// begin shows, once for every new generation, that work is in progress, so that kstatus doesn't take the object for done.
-func (r *Reconciler[T, R]) begin(ctx context.Context, obj, before T) error {
+// begin marks, once for every new generation, that work is in progress, so that kstatus doesn't take the object for done.
+func (r *Reconciler[T, R]) begin(ctx context.Context, obj, before T) (*notice[T], error) {
 	if r.kind.Instant || slices.ContainsFunc(obj.GetConditions(), concerns(obj)) {
-		return nil
+		return &notice[T]{base: before}, nil
 	}
 	message := r.kind.Progress(obj)
 	conditions.Delete(obj, meta.StalledCondition)
 	conditions.MarkReconciling(obj, meta.ProgressingReason, "%s", message)
 	conditions.MarkUnknown(obj, meta.ReadyCondition, meta.ProgressingReason, "%s", message)
-	return r.patch(ctx, obj, before)
+	if r.opts.Patience > 0 {
+		return r.announce(ctx, obj, before), nil
+	}
+	if err := r.patch(ctx, obj, before); err != nil {
+		return nil, err
+	}
+	return &notice[T]{base: clone(obj)}, nil
 }
 
 // patch writes the status if it changed.
@@ -168,6 +177,7 @@ func (r *Reconciler[T, R]) requeue(req ctrl.Request, obj T, out outcome) ctrl.Re
 func (r *Reconciler[T, R]) forget(req ctrl.Request) {
 	r.backoff.Forget(req)
 	r.written.forget(req.NamespacedName)
+	r.waiting.forget(req.NamespacedName)
 	r.opts.Metrics.forget(r.kind.Name, req.NamespacedName)
 	if r.opts.Durations != nil {
 		r.opts.Durations.DeleteDuration(reference(r.kind.Name, req))

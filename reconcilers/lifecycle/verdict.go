@@ -89,3 +89,6 @@ func isNoise(err error) bool {
 
 // Passing tells whether the verdict is a fault that passes by itself, rather than a judgement.
 func (v *Verdict) Passing() bool { return v.kind == retry }
+
+// Final tells whether the verdict is a judgement: the object is not Ready by it, whatever it was before.
+func (v *Verdict) Final() bool { return v.kind == fail || v.kind == stall }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,11 +66,11 @@ func (o *operator) rests() {
 }
 
 func show(counts map[string]int) string {
-	text := ""
+	var text strings.Builder
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
-		text += fmt.Sprintf("%4d %s\n", counts[what], what)
+		fmt.Fprintf(&text, "%4d %s\n", counts[what], what)
 	}
-	return text
+	return text.String()
 }
 
 // maxRequests is what one pipeline may cost the API server.
