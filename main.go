@@ -123,7 +123,7 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 	if s.services, err = manager.NewServices(live, o, metrics.Registry); err != nil {
 		return nil, err
 	}
-	if s.repositories, err = access.New(access.Options{Live: live, UserAgent: "ocm-operator/" + version}); err != nil {
+	if s.repositories, err = access.New(accessTo(live, o)); err != nil {
 		return nil, err
 	}
 	s.registry, err = registryserver.New(ctx, live, o.Namespace, o.Registry, metrics.Registry, ctrl.Log.WithName("registry"))
@@ -135,6 +135,17 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 		return nil, err
 	}
 	return s, nil
+}
+
+// accessTo returns how component repositories are accessed.
+func accessTo(live client.Client, o *options.Options) access.Options {
+	to := access.Options{
+		Live: live, UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, AccessMethods: o.AccessMethods,
+	}
+	if o.ObjectIdentity {
+		to.Identities = live
+	}
+	return to
 }
 
 // answerAge is how old the answer to one object's question for versions may be to be another object's too. It spans the

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -12,7 +14,9 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
+	guarded "github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
@@ -23,8 +27,17 @@ type Options struct {
 	Live client.Reader
 	// UserAgent is sent to registries.
 	UserAgent string
-	// Transport carries requests to registries; nil is one with time limits.
+	// Transport carries requests where no Secret says how to connect; nil is one with time limits, which connects to allowed
+	// hosts only.
 	Transport http.RoundTripper
+	// AllowedHosts are the hosts that components may lead to beside the registry that they are in, as in the flag
+	// --allowed-hosts.
+	AllowedHosts []string
+	// AccessMethods are the kinds of access that read from web servers, as in the flag --enable-access-methods.
+	AccessMethods []string
+	// Identities makes tokens of ServiceAccounts, so that objects can log in at clouds with an identity of their own; nil
+	// refuses that.
+	Identities client.Client
 	// Repositories and Versions bound how many opened repositories and component descriptors are remembered; zero is a
 	// default of 256 and 512.
 	Repositories, Versions int
@@ -36,10 +49,6 @@ const (
 	// maxRemembered is how large a component descriptor may be to be remembered. Larger ones are rare, and read
 	// again rather than kept in memory.
 	maxRemembered = 128 << 10
-	// answerTimeout is how long a registry may take to begin its answer.
-	answerTimeout = time.Minute
-	// idlePerHost is how many connections to a registry are kept; a pipeline reads several things at once.
-	idlePerHost = 16
 )
 
 // Provider opens component repositories.
@@ -48,6 +57,9 @@ type Provider struct {
 	repositories memory[*Repository]
 	versions     memory[*ocm.ComponentVersion]
 	flight       singleflight.Group
+	hosts        *oci.Hosts
+	transports   *transports
+	identities   *identities
 	// listings and tags are answers that objects of one component share.
 	listings answers[[]string]
 	tags     answers[digest.Digest]
@@ -64,10 +76,23 @@ func New(o Options) (*Provider, error) {
 	if o.Versions == 0 {
 		o.Versions = 512
 	}
-	if o.Transport == nil {
-		o.Transport = newTransport()
+	for _, method := range o.AccessMethods {
+		if !slices.Contains(guarded.Guarded(), method) {
+			return nil, fmt.Errorf("--enable-access-methods: %q is not known, known are %s", method, strings.Join(guarded.Guarded(), ", "))
+		}
 	}
-	return &Provider{opts: o, repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions)}, nil
+	hosts, err := oci.ParseHosts(o.AllowedHosts)
+	if err != nil {
+		return nil, fmt.Errorf("--allowed-hosts: %w", err)
+	}
+	identities, err := newIdentities(o.Identities)
+	if err != nil {
+		return nil, err
+	}
+	return &Provider{
+		opts: o, hosts: hosts, identities: identities, transports: newTransports(hosts, o.Transport, maxTransports),
+		repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions),
+	}, nil
 }
 
 // Repository is an opened component repository.
@@ -86,31 +111,46 @@ func (p *Provider) Source(ctx context.Context, cv *v1alpha1.ComponentVersion) (*
 
 // Effective opens the repository that the accepted version of a component version is read from.
 func (p *Provider) Effective(ctx context.Context, cv *v1alpha1.ComponentVersion) (*Repository, error) {
-	repository := cv.Spec.Repository
+	repository, destination := cv.Spec.Repository, cv.Spec.Destination
+	if destination != nil && destination.URL == cv.Status.ReplicatedRepositoryURL {
+		repository = *destination
+	}
 	repository.URL = cv.Status.ReplicatedRepositoryURL
 	return p.open(ctx, cv, repository)
 }
 
 func (p *Provider) open(ctx context.Context, cv *v1alpha1.ComponentVersion, repository v1alpha1.Repository) (*Repository, error) {
-	creds, err := gather(ctx, p.opts.Live, cv, repository)
+	found, err := p.gather(ctx, cv, repository)
 	if err != nil {
 		return nil, err
 	}
-	key := repository.URL + " " + creds.fingerprint
+	key := fmt.Sprintf("%s %s %s", repository.URL, repository.ComponentNameMapping, found.fingerprint)
 	if known, ok := p.repositories.get(key); ok {
 		return known, nil
 	}
-	opened, err := ocm.Open(repository.URL, ocm.Options{
-		Credentials: creds.store,
-		Transport:   p.opts.Transport,
-		UserAgent:   p.opts.UserAgent,
-	})
+	options, err := p.options(found)
+	if err != nil {
+		return nil, err
+	}
+	options.NameMapping = ocm.NameMapping(repository.ComponentNameMapping)
+	opened, err := ocm.Open(repository.URL, options)
 	if err != nil {
 		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, err)
 	}
 	r := &Repository{Repository: opened, key: key, provider: p}
 	p.repositories.add(key, r)
 	return r, nil
+}
+
+func (p *Provider) options(found gathered) (ocm.Options, error) {
+	home, err := p.transports.get(found.connection)
+	if err != nil {
+		return ocm.Options{}, err
+	}
+	others, err := p.transports.get(found.connection.forOthers())
+	return ocm.Options{
+		Credentials: found.store, Transport: others, HomeTransport: home, Hosts: p.hosts, Allow: p.opts.AccessMethods, UserAgent: p.opts.UserAgent,
+	}, err
 }
 
 // Pinned returns a component version by the digest of its manifest. Equal requests share one read, and what was read is
@@ -164,18 +204,6 @@ func (r *Repository) getPinned(ctx context.Context, node source.Node, manifest d
 func small(version *ocm.ComponentVersion) bool {
 	raw, err := descriptor.Encode(version.Descriptor())
 	return err == nil && len(raw) <= maxRemembered
-}
-
-// newTransport is the library's transport with limits for registries that don't answer.
-func newTransport() http.RoundTripper {
-	standard, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return http.DefaultTransport
-	}
-	transport := standard.Clone()
-	transport.ResponseHeaderTimeout = answerTimeout
-	transport.MaxIdleConnsPerHost = idlePerHost
-	return transport
 }
 
 // ChartType is the type of resources that are packed Helm charts.

@@ -16,12 +16,22 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
 // Keys of Secrets that hold credentials.
 const (
-	usernameKey = "username"
-	passwordKey = "password"
+	usernameKey  = "username"
+	passwordKey  = "password"
+	ocmConfigKey = ".ocmcredentialconfig"
+)
+
+// Keys of Secrets that say how to connect.
+const (
+	authorityKey   = "ca.crt"
+	addressKey     = "address"
+	certificateKey = corev1.TLSCertKey
+	privateKeyKey  = corev1.TLSPrivateKeyKey
 )
 
 // UnusableError says that something which the user has to provide for access to a repository is missing or unusable.
@@ -37,23 +47,27 @@ func (e *UnusableError) Error() string {
 	return fmt.Sprintf("%s %s/%s %s", e.Kind, e.Namespace, e.Name, e.Why)
 }
 
-// gathered is a set of credentials with a fingerprint that tells two sets apart.
+// gathered is a set of credentials and a way to connect, with a fingerprint that tells two apart.
 type gathered struct {
 	store       *credentials.Store
+	connection  connection
 	fingerprint string
 }
 
-// gatherer reads the credentials of one component version.
+// gatherer reads what one component version is accessed with.
 type gatherer struct {
-	live      client.Reader
-	namespace string
-	store     *credentials.Store
-	sum       hash.Hash
+	live       client.Reader
+	namespace  string
+	store      *credentials.Store
+	account    *corev1.ServiceAccount
+	connection connection
+	sum        hash.Hash
 }
 
-// gather reads the pull secrets of the service account, then the Secret of the repository, which wins.
-func gather(ctx context.Context, live client.Reader, cv *v1alpha1.ComponentVersion, repository v1alpha1.Repository) (gathered, error) {
-	g := &gatherer{live: live, namespace: cv.Namespace, store: &credentials.Store{}, sum: sha256.New()}
+// gather reads the pull secrets of the service account, then the Secret of the repository, which wins, and logs in at a
+// cloud where neither has a credential.
+func (p *Provider) gather(ctx context.Context, cv *v1alpha1.ComponentVersion, repository v1alpha1.Repository) (gathered, error) {
+	g := &gatherer{live: p.opts.Live, namespace: cv.Namespace, store: &credentials.Store{}, sum: sha256.New()}
 	if name := cv.Spec.ServiceAccountName; name != "" {
 		if err := g.serviceAccount(ctx, name); err != nil {
 			return gathered{}, err
@@ -64,7 +78,36 @@ func gather(ctx context.Context, live client.Reader, cv *v1alpha1.ComponentVersi
 			return gathered{}, err
 		}
 	}
-	return gathered{store: g.store, fingerprint: hex.EncodeToString(g.sum.Sum(nil))}, nil
+	if ref := repository.CertSecretRef; ref != nil && ref.Name != "" {
+		if err := g.certificates(ctx, ref.Name); err != nil {
+			return gathered{}, err
+		}
+	}
+	if ref := repository.ProxySecretRef; ref != nil && ref.Name != "" {
+		if err := g.proxy(ctx, ref.Name); err != nil {
+			return gathered{}, err
+		}
+	}
+	if repository.WantsIdentity() && !g.has(repository.URL) {
+		credential, err := p.identities.login(ctx, cv, repository, g.account, g.connection.proxy)
+		if err != nil {
+			return gathered{}, err
+		}
+		store := &credentials.Store{}
+		store.Add(hostOf(repository.URL), credential)
+		g.add(store, "token", []byte(repository.Provider), []byte(credential.Username), []byte(credential.Password))
+	}
+	return gathered{store: g.store, connection: g.connection, fingerprint: hex.EncodeToString(g.sum.Sum(nil))}, nil
+}
+
+// has tells whether there is a credential for a repository.
+func (g *gatherer) has(url string) bool {
+	location, err := oci.ParseURL(url)
+	if err != nil {
+		return false // who opens the repository says what is wrong
+	}
+	credential, ok := g.store.Lookup(location.Host, location.Path)
+	return ok && !credential.IsZero()
 }
 
 func (g *gatherer) serviceAccount(ctx context.Context, name string) error {
@@ -72,16 +115,18 @@ func (g *gatherer) serviceAccount(ctx context.Context, name string) error {
 	if err := g.get(ctx, "ServiceAccount", name, account, "spec.serviceAccountName"); err != nil {
 		return err
 	}
+	g.account = account
 	for _, pull := range account.ImagePullSecrets {
 		secret := &corev1.Secret{}
 		if err := g.get(ctx, "Secret", pull.Name, secret, "the imagePullSecrets of ServiceAccount "+name); err != nil {
 			return err
 		}
-		if len(secret.Data[corev1.DockerConfigJsonKey]) == 0 {
-			return g.unusable(pull.Name, fmt.Sprintf("has no key %q, which an image pull secret needs", corev1.DockerConfigJsonKey))
-		}
-		if err := g.dockerConfig(secret); err != nil {
+		found, err := g.config(secret)
+		if err != nil {
 			return err
+		}
+		if !found {
+			return g.unusable(pull.Name, fmt.Sprintf("has neither the key %q nor the key %q, one of which an image pull secret needs", corev1.DockerConfigJsonKey, ocmConfigKey))
 		}
 	}
 	return nil
@@ -92,16 +137,77 @@ func (g *gatherer) secret(ctx context.Context, name, url string) error {
 	if err := g.get(ctx, "Secret", name, secret, "spec.repository.secretRef"); err != nil {
 		return err
 	}
-	if len(secret.Data[corev1.DockerConfigJsonKey]) > 0 {
-		return g.dockerConfig(secret)
+	if found, err := g.config(secret); found || err != nil {
+		return err
 	}
 	username, password := string(secret.Data[usernameKey]), string(secret.Data[passwordKey])
 	if username == "" || password == "" {
-		return g.unusable(name, fmt.Sprintf("has neither the keys %q and %q nor the key %q; it has: %v",
-			usernameKey, passwordKey, corev1.DockerConfigJsonKey, slices.Sorted(maps.Keys(secret.Data))))
+		return g.unusable(name, fmt.Sprintf("has none of the keys %q, %q, and %q with %q; it has: %v",
+			corev1.DockerConfigJsonKey, ocmConfigKey, usernameKey, passwordKey, slices.Sorted(maps.Keys(secret.Data))))
 	}
 	host := hostOf(url)
-	g.add(credentials.FromBasic(host, username, password), []byte(host), []byte(username), []byte(password))
+	g.add(credentials.FromBasic(host, username, password), "basic", []byte(host), []byte(username), []byte(password))
+	return nil
+}
+
+// config takes the configuration of credentials that a Secret holds, and tells whether it holds one.
+func (g *gatherer) config(secret *corev1.Secret) (bool, error) {
+	for _, format := range []struct {
+		key  string
+		read func([]byte) (*credentials.Store, error)
+	}{
+		{corev1.DockerConfigJsonKey, credentials.FromDockerConfigJSON},
+		{ocmConfigKey, credentials.FromOCMConfig},
+	} {
+		config := secret.Data[format.key]
+		if len(config) == 0 {
+			continue
+		}
+		store, err := format.read(config)
+		if err != nil {
+			return true, g.unusable(secret.Name, fmt.Sprintf("has a key %q that can't be used: %v", format.key, err))
+		}
+		g.add(store, format.key, config)
+		return true, nil
+	}
+	return false, nil
+}
+
+func (g *gatherer) certificates(ctx context.Context, name string) error {
+	secret := &corev1.Secret{}
+	if err := g.get(ctx, "Secret", name, secret, "spec.repository.certSecretRef"); err != nil {
+		return err
+	}
+	c := connection{authority: secret.Data[authorityKey], certificate: secret.Data[certificateKey], key: secret.Data[privateKeyKey]}
+	switch {
+	case (len(c.certificate) == 0) != (len(c.key) == 0):
+		return g.unusable(name, fmt.Sprintf("has one of the keys %q and %q only: they belong together", certificateKey, privateKeyKey))
+	case c.plain():
+		return g.unusable(name, fmt.Sprintf("has neither the key %q nor the keys %q and %q; it has: %v",
+			authorityKey, certificateKey, privateKeyKey, slices.Sorted(maps.Keys(secret.Data))))
+	}
+	if _, err := oci.NewTransport(oci.TransportOptions{CertificateAuthority: c.authority, Certificate: c.certificate, PrivateKey: c.key}); err != nil {
+		return g.unusable(name, "can't be used for TLS: "+err.Error())
+	}
+	g.connection.authority, g.connection.certificate, g.connection.key = c.authority, c.certificate, c.key
+	g.add(nil, "tls", c.authority, c.certificate, c.key)
+	return nil
+}
+
+func (g *gatherer) proxy(ctx context.Context, name string) error {
+	secret := &corev1.Secret{}
+	if err := g.get(ctx, "Secret", name, secret, "spec.repository.proxySecretRef"); err != nil {
+		return err
+	}
+	if len(secret.Data[addressKey]) == 0 {
+		return g.unusable(name, fmt.Sprintf("has no key %q with the address of a proxy; it has: %v", addressKey, slices.Sorted(maps.Keys(secret.Data))))
+	}
+	proxy, err := parseProxy(string(secret.Data[addressKey]), string(secret.Data[usernameKey]), string(secret.Data[passwordKey]))
+	if err != nil {
+		return g.unusable(name, fmt.Sprintf("has a key %q that %v", addressKey, err))
+	}
+	g.connection.proxy = proxy
+	g.add(nil, "proxy", []byte(proxy.String()))
 	return nil
 }
 
@@ -119,20 +225,10 @@ func hostOf(url string) string {
 	return host
 }
 
-func (g *gatherer) dockerConfig(secret *corev1.Secret) error {
-	config := secret.Data[corev1.DockerConfigJsonKey]
-	store, err := credentials.FromDockerConfigJSON(config)
-	if err != nil {
-		return g.unusable(secret.Name, fmt.Sprintf("has a key %q that can't be used: %v", corev1.DockerConfigJsonKey, err))
-	}
-	g.add(store, config)
-	return nil
-}
-
 // add puts a set before those that are there, and what it was made from into the fingerprint.
-func (g *gatherer) add(store *credentials.Store, parts ...[]byte) {
+func (g *gatherer) add(store *credentials.Store, kind string, parts ...[]byte) {
 	g.store = credentials.Merge(store, g.store)
-	for _, part := range parts {
+	for _, part := range append([][]byte{[]byte(kind)}, parts...) {
 		fmt.Fprintf(g.sum, "%d:", len(part))
 		g.sum.Write(part)
 	}

@@ -126,11 +126,11 @@ func TestUnusableCredentials(t *testing.T) {
 	}{
 		"no such secret":            {"nowhere", "", access.UnusableError{Kind: "Secret", Name: "nowhere", Why: "does not exist: create it, or change spec.repository.secretRef, which names it"}},
 		"secret of another team":    {"theirs", "", access.UnusableError{Kind: "Secret", Name: "theirs", Why: "does not exist: create it, or change spec.repository.secretRef, which names it"}},
-		"empty secret":              {"empty", "", access.UnusableError{Kind: "Secret", Name: "empty", Why: `has neither the keys "username" and "password" nor the key ".dockerconfigjson"; it has: []`}},
-		"no password":               {"half", "", access.UnusableError{Kind: "Secret", Name: "half", Why: `has neither the keys "username" and "password" nor the key ".dockerconfigjson"; it has: [note username]`}},
+		"empty secret":              {"empty", "", access.UnusableError{Kind: "Secret", Name: "empty", Why: `has none of the keys ".dockerconfigjson", ".ocmcredentialconfig", and "username" with "password"; it has: []`}},
+		"no password":               {"half", "", access.UnusableError{Kind: "Secret", Name: "half", Why: `has none of the keys ".dockerconfigjson", ".ocmcredentialconfig", and "username" with "password"; it has: [note username]`}},
 		"no such account":           {"", "nobody", access.UnusableError{Kind: "ServiceAccount", Name: "nobody", Why: "does not exist: create it, or change spec.serviceAccountName, which names it"}},
 		"no such pull secret":       {"", "missing-secret", access.UnusableError{Kind: "Secret", Name: "nowhere", Why: "does not exist: create it, or change the imagePullSecrets of ServiceAccount missing-secret, which names it"}},
-		"pull secret of other type": {"", "basic-secret", access.UnusableError{Kind: "Secret", Name: "basic", Why: `has no key ".dockerconfigjson", which an image pull secret needs`}},
+		"pull secret of other type": {"", "basic-secret", access.UnusableError{Kind: "Secret", Name: "basic", Why: `has neither the key ".dockerconfigjson" nor the key ".ocmcredentialconfig", one of which an image pull secret needs`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

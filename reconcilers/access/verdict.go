@@ -28,7 +28,7 @@ func Verdict(reason string, err error) error {
 
 // isAnswer tells what a repository answered, and would answer again, from what may pass.
 func isAnswer(err error) bool {
-	for _, answer := range []error{ocm.ErrNotFound, ocm.ErrUnauthorized, ocm.ErrNotComponent, ocm.ErrUnsupported, ocm.ErrTooLarge} {
+	for _, answer := range []error{ocm.ErrNotFound, ocm.ErrUnauthorized, ocm.ErrNotComponent, ocm.ErrUnsupported, ocm.ErrTooLarge, ocm.ErrHostRefused} {
 		if errors.Is(err, answer) {
 			return true
 		}

@@ -105,11 +105,12 @@ func references(obj client.Object) []source.Ref {
 		return source.Ref{Kind: source.SecretKind, Namespace: cv.Namespace, Name: name}
 	}
 	var refs []source.Ref
-	if ref := cv.Spec.Repository.SecretRef; ref != nil {
-		refs = append(refs, secret(ref.Name))
+	names := cv.Spec.Repository.Secrets()
+	if destination := cv.Spec.Destination; destination != nil {
+		names = append(names, destination.Secrets()...)
 	}
-	if destination := cv.Spec.Destination; destination != nil && destination.SecretRef != nil {
-		refs = append(refs, secret(destination.SecretRef.Name))
+	for _, name := range names {
+		refs = append(refs, secret(name))
 	}
 	for _, signature := range cv.Spec.Verify {
 		if signature.PublicKey.SecretRef != nil {

@@ -45,6 +45,12 @@ type Options struct {
 	KubeBurst int
 	// MaxResourceSize bounds a resource in bytes, as it is stored in its repository.
 	MaxResourceSize int64
+	// AccessMethods are the kinds of access that read from web servers which components name.
+	AccessMethods []string
+	// AllowedHosts are the hosts that components may lead to; none means all.
+	AllowedHosts []string
+	// ObjectIdentity lets objects log in at clouds with the identity of their ServiceAccount.
+	ObjectIdentity bool
 	// SnapshotRecheck is the time after which the presence of a snapshot's content is proved again.
 	SnapshotRecheck time.Duration
 
@@ -119,6 +125,13 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.DurationVar(&o.MaxRetryDelay, "max-retry-delay", 15*time.Minute, "Longest delay of the backoff after passing faults.")
 	o.Jitter.BindFlags(f)
 	f.Int64Var(&o.MaxResourceSize, "max-resource-size", 8<<30, "Largest resource in bytes, as it is stored in its repository.")
+	f.StringSliceVar(&o.AccessMethods, "enable-access-methods", nil,
+		"Kinds of access to resources that read from web servers which components name: helm, wget. None is enabled by default.")
+	f.StringSliceVar(&o.AllowedHosts, "allowed-hosts", nil,
+		"Hosts that components may lead to beside their own registry, as in ghcr.io,*.example.com,10.0.0.1:5000. "+
+			"The default is all but link-local addresses, where clouds serve secrets to their machines.")
+	f.BoolVar(&o.ObjectIdentity, "object-level-workload-identity", false,
+		"Let ComponentVersions log in at a cloud with the identity of their ServiceAccount.")
 	f.DurationVar(&o.SnapshotRecheck, "snapshot-recheck-interval", 10*time.Minute, "Time after which the presence of a snapshot's content is proved again.")
 
 	f.StringVar(&o.Registry.Listen, "registry-listen", ":5000", "Address that the embedded registry listens on.")
