@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // ErrLimit is wrapped by the errors of evaluations that are too long, too deep or too large.
@@ -61,10 +62,37 @@ func (e *ForbiddenError) Error() string {
 }
 
 // evalError is a failure of an operation on resolved values, such as a wrong type.
-type evalError struct{ problem string }
+type evalError struct {
+	problem string
+	column  int // 1-based, in characters; 0 if it is not known
+}
 
-func (e *evalError) Error() string { return e.problem }
+func (e *evalError) Error() string {
+	if e.column == 0 {
+		return e.problem
+	}
+	return fmt.Sprintf("column %d: %s", e.column, e.problem)
+}
 
 func failf(format string, args ...any) error {
 	return &evalError{problem: fmt.Sprintf(format, args...)}
 }
+
+// located is a node that tells where it stands when it fails. The column is counted then only, as it takes time.
+type located struct {
+	node
+
+	src string
+	pos int
+}
+
+func (n *located) eval(e *env) (any, error) {
+	v, err := n.node.eval(e)
+	if bad, ok := errors.AsType[*evalError](err); ok && bad.column == 0 {
+		bad.column = column(n.src, n.pos)
+	}
+	return v, err
+}
+
+// column is where a byte offset is, in characters from 1.
+func column(src string, pos int) int { return utf8.RuneCountInString(src[:pos]) + 1 }

@@ -141,7 +141,7 @@ func (n *member) pick(e *env, from, key any) (any, error) {
 	case map[string]any:
 		name, ok := text(key)
 		if !ok {
-			return nil, failf("%s: a map is indexed by a text, not by a %s", n.source, typeName(key))
+			return nil, failf("%s: a map is indexed by a text, not by %s", n.source, typeName(key))
 		}
 		if err := e.work(len(name)); err != nil {
 			return nil, err
@@ -155,7 +155,7 @@ func (n *member) pick(e *env, from, key any) (any, error) {
 		return n.element(e, from, key)
 	default:
 		name, _ := text(key)
-		return nil, &UnresolvedError{Reference: n.source, Missing: n.named(name, "the computed key") + " of a " + typeName(from)}
+		return nil, &UnresolvedError{Reference: n.source, Missing: n.named(name, "the computed key") + " of " + typeName(from)}
 	}
 }
 
@@ -189,7 +189,7 @@ func (n *member) element(e *env, from []any, key any) (any, error) {
 		}
 		return nil, &UnresolvedError{Reference: n.source, Missing: "an element with " + n.named("the name "+key, "the computed name")}
 	default:
-		return nil, failf("%s: a list is indexed by an integer or a name, not by a %s", n.source, typeName(key))
+		return nil, failf("%s: a list is indexed by an integer or a name, not by %s", n.source, typeName(key))
 	}
 }
 
@@ -255,7 +255,7 @@ func (n *mapping) eval(e *env) (any, error) {
 		}
 		name, ok := key.(string)
 		if !ok {
-			return nil, failf("the key of a map must be a text, not a %s", typeName(key))
+			return nil, failf("the key of a map must be a text, not %s", typeName(key))
 		}
 		if err := e.work(len(name)); err != nil {
 			return nil, err
@@ -293,7 +293,7 @@ func concatTexts(e *env, values []any) (any, error) {
 	for _, v := range values {
 		s, ok := text(v)
 		if !ok {
-			return nil, failf("a %s cannot be joined to a text", typeName(v))
+			return nil, failf("%s cannot be joined to a text", typeName(v))
 		}
 		if err := e.charge(len(s)); err != nil {
 			return nil, err
@@ -323,7 +323,7 @@ func concatMaps(e *env, values []any) (any, error) {
 	for _, v := range values {
 		m, ok := v.(map[string]any)
 		if !ok {
-			return nil, failf("a %s cannot be joined to a map", typeName(v))
+			return nil, failf("%s cannot be joined to a map", typeName(v))
 		}
 		if err := e.charge(8 * len(m)); err != nil {
 			return nil, err
@@ -429,7 +429,7 @@ func order[T int64 | float64](x, y T) int {
 }
 
 func mismatch(op string, a, b any) error {
-	return failf("%q does not work on a %s and a %s", op, typeName(a), typeName(b))
+	return failf("%q does not work on %s and %s", op, typeName(a), typeName(b))
 }
 
 func arithmetic(op string, a, b any) (any, error) {

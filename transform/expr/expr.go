@@ -135,7 +135,7 @@ func (e *env) text(s string) (any, error) {
 		}
 		part, ok := text(v)
 		if !ok {
-			return nil, failf("%s is a %s, which cannot be part of a text", s[open:end], typeName(v))
+			return nil, failf("%s is %s, which cannot be part of a text", s[open:end], typeName(v))
 		}
 		if err := e.charge(len(part)); err != nil {
 			return nil, err

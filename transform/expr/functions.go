@@ -74,7 +74,7 @@ func (n *call) defined(e *env) (any, error) {
 func textArgument(args []any, i int) (string, error) {
 	s, ok := text(args[i])
 	if !ok {
-		return "", failf("argument %d must be a text, not a %s", i+1, typeName(args[i]))
+		return "", failf("argument %d must be a text, not %s", i+1, typeName(args[i]))
 	}
 	return s, nil
 }
@@ -108,7 +108,7 @@ func join(e *env, args []any) (any, error) {
 			}
 			s, ok := text(item)
 			if !ok {
-				return nil, failf("argument %d holds a %s, which cannot be joined", i+2, typeName(item))
+				return nil, failf("argument %d holds %s, which cannot be joined", i+2, typeName(item))
 			}
 			if err := e.work(perElement); err != nil {
 				return nil, err
@@ -199,7 +199,7 @@ func trim(e *env, args []any) (any, error) {
 	for i, item := range items {
 		s, ok := item.(string)
 		if !ok {
-			return nil, failf("element %d of the list must be a text, not a %s", i, typeName(item))
+			return nil, failf("element %d of the list must be a text, not %s", i, typeName(item))
 		}
 		trimmed, err := cut(e, s, cutset)
 		if err != nil {
@@ -256,7 +256,7 @@ func length(e *env, args []any) (any, error) {
 	case map[string]any:
 		return int64(len(v)), nil
 	default:
-		return nil, failf("a %s has no length", typeName(v))
+		return nil, failf("%s has no length", typeName(v))
 	}
 }
 
@@ -311,7 +311,8 @@ func asJSON(e *env, args []any) (any, error) {
 	if err := encoder.Encode(args[0]); err != nil {
 		return nil, failf("the value cannot be written as JSON")
 	}
-	return strings.TrimSuffix(b.String(), "\n"), nil
+	// What is escaped is up to six times as long.
+	return strings.TrimSuffix(b.String(), "\n"), e.charge(b.Len())
 }
 
 // format knows the verbs of fmt that make sense for texts and numbers, and refuses widths that
@@ -361,7 +362,7 @@ func verbs(layout string, args []any) (int, error) {
 			return 0, failf("the text has more verbs than the %d values", len(args))
 		}
 		if !fits(layout[i], args[n]) {
-			return 0, failf("verb %d does not fit a %s", n+1, typeName(args[n]))
+			return 0, failf("verb %d does not fit %s", n+1, typeName(args[n]))
 		}
 		n++
 	}

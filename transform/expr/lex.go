@@ -227,5 +227,5 @@ func (l *lexer) operator(t *token) error {
 func (l *lexer) fail(pos int, problem string) error { return syntaxError(l.src, pos, problem) }
 
 func syntaxError(src string, pos int, problem string) error {
-	return &SyntaxError{Column: utf8.RuneCountInString(src[:pos]) + 1, Problem: problem}
+	return &SyntaxError{Column: column(src, pos), Problem: problem}
 }

@@ -71,6 +71,9 @@ func (p *parser) expect(op, what string) error {
 
 func (p *parser) fail(problem string) error { return syntaxError(p.src, p.peek().pos, problem) }
 
+// at is a node whose failures name a place of the source.
+func (p *parser) at(pos int, n node) node { return &located{node: n, src: p.src, pos: pos} }
+
 func (p *parser) unexpected() error {
 	t := p.peek()
 	switch {
@@ -152,6 +155,7 @@ func (p *parser) concatenation() (node, error) {
 	if err != nil || !p.operandAhead() {
 		return first, err
 	}
+	start := p.peek().pos
 	parts := []node{first}
 	for p.operandAhead() {
 		next, err := p.binary(0)
@@ -160,7 +164,7 @@ func (p *parser) concatenation() (node, error) {
 		}
 		parts = append(parts, next)
 	}
-	return &concatenation{parts: parts}, nil
+	return p.at(start, &concatenation{parts: parts}), nil
 }
 
 // operandAhead tells whether the next token begins an operand that stands apart from what is
@@ -191,10 +195,10 @@ func (p *parser) binary(level int) (node, error) {
 	}
 	left, err := p.binary(level + 1)
 	for err == nil && p.is(levels[level]...) {
-		op := p.advance().text
+		op := p.advance()
 		var right node
 		if right, err = p.binary(level + 1); err == nil {
-			left = &operation{op: op, left: left, right: right}
+			left = p.at(op.pos, &operation{op: op.text, left: left, right: right})
 		}
 	}
 	return left, err
@@ -300,7 +304,7 @@ func (p *parser) mapping() (node, error) {
 		m.keys, m.values = append(m.keys, key), append(m.values, value)
 	}
 	p.advance()
-	return p.path(m, start)
+	return p.path(p.at(start, m), start)
 }
 
 // name reads what begins with a word: a constant, a call or a reference.
@@ -353,7 +357,7 @@ func (p *parser) call(name token) (node, error) {
 	if len(args) < fn.min || fn.max >= 0 && len(args) > fn.max {
 		return nil, syntaxError(p.src, name.pos, "wrong number of arguments, the form is "+fn.form)
 	}
-	return p.path(&call{name: name.text, fn: fn, args: args}, name.pos)
+	return p.path(p.at(name.pos, &call{name: name.text, fn: fn, args: args}), name.pos)
 }
 
 // path reads the steps behind an operand: ".key", "[index]" and ".[index]".
@@ -405,5 +409,5 @@ func (p *parser) step(from node, start int) (node, error) {
 	if err := p.expect("]", "to close the index"); err != nil {
 		return nil, err
 	}
-	return &member{from: from, key: index, source: p.src[start:end]}, nil
+	return p.at(start, &member{from: from, key: index, source: p.src[start:end]}), nil
 }

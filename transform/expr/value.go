@@ -48,24 +48,25 @@ func normal(v any) (any, error) {
 	}
 }
 
+// typeName is the name of a type with its article.
 func typeName(v any) string {
 	switch v.(type) {
 	case nil:
 		return "nil"
 	case bool:
-		return "boolean"
+		return "a boolean"
 	case int64:
-		return "integer"
+		return "an integer"
 	case float64:
-		return "number"
+		return "a number"
 	case string:
-		return "text"
+		return "a text"
 	case []any:
-		return "list"
+		return "a list"
 	case map[string]any:
-		return "map"
+		return "a map"
 	default:
-		return fmt.Sprintf("%T", v)
+		return fmt.Sprintf("a %T", v)
 	}
 }
 
