@@ -403,3 +403,16 @@ func TestExactVersionSpelledOtherwise(t *testing.T) {
 	s.release("v1.0.0")
 	wantReady(t, s.follow("1.0.0"), "v1.0.0")
 }
+
+// TestMissingExactVersionIsListedOnce counts: the listing that tells what there is instead is also the one that is searched.
+func TestMissingExactVersionIsListedOnce(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.release("1.0.0")
+	s.registry.ResetRequests()
+	cv := s.follow("3.0.0")
+	wantNotReady(t, cv, v1alpha1.CheckVersionFailedReason, "1.0.0")
+	if got := s.registry.Requests()["GET tags"]; got != 1 {
+		t.Errorf("tags were listed %d times, want once", got)
+	}
+}

@@ -123,12 +123,21 @@ func (c *controller) choose(ctx context.Context, r *run, component, constraint s
 		if exact == r.current() {
 			return r.keepCurrent()
 		}
-		// The tag may spell the version otherwise, with or without "v": the listing finds it.
+		// The tag may spell the version otherwise, with or without "v": the listing that is part of the answer finds it.
+		if missing, ok := errors.AsType[*ocm.NotFoundError](err); ok && len(missing.Available) > 0 {
+			return c.pick(ctx, r, missing.Available, since)
+		}
 	}
 	all, err := r.repository.VersionsSince(ctx, component, since)
 	if err != nil {
 		return "", "", err
 	}
+	return c.pick(ctx, r, all, since)
+}
+
+// pick takes the newest of the versions that satisfies the constraint.
+func (c *controller) pick(ctx context.Context, r *run, all []string, since time.Time) (string, digest.Digest, error) {
+	constraint := r.obj.Spec.Version.Semver
 	matching, err := versions.Select(candidates(all, r.current()), constraint)
 	if err != nil {
 		return "", "", lifecycle.Stall(v1alpha1.CheckVersionFailedReason, err)
