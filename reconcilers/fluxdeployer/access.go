@@ -37,43 +37,45 @@ func (d *deployer) renewAccess(ctx context.Context, r *run) error {
 	if r.obj.Status.OCIRepository == "" {
 		return nil
 	}
-	return d.provideAccess(ctx, r)
+	return d.writeAccess(ctx, r)
 }
 
 // provideAccess keeps the Secrets by which Flux pulls the snapshot: what the registry is trusted by, and a credential for
 // this repository that is renewed long before it ends.
 func (d *deployer) provideAccess(ctx context.Context, r *run) error {
-	if r.accessible {
+	if r.accessible || !r.wants(ociRepositoryKind) {
 		return nil
 	}
-	if err := d.writeAccess(ctx, r); err != nil {
-		return err
+	return d.writeAccess(ctx, r)
+}
+
+func (d *deployer) writeAccess(ctx context.Context, r *run) error {
+	err := d.provideCredential(ctx, r)
+	if err == nil && d.hasCA() {
+		err = d.provideCA(ctx, r)
+	}
+	if err != nil {
+		return lifecycle.Retry(v1alpha1.CreateOrUpdateOCIRepositoryFailedReason, err)
 	}
 	r.accessible = true
 	return nil
 }
 
-func (d *deployer) writeAccess(ctx context.Context, r *run) error {
-	if err := d.provideCredential(ctx, r); err != nil {
-		return lifecycle.Retry(v1alpha1.CreateOrUpdateOCIRepositoryFailedReason, err)
-	}
-	ca := d.registry.CA()
-	if d.registry.PlainHTTP || len(ca) == 0 {
-		return nil // nothing to trust, or nothing that the system doesn't trust anyway
-	}
+// hasCA tells whether there is something to trust that the system doesn't trust anyway.
+func (d *deployer) hasCA() bool { return !d.registry.PlainHTTP && len(d.registry.CA()) > 0 }
+
+func (d *deployer) provideCA(ctx context.Context, r *run) error {
 	secret, found, err := d.secret(ctx, r.obj, caSecretName(r.obj))
 	if err != nil {
-		return lifecycle.Retry(v1alpha1.CreateOrUpdateOCIRepositoryFailedReason, err)
+		return err
 	}
-	if found && bytes.Equal(secret.Data[caKey], ca) {
+	ca := d.registry.CA()
+	if found && ownedBy(r.obj, secret) && len(secret.Data) == 1 && bytes.Equal(secret.Data[caKey], ca) {
 		return nil
 	}
 	secret.Type = corev1.SecretTypeOpaque
 	secret.Data = map[string][]byte{caKey: ca}
-	if err := d.writeSecret(ctx, secret, found); err != nil {
-		return lifecycle.Retry(v1alpha1.CreateOrUpdateOCIRepositoryFailedReason, err)
-	}
-	return nil
+	return d.writeSecret(ctx, r.obj, secret, found)
 }
 
 func (d *deployer) provideCredential(ctx context.Context, r *run) error {
@@ -82,7 +84,7 @@ func (d *deployer) provideCredential(ctx context.Context, r *run) error {
 		return err
 	}
 	ttl := max(minCredentialTTL, ttlIntervals*r.obj.Spec.Interval.Duration)
-	if found && d.stillGood(ctx, secret, r.repository, ttl) {
+	if found && ownedBy(r.obj, secret) && d.stillGood(ctx, secret, r.repository, ttl) {
 		return nil
 	}
 	username, password, err := d.registry.Issue(r.repository, ttl)
@@ -96,7 +98,7 @@ func (d *deployer) provideCredential(ctx context.Context, r *run) error {
 	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, expiresAnnotation, d.now().Add(ttl).UTC().Format(time.RFC3339))
 	secret.Type = corev1.SecretTypeDockerConfigJson
 	secret.Data = map[string][]byte{corev1.DockerConfigJsonKey: config}
-	return d.writeSecret(ctx, secret, found)
+	return d.writeSecret(ctx, r.obj, secret, found)
 }
 
 // stillGood tells whether the credential in a Secret is for this registry and repository and good for half of its time
@@ -116,31 +118,63 @@ func (d *deployer) stillGood(ctx context.Context, secret *corev1.Secret, reposit
 
 // secret returns a Secret of the deployer, or an empty one to be created.
 func (d *deployer) secret(ctx context.Context, owner *v1alpha1.FluxDeployer, name string) (*corev1.Secret, bool, error) {
-	secret := &corev1.Secret{}
-	err := d.live.Get(ctx, client.ObjectKey{Namespace: owner.Namespace, Name: name}, secret)
-	if apierrors.IsNotFound(err) {
-		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
-			Namespace:       owner.Namespace,
-			Name:            name,
-			OwnerReferences: []metav1.OwnerReference{ownerReference(owner)},
-		}}, false, nil
-	}
+	key := client.ObjectKey{Namespace: owner.Namespace, Name: name}
+	secret, err := d.secrets.get(ctx, key)
 	if err != nil {
-		return nil, false, fmt.Errorf("get Secret %s/%s: %w", owner.Namespace, name, err)
+		return nil, false, err
 	}
-	if !ownedBy(owner, secret) {
+	if secret == nil {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}, false, nil
+	}
+	if !ownedBy(owner, secret) && !formerChild(owner, secret) {
 		return nil, false, lifecycle.Stall(v1alpha1.CreateOrUpdateOCIRepositoryFailedReason, fmt.Errorf(
-			"access to the snapshot needs Secret %s/%s, which is somebody else's: rename the FluxDeployer, or delete that Secret",
-			owner.Namespace, name))
+			"access to the snapshot needs Secret %s, which is somebody else's: rename the FluxDeployer, or delete that Secret", key))
 	}
 	return secret, true, nil
 }
 
-func (d *deployer) writeSecret(ctx context.Context, secret *corev1.Secret, found bool) error {
+func (d *deployer) writeSecret(ctx context.Context, owner *v1alpha1.FluxDeployer, secret *corev1.Secret, found bool) error {
+	secret.OwnerReferences = append(withoutFormer(owner, secret), ownerReference(owner))
+	var err error
 	if found {
-		return d.client.Update(ctx, secret)
+		err = d.client.Update(ctx, secret, fieldOwner)
 	}
-	return d.client.Create(ctx, secret)
+	if !found || apierrors.IsNotFound(err) {
+		// What an earlier deployer of the name left is collected any moment.
+		secret.UID, secret.ResourceVersion = "", ""
+		err = d.client.Create(ctx, secret, fieldOwner)
+	}
+	if err != nil {
+		return fmt.Errorf("write Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	d.secrets.remember(secret)
+	return nil
+}
+
+// revokeAccess deletes the Secrets that nothing needs: a credential should not lie around.
+func (d *deployer) revokeAccess(ctx context.Context, r *run) error {
+	for _, secret := range []struct {
+		name   string
+		wanted bool
+	}{
+		{pullSecretName(r.obj), r.wants(ociRepositoryKind)},
+		{caSecretName(r.obj), r.wants(ociRepositoryKind) && d.hasCA()},
+	} {
+		if secret.wanted {
+			continue
+		}
+		stub, err := d.secrets.stub(ctx, client.ObjectKey{Namespace: r.obj.Namespace, Name: secret.name})
+		if err != nil {
+			return err
+		}
+		if stub == nil || !ownedBy(r.obj, stub) || !stub.GetDeletionTimestamp().IsZero() {
+			continue
+		}
+		if err := client.IgnoreNotFound(d.client.Delete(ctx, stub, onlyThis(stub))); err != nil {
+			return fmt.Errorf("delete Secret %s/%s: %w", stub.GetNamespace(), stub.GetName(), err)
+		}
+	}
+	return nil
 }
 
 // dockerConfigFile is the content of a pull Secret.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -43,6 +44,7 @@ const patience = time.Minute
 type server struct {
 	client.Client
 	t         *testing.T
+	access    *rest.Config
 	namespace string
 	deployer  *v1alpha1.FluxDeployer
 	resource  *v1alpha1.Resource
@@ -60,27 +62,43 @@ func newServer(t *testing.T) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{Client: kubernetes, t: t, namespace: clustertest.Namespace(t, access)}
+	s := &server{Client: kubernetes, t: t, access: access}
 	ours, err := crds.All()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.define(ours...)
 	s.start(access)
-	named := metav1.ObjectMeta{Namespace: s.namespace, Name: "manifests"}
-	s.resource = &v1alpha1.Resource{ObjectMeta: named, Spec: v1alpha1.ResourceSpec{Schedule: reconcilertest.Schedule(), SourceRef: reconcilertest.FromComponent("c", "m")}}
-	s.snapshot = &v1alpha1.Snapshot{ObjectMeta: named, Spec: v1alpha1.SnapshotSpec{Identity: map[string]string{"a": "b"}, Digest: first, Tag: "1.0.0"}}
-	s.deployer = &v1alpha1.FluxDeployer{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "app"}, Spec: v1alpha1.FluxDeployerSpec{
-		Schedule: reconcilertest.Schedule(), SourceRef: reconcilertest.From(v1alpha1.ResourceKind, "manifests"),
-		KustomizationTemplate: template(`{"prune":true,"path":"./one","interval":"1h","targetNamespace":"aside"}`),
+	return s
+}
+
+// scene returns a namespace of its own with a Resource that is ready.
+func (s *server) scene(t *testing.T) *server {
+	t.Helper()
+	own := *s
+	own.t, own.namespace = t, clustertest.Namespace(t, s.access)
+	named := metav1.ObjectMeta{Namespace: own.namespace, Name: "manifests"}
+	own.resource = &v1alpha1.Resource{ObjectMeta: named, Spec: v1alpha1.ResourceSpec{Schedule: reconcilertest.Schedule(), SourceRef: reconcilertest.FromComponent("c", "m")}}
+	own.snapshot = &v1alpha1.Snapshot{ObjectMeta: named, Spec: v1alpha1.SnapshotSpec{Identity: map[string]string{"a": "b"}, Digest: first, Tag: "1.0.0"}}
+	own.deployer = own.newDeployer(template(`{"prune":true,"path":"./one","interval":"1h","targetNamespace":"aside"}`))
+	own.create(own.snapshot, own.resource)
+	own.deliver("1.0.0", "sha256:"+sum('1'))
+	return &own
+}
+
+func (s *server) newDeployer(kustomization *apiextensionsv1.JSON) *v1alpha1.FluxDeployer {
+	return &v1alpha1.FluxDeployer{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "app"}, Spec: v1alpha1.FluxDeployerSpec{
+		Schedule: reconcilertest.Schedule(), SourceRef: reconcilertest.From(v1alpha1.ResourceKind, "manifests"), KustomizationTemplate: kustomization,
 	}}
-	for _, obj := range []client.Object{s.snapshot, s.resource, s.deployer} {
-		if err := s.Create(t.Context(), obj); err != nil {
-			t.Fatal(err)
+}
+
+func (s *server) create(objects ...client.Object) {
+	s.t.Helper()
+	for _, obj := range objects {
+		if err := s.Create(s.t.Context(), obj); err != nil {
+			s.t.Fatal(err)
 		}
 	}
-	s.deliver("1.0.0", "sha256:"+sum('1'))
-	return s
 }
 
 func sum(digit byte) string {
@@ -98,6 +116,7 @@ func (s *server) start(access *rest.Config) {
 	mgr, err := ctrl.NewManager(access, ctrl.Options{
 		Scheme: s.Scheme(), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: &skip},
+		Cache:      cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -105,7 +124,7 @@ func (s *server) start(access *rest.Config) {
 	feature := fluxdeployer.Plugin(fluxdeployer.Options{
 		Registry: registry(), Foreign: source.NewForeign,
 		Lifecycle: func(mgr ctrl.Manager) lifecycle.Options {
-			return lifecycle.Options{Client: mgr.GetClient(), Live: s.Client, Recorder: record.NewFakeRecorder(4096)}
+			return lifecycle.Options{Client: mgr.GetClient(), Live: s.Client, Recorder: &record.FakeRecorder{}}
 		},
 	})
 	if err := feature.Setup(s.t.Context(), mgr); err != nil {
@@ -240,9 +259,30 @@ func (s *server) change(obj client.Object, change func()) {
 	})
 }
 
+// TestAgainstAPIServer is one test, because it begins where Flux isn't installed, and the rest needs it.
 func TestAgainstAPIServer(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
+	all := newServer(t)
+	t.Run("life of a deployer", func(t *testing.T) { all.scene(t).livesThroughIt() })
+	for name, test := range map[string]func(*server){
+		"adopts what the older controller made":     adoptsFromOlderController,
+		"adopts what was orphaned":                  adoptsOrphans,
+		"refuses what is others' until handed over": takesWhatIsHandedOver,
+		"loses a race for a name":                   losesRace,
+		"passes whole templates":                    passesWholeTemplates,
+		"says what the server refuses":              saysWhatIsRefused,
+		"is not held up by what can't go":           isNotHeldUp,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(all.scene(t))
+		})
+	}
+}
+
+func (s *server) livesThroughIt() {
+	t := s.t
+	s.create(s.deployer)
 	s.eventually("the deployer waits for Flux", s.says("Ready", "False "+v1alpha1.FluxNotInstalledReason))
 	s.installFlux()
 	s.eventually("the deployer goes on by itself once Flux is there", s.says("Ready", "True Succeeded"))

@@ -6,17 +6,9 @@ import (
 	"context"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
@@ -82,6 +74,8 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		client:   mgr.GetClient(),
 		live:     options.Live,
 		cache:    mgr.GetCache(),
+		secrets:  newSecrets(mgr.GetCache(), options.Live),
+		recorder: options.Recorder,
 		foreign:  foreign,
 		resolver: source.Resolver{Reader: mgr.GetClient(), NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
 		registry: o.Registry,
@@ -94,60 +88,14 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := source.Index(ctx, mgr, &v1alpha1.FluxDeployer{}, references); err != nil {
 		return err
 	}
-	c, err := watches(mgr).WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.FluxDeployerKind, o.Concurrent)).Build(reconciler)
+	c, err := deployer.watches(mgr).WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.FluxDeployerKind, o.Concurrent)).Build(reconciler)
 	if err != nil {
 		return err
 	}
 	for _, gvk := range []schema.GroupVersionKind{ociRepositoryKind, kustomizationKind, helmReleaseKind} {
-		foreign.WhenServed(gvk, func(ctx context.Context) { watchCreated(ctx, mgr, c, gvk) })
+		foreign.WhenServed(gvk, func(ctx context.Context) { deployer.watchCreated(ctx, mgr, c, gvk) })
 	}
 	return nil
-}
-
-func watches(mgr ctrl.Manager) *builder.Builder {
-	list := &v1alpha1.FluxDeployerList{}
-	changed := builder.WithPredicates(source.Changed())
-	dependents := func(kind string) handler.EventHandler { return source.Dependents(mgr.GetClient(), list, kind) }
-	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.FluxDeployer{}, builder.WithPredicates(source.SpecOrRequest())).
-		Watches(&v1alpha1.Resource{}, dependents(v1alpha1.ResourceKind), changed).
-		Watches(&v1alpha1.Localization{}, dependents(v1alpha1.LocalizationKind), changed).
-		Watches(&v1alpha1.Configuration{}, dependents(v1alpha1.ConfigurationKind), changed).
-		Watches(&v1alpha1.Snapshot{}, source.DependentsOfOwner(mgr.GetClient(), list), changed).
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.FluxDeployer{}),
-			builder.WithPredicates(notCreated))
-}
-
-// notCreated leaves out the events of our own writing.
-var notCreated = predicate.Funcs{CreateFunc: func(event.CreateEvent) bool { return false }}
-
-// watchCreated begins to watch a kind of Flux once the server has it: what was created is repaired, and its readiness
-// mirrored. FluxDeployers that waited for the kind are woken too.
-func watchCreated(ctx context.Context, mgr ctrl.Manager, c controller.Controller, gvk schema.GroupVersionKind) {
-	log := ctrl.LoggerFrom(ctx).WithValues("kind", gvk.String())
-	obj := &unstructured.Unstructured{}
-	obj.SetGroupVersionKind(gvk)
-	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.FluxDeployer{})
-	err := c.Watch(ctrlsource.Kind[client.Object](mgr.GetCache(), obj, owner, outcomeChanged()))
-	if err != nil {
-		log.Error(err, "Changes of a kind will not be noticed before the next interval")
-	}
-	if err := c.Watch(ctrlsource.Func(wakeAll(mgr.GetClient()))); err != nil {
-		log.Error(err, "Objects that waited for a kind will not be woken before the next interval")
-	}
-}
-
-// outcomeChanged passes the events that can change what the deployer says or has to do. Flux writes the status of what it
-// reconciles at every interval; that alone is none.
-func outcomeChanged() predicate.Predicate {
-	return predicate.Funcs{
-		CreateFunc: func(event.CreateEvent) bool { return false },
-		UpdateFunc: func(e event.UpdateEvent) bool {
-			before, okBefore := e.ObjectOld.(*unstructured.Unstructured)
-			after, okAfter := e.ObjectNew.(*unstructured.Unstructured)
-			return !okBefore || !okAfter || outcomeOf(before) != outcomeOf(after)
-		},
-	}
 }
 
 // kind is the sequence of a reconciliation.
@@ -164,9 +112,10 @@ func kind(d *deployer) lifecycle.Kind[*v1alpha1.FluxDeployer, *run] {
 			{Name: "resolveSource", Run: d.resolveSource},
 			{Name: "render", Run: d.render},
 			{Name: "provideAccess", Run: d.provideAccess},
-			{Name: "apply", Run: d.apply},
+			{Name: "apply", Run: d.announcing(d.apply)},
 			{Name: "prune", Run: d.prune},
-			{Name: "await", Run: d.await},
+			{Name: "await", Run: d.announcing(d.await)},
+			{Name: "announce", Run: d.announce},
 		},
 		Ready: func(r *run) string { return "FluxDeployer '" + r.obj.Name + "' is ready" },
 	}

@@ -3,19 +3,25 @@ package fluxdeployer_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/fluxdeployer"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -170,8 +176,8 @@ func TestKustomization(t *testing.T) {
 		t.Errorf("status is %+v", d.Status)
 	}
 	events := []string{
-		"Normal Progressing Applied OCIRepository with version 1.0.0, digest " + first,
-		"Normal Progressing Applied Kustomization with version 1.0.0, digest " + first,
+		"Normal Progressing Applied OCIRepository and Kustomization with version 1.0.0, digest " + first,
+		"Normal Succeeded FluxDeployer 'app' has deployed version 1.0.0 map[source.toolkit.fluxcd.io/revision:1.0.0@" + first + "]",
 		"Normal Succeeded Reconciliation finished, next run in 10m0s",
 	}
 	if diff := cmp.Diff(events, s.Events()); diff != "" {
@@ -210,6 +216,49 @@ func TestUnchangedDeployerWritesNothing(t *testing.T) {
 	}
 }
 
+// asking counts what is read past the cache.
+type asking struct {
+	client.Reader
+	asked []string
+}
+
+func (a *asking) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	a.asked = append(a.asked, fmt.Sprintf("%T %s", obj, key))
+	return a.Reader.Get(ctx, key, obj, opts...)
+}
+
+// TestServerIsNotAsked: what is made is made without asking first, and a deployer with nothing to do asks for nothing.
+func TestServerIsNotAsked(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	live := &asking{Reader: s.Client}
+	s.Controller = s.Install(fluxdeployer.Plugin(fluxdeployer.Options{
+		Lifecycle: func(mgr ctrl.Manager) lifecycle.Options {
+			o := s.Lifecycle(mgr)
+			o.Live = live
+			return o
+		},
+		Registry: registry(), Foreign: s.Foreign,
+	}))
+	d := s.deploy(kustomize)
+	wantConditions(t, d, ready)
+	want := []string{
+		"create FluxDeployer default/app", "status FluxDeployer default/app",
+		"create Secret default/app-registry-pull", "create Secret default/app-registry-ca",
+		"apply OCIRepository default/app", "apply Kustomization default/app", "status FluxDeployer default/app",
+	}
+	writes := s.Writes()
+	if diff := cmp.Diff(want, writes[len(writes)-len(want):]); diff != "" {
+		t.Errorf("writes (-want +got):\n%s", diff)
+	}
+	s.Reconcile(d)
+	s.deliver("1.1.0", second)
+	s.Reconcile(d)
+	if len(live.asked) > 0 {
+		t.Errorf("the server was asked for %v", live.asked)
+	}
+}
+
 func TestUpgradeMovesThePin(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -218,13 +267,17 @@ func TestUpgradeMovesThePin(t *testing.T) {
 	s.Events()
 	s.deliver("1.1.0", second)
 	s.Reconcile(d)
-	if diff := cmp.Diff([]string{"apply OCIRepository default/app"}, s.Writes()); diff != "" {
+	if diff := cmp.Diff([]string{"apply OCIRepository default/app", "status FluxDeployer default/app"}, s.Writes()); diff != "" {
 		t.Errorf("writes (-want +got):\n%s", diff)
 	}
 	if got, _, _ := unstructured.NestedString(s.flux(ociRepository).Object, "spec", "ref", "digest"); got != second {
 		t.Errorf("pinned is %s", got)
 	}
-	if diff := cmp.Diff([]string{"Normal Progressing Applied OCIRepository with version 1.1.0, digest " + second}, s.Events()); diff != "" {
+	events := []string{
+		"Normal Progressing Applied OCIRepository with version 1.1.0, digest " + second,
+		"Normal Succeeded FluxDeployer 'app' has deployed version 1.1.0 map[source.toolkit.fluxcd.io/revision:1.1.0@" + second + "]",
+	}
+	if diff := cmp.Diff(events, s.Events()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -492,6 +545,44 @@ func TestWaitForReady(t *testing.T) {
 	s.answer(kustomization, "True", second)
 	s.Reconcile(d)
 	wantConditions(t, d, ready)
+}
+
+// TestMilestones: an Alert can select the source, so it hears there what its deployer comes to, once each time.
+func TestMilestones(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := s.deploy(kustomize, func(spec *v1alpha1.FluxDeployerSpec) { spec.WaitForReady = true })
+	s.Change(d, func() { d.Annotations = map[string]string{"event.toolkit.fluxcd.io/cluster": "east", "other": "x"} })
+	said := func() []string {
+		s.Reconcile(d)
+		s.Reconcile(d)
+		return slices.DeleteFunc(s.Events(), func(event string) bool { return !strings.Contains(event, "map[") })
+	}
+	const keys = " map[event.toolkit.fluxcd.io/cluster:east source.toolkit.fluxcd.io/revision:1.0.0@" + first + "]"
+	for _, step := range []struct {
+		name   string
+		before func()
+		want   []string
+		reason string
+	}{
+		{"pending", func() {}, nil, "nothing has come of it yet"},
+		{"failed", func() { s.answer(ociRepository, "True", first); s.answer(kustomization, "False", first) }, []string{
+			"Warning CreatedObjectsNotReady FluxDeployer 'app': Kustomization is not ready: health check" + keys,
+		}, "somebody should look"},
+		{"deployed", func() { s.answer(kustomization, "True", first) }, []string{"Normal Succeeded FluxDeployer 'app' has deployed version 1.0.0" + keys}, "it is there"},
+		{"failed later", func() { s.answer(kustomization, "False", first) }, []string{
+			"Warning CreatedObjectsNotReady FluxDeployer 'app': Kustomization is not ready: health check" + keys,
+		}, "it no longer works"},
+		{"works again", func() { s.answer(kustomization, "True", first) }, nil, "it is what was deployed before; Flux itself reports that"},
+	} {
+		step.before()
+		if diff := cmp.Diff(step.want, said(), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: events, because %s (-want +got):\n%s", step.name, step.reason, diff)
+		}
+	}
+	if d.Status.LastAppliedRevision != "1.0.0@"+first {
+		t.Errorf("last applied revision is %q", d.Status.LastAppliedRevision)
+	}
 }
 
 func TestSpecIsNotWritten(t *testing.T) {

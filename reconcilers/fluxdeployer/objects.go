@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,59 +28,102 @@ const (
 	fieldOwner = client.FieldOwner(v1alpha1.ControllerName)
 )
 
-// applyObject applies an object, if it isn't there already as it is wanted, and tells whether it did.
-func (d *deployer) applyObject(ctx context.Context, owner *v1alpha1.FluxDeployer, want *unstructured.Unstructured) (bool, error) {
+// errTerminating says that an object has to go before it can be made again.
+var errTerminating = errors.New("is being deleted: it is made again as soon as it is gone; if it stays, look at its finalizers")
+
+// applied is what came of applying an object.
+type applied struct {
+	// object is the object as it is now; nil when it is not known.
+	object *unstructured.Unstructured
+	// written is set when it was written, and adopted when it was somebody else's before.
+	written, adopted bool
+}
+
+// applyObject applies an object, if it isn't there already as it is wanted.
+func (d *deployer) applyObject(ctx context.Context, owner *v1alpha1.FluxDeployer, want *unstructured.Unstructured) (applied, error) {
 	gvk := want.GroupVersionKind()
 	sum, err := digestOf(want.Object["spec"])
 	if err != nil {
-		return false, err
+		return applied{}, err
 	}
 	want.SetAnnotations(map[string]string{appliedAnnotation: sum})
 	want.SetOwnerReferences([]metav1.OwnerReference{ownerReference(owner)})
 	found, err := d.get(ctx, gvk, client.ObjectKeyFromObject(want))
-	if err != nil {
-		return false, err
+	switch {
+	case err != nil:
+		return applied{}, err
+	case found == nil:
+		// What somebody else makes at the same moment is not overwritten, but met as a conflict.
+		return d.write(ctx, want)
+	case !found.GetDeletionTimestamp().IsZero():
+		return applied{object: found}, nil
+	case inPlace(owner, found, want, sum):
+		return applied{object: found}, nil
 	}
-	if found != nil {
-		if err := mayApply(owner, found); err != nil {
-			return false, err
+	adopted := false
+	if !ownedBy(owner, found) || found.GetAnnotations()[appliedAnnotation] == "" {
+		if adopted, err = d.adopt(ctx, owner, found); err != nil {
+			return applied{}, err
 		}
-		if inPlace(owner, found, want, sum) {
-			return false, nil
-		}
 	}
-	if err := d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(want.DeepCopy()), fieldOwner, client.ForceOwnership); err != nil {
-		return false, fmt.Errorf("apply %s %s/%s: %w", gvk.Kind, want.GetNamespace(), want.GetName(), err)
+	want.SetUID(found.GetUID()) // another object of the name is not the one that was looked at
+	out, err := d.write(ctx, want, client.ForceOwnership)
+	out.adopted = adopted
+	return out, err
+}
+
+func (d *deployer) write(ctx context.Context, want *unstructured.Unstructured, options ...client.ApplyOption) (applied, error) {
+	sent := want.DeepCopy()
+	if err := d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(sent), append(options, fieldOwner)...); err != nil {
+		return applied{}, refusal(want, fmt.Errorf("apply %s: %w", describe(want), err))
 	}
-	return true, nil
+	return applied{object: sent, written: true}, nil
+}
+
+// refusal tells a template that the server refuses from a server in trouble.
+func refusal(want *unstructured.Unstructured, err error) error {
+	switch {
+	case strings.Contains(err.Error(), "field not declared in schema"):
+		err = fmt.Errorf("the template has a field that %s of this cluster doesn't know: correct it, or upgrade Flux: %w", want.GetKind(), err)
+	case !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err):
+		return err
+	}
+	return lifecycle.Fail(applyReason(want.GroupVersionKind()), err)
 }
 
 // inPlace tells whether what was found is what was applied, and nobody changed it since.
 func inPlace(owner *v1alpha1.FluxDeployer, found, want *unstructured.Unstructured, sum string) bool {
-	return found.GetDeletionTimestamp().IsZero() && found.GetAnnotations()[appliedAnnotation] == sum &&
-		ownedBy(owner, found) && contains(found.Object["spec"], want.Object["spec"])
+	return found.GetAnnotations()[appliedAnnotation] == sum && ownedBy(owner, found) && contains(found.Object["spec"], want.Object["spec"])
 }
 
-// deleteObject deletes an object of the deployer's name, if it is the deployer's.
+// deleteObject deletes an object of the deployer's name, if it is the deployer's. Who holds one back that is being deleted
+// is neither waited for nor hurried.
 func (d *deployer) deleteObject(ctx context.Context, owner *v1alpha1.FluxDeployer, gvk schema.GroupVersionKind) error {
-	if !d.foreign.Served(gvk) {
-		return nil // nothing of the kind can be left
-	}
 	found, err := d.get(ctx, gvk, client.ObjectKeyFromObject(owner))
-	if err != nil || found == nil || !ownedBy(owner, found) {
+	if err != nil || found == nil || !ownedBy(owner, found) || !found.GetDeletionTimestamp().IsZero() {
 		return err
 	}
-	if err := client.IgnoreNotFound(d.client.Delete(ctx, found)); err != nil {
-		return fmt.Errorf("delete %s %s/%s: %w", gvk.Kind, found.GetNamespace(), found.GetName(), err)
+	if err := client.IgnoreNotFound(d.client.Delete(ctx, found, onlyThis(found))); err != nil {
+		return fmt.Errorf("delete %s: %w", describe(found), err)
 	}
 	return nil
 }
 
+// onlyThis lets a deletion pass by another object of the same name.
+func onlyThis(obj client.Object) client.Preconditions {
+	uid := obj.GetUID()
+	return client.Preconditions{UID: &uid}
+}
+
 // get reads an object from the cache; nil means that there is none.
 func (d *deployer) get(ctx context.Context, gvk schema.GroupVersionKind, key client.ObjectKey) (*unstructured.Unstructured, error) {
+	return read(ctx, d.cache, gvk, key)
+}
+
+func read(ctx context.Context, from client.Reader, gvk schema.GroupVersionKind, key client.ObjectKey) (*unstructured.Unstructured, error) {
 	found := &unstructured.Unstructured{}
 	found.SetGroupVersionKind(gvk)
-	err := d.cache.Get(ctx, key, found)
+	err := from.Get(ctx, key, found)
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // documented: absence is no error
 	}
@@ -89,17 +133,8 @@ func (d *deployer) get(ctx context.Context, gvk schema.GroupVersionKind, key cli
 	return found, nil
 }
 
-// mayApply refuses to take an object over that somebody else made: it would be changed now and deleted with the deployer.
-// One that an earlier FluxDeployer of the name left behind is taken over.
-func mayApply(owner *v1alpha1.FluxDeployer, found *unstructured.Unstructured) error {
-	for _, ref := range found.GetOwnerReferences() {
-		if ref.UID == owner.GetUID() || (ref.Kind == v1alpha1.FluxDeployerKind && ref.Name == owner.GetName()) {
-			return nil
-		}
-	}
-	return lifecycle.Stall(applyReason(found.GroupVersionKind()), fmt.Errorf(
-		"%s %s/%s exists and was not made for this FluxDeployer: rename the FluxDeployer, or delete that object",
-		found.GetKind(), found.GetNamespace(), found.GetName()))
+func describe(obj *unstructured.Unstructured) string {
+	return obj.GetKind() + " " + obj.GetNamespace() + "/" + obj.GetName()
 }
 
 func ownedBy(owner *v1alpha1.FluxDeployer, obj client.Object) bool {

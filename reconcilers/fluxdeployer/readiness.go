@@ -1,0 +1,97 @@
+package fluxdeployer
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// state is how far a Flux object is.
+type state int
+
+const (
+	statePending state = iota
+	stateReady
+	stateFailed
+)
+
+// readiness reads the conditions of a Flux object. An object that is ready with other content than the wanted one is
+// pending.
+func readiness(obj *unstructured.Unstructured, digest string) (state, string) {
+	if obj == nil {
+		return statePending, "does not exist yet"
+	}
+	observed, _, _ := unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
+	ready, message := condition(obj, "Ready")
+	switch {
+	case observed != obj.GetGeneration():
+		return statePending, "is being reconciled"
+	case ready == "False":
+		return stateFailed, message
+	case ready != "True":
+		return statePending, message
+	case !appliesTo(obj, digest):
+		return statePending, "has other content still"
+	}
+	return stateReady, message
+}
+
+// again tells an object that Flux merely looks at again, as it does at every interval, from one that is on its way to
+// something new.
+func again(obj *unstructured.Unstructured, digest string) bool {
+	if obj == nil {
+		return false
+	}
+	o := outcomeOf(obj)
+	return o.ready == "Unknown" && o.observed == o.generation && appliesTo(obj, digest)
+}
+
+// outcome is what a deployer wants to know of a Flux object.
+type outcome struct {
+	generation, observed              int64
+	ready, message, revision, applied string
+	deleted, owned                    bool
+	adopt                             string
+}
+
+func outcomeOf(obj *unstructured.Unstructured) outcome {
+	o := outcome{
+		generation: obj.GetGeneration(), deleted: obj.GetDeletionTimestamp() != nil, owned: len(obj.GetOwnerReferences()) > 0,
+		applied: obj.GetAnnotations()[appliedAnnotation], adopt: obj.GetAnnotations()[adoptAnnotation],
+	}
+	o.observed, _, _ = unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
+	o.ready, o.message = condition(obj, "Ready")
+	o.revision, _ = revisionOf(obj)
+	return o
+}
+
+// appliesTo tells whether an object's status is about the content with that digest.
+func appliesTo(obj *unstructured.Unstructured, digest string) bool {
+	revision, found := revisionOf(obj)
+	return !found && obj.GetKind() == helmReleaseKind.Kind || strings.HasSuffix(revision, digest)
+}
+
+// revisionOf returns which content an object's status is about.
+func revisionOf(obj *unstructured.Unstructured) (string, bool) {
+	path := []string{"status", "artifact", "revision"}
+	switch obj.GetKind() {
+	case kustomizationKind.Kind:
+		path = []string{"status", "lastAppliedRevision"}
+	case helmReleaseKind.Kind:
+		path = []string{"status", "lastAttemptedRevisionDigest"}
+	}
+	revision, found, _ := unstructured.NestedString(obj.Object, path...)
+	return revision, found
+}
+
+func condition(obj *unstructured.Unstructured, conditionType string) (status, message string) {
+	conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
+	for _, c := range conditions {
+		fields, ok := c.(map[string]any)
+		if ok && fields["type"] == conditionType {
+			status, _ = fields["status"].(string)
+			message, _ = fields["message"].(string)
+		}
+	}
+	return status, message
+}

@@ -1,0 +1,97 @@
+package fluxdeployer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/snapshot"
+)
+
+// render makes the Flux objects from the templates.
+func (d *deployer) render(_ context.Context, r *run) error {
+	spec := r.obj.Spec
+	if spec.KustomizationTemplate != nil && spec.HelmReleaseTemplate != nil {
+		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New("spec has both kustomizationTemplate and helmReleaseTemplate: keep one of them"))
+	}
+	r.objects = []*unstructured.Unstructured{d.ociRepository(r)}
+	reference := map[string]any{"kind": r.objects[0].GetKind(), "name": r.obj.Name}
+	switch {
+	case spec.KustomizationTemplate != nil:
+		template, err := templateOf(spec.KustomizationTemplate.Raw)
+		if err != nil {
+			return lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("spec.kustomizationTemplate: %w", err))
+		}
+		template["sourceRef"] = reference
+		r.add(kustomizationKind, template)
+	case spec.HelmReleaseTemplate != nil:
+		template, err := templateOf(spec.HelmReleaseTemplate.Raw)
+		if err != nil {
+			return lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("spec.helmReleaseTemplate: %w", err))
+		}
+		delete(template, "chart") // Flux forbids it beside chartRef
+		template["chartRef"] = reference
+		r.add(helmReleaseKind, template)
+	}
+	for _, obj := range r.objects {
+		if gvk := obj.GroupVersionKind(); !d.foreign.Served(gvk) {
+			return lifecycle.Wait(v1alpha1.FluxNotInstalledReason, 0, fmt.Errorf(
+				"the cluster has no kind %s in %s: install Flux, and this object goes on by itself", gvk.Kind, gvk.GroupVersion()))
+		}
+	}
+	return nil
+}
+
+// ociRepository pins the snapshot by the digest of its manifest, so that Flux applies these bytes or none.
+func (d *deployer) ociRepository(r *run) *unstructured.Unstructured {
+	spec := map[string]any{
+		"interval":  r.obj.Spec.Interval.Duration.String(),
+		"url":       "oci://" + d.registry.Address + "/" + r.repository,
+		"ref":       map[string]any{"digest": r.content.ManifestDigest},
+		"secretRef": map[string]any{"name": pullSecretName(r.obj)},
+	}
+	switch {
+	case d.registry.PlainHTTP:
+		spec["insecure"] = true
+	case d.hasCA():
+		spec["certSecretRef"] = map[string]any{"name": caSecretName(r.obj)}
+	}
+	if r.obj.Spec.HelmReleaseTemplate != nil {
+		spec["layerSelector"] = map[string]any{"mediaType": snapshot.MediaTypeChart, "operation": "copy"}
+	}
+	return r.object(ociRepositoryKind, spec)
+}
+
+// add adds an object made from a template.
+func (r *run) add(gvk schema.GroupVersionKind, template map[string]any) {
+	if _, ok := template["interval"]; !ok {
+		template["interval"] = r.obj.Spec.Interval.Duration.String()
+	}
+	r.objects = append(r.objects, r.object(gvk, template))
+}
+
+func (r *run) object(gvk schema.GroupVersionKind, spec map[string]any) *unstructured.Unstructured {
+	obj := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	obj.SetGroupVersionKind(gvk)
+	obj.SetNamespace(r.obj.Namespace)
+	obj.SetName(r.obj.Name)
+	return obj
+}
+
+// templateOf decodes a template. Its fields are Flux's, known or not.
+func templateOf(raw []byte) (map[string]any, error) {
+	var template map[string]any
+	if err := json.Unmarshal(raw, &template); err != nil {
+		return nil, fmt.Errorf("read the template: %w", err)
+	}
+	if template == nil {
+		template = map[string]any{}
+	}
+	return template, nil
+}
