@@ -332,9 +332,12 @@ func FuzzValidate(f *testing.F) {
 	} {
 		f.Add(schema, `{"a": [1, {"b": null}], "color": "red"}`)
 	}
+	f.Add(`{"properties": {"a": {"multipleOf": 1e-99999}}}`, `{"a": 1e99999}`)
 	f.Fuzz(func(t *testing.T, schema, values string) {
 		var v object
-		if json.Unmarshal([]byte(values), &v) != nil {
+		decoder := json.NewDecoder(strings.NewReader(values))
+		decoder.UseNumber()
+		if decoder.Decode(&v) != nil {
 			return
 		}
 		err := configure.Validate([]byte(schema), v)

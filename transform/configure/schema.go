@@ -3,6 +3,7 @@ package configure
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,8 +17,24 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// schemaURL is the name under which the schema is compiled. It is never fetched.
-const schemaURL = "config://data/schema.json"
+const (
+	// schemaURL is the name under which the schema is compiled. It is never fetched.
+	schemaURL = "config://data/schema.json"
+
+	// maxBytes is the size of the largest schema.
+	maxBytes = 4 << 20
+
+	// maxSchemas bounds the objects and booleans in a schema, each of which may be a schema: the time to compile them
+	// grows with the square of their number.
+	maxSchemas = 10_000
+
+	// maxDigits and maxExponent bound numbers, which are compared exactly: with what they stand for, and not with
+	// what is written, grows the time it takes.
+	maxDigits   = 1000
+	maxExponent = 400
+)
+
+var errNumber = errors.New("is a number with too many digits, or too large an exponent")
 
 // SchemaError says that the schema of the component is not one.
 type SchemaError struct {
@@ -51,9 +68,21 @@ func (e *ValuesError) Error() string {
 // "$schema"; without it the schema is one of draft 7, which is what the tools that introduced
 // ConfigData know. A "$ref" that leads out of the schema is an error: nothing is ever fetched.
 func Validate(schema []byte, values map[string]any) error {
+	if len(schema) > maxBytes {
+		return &SchemaError{Err: fmt.Errorf("it has %d bytes, more than %d", len(schema), maxBytes)}
+	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
 		return &SchemaError{Err: err}
+	}
+	if n := schemas(doc); n > maxSchemas {
+		return &SchemaError{Err: fmt.Errorf("it has %d objects and booleans, more than %d", n, maxSchemas)}
+	}
+	if at := outOfRange(doc, nil); at != nil {
+		return &SchemaError{Err: fmt.Errorf("%s: %w", pointer(at), errNumber)}
+	}
+	if at := outOfRange(values, nil); at != nil {
+		return &ValuesError{Problems: []string{pointer(at) + ": " + errNumber.Error()}}
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft7)
@@ -74,6 +103,50 @@ func Validate(schema []byte, values map[string]any) error {
 		return &ValuesError{Problems: problems(doc, invalid)}
 	} else if err != nil {
 		return &SchemaError{Err: err}
+	}
+	return nil
+}
+
+// schemas counts what may be a schema.
+func schemas(v any) int {
+	n := 0
+	switch v := v.(type) {
+	case bool:
+		n++
+	case map[string]any:
+		n++
+		for _, item := range v {
+			n += schemas(item)
+		}
+	case []any:
+		for _, item := range v {
+			n += schemas(item)
+		}
+	}
+	return n
+}
+
+// outOfRange returns where a number is that cannot be calculated with in a short time, nil if there is none.
+func outOfRange(v any, at []string) []string {
+	switch v := v.(type) {
+	case json.Number:
+		_, exponent, _ := strings.Cut(strings.ToLower(v.String()), "e")
+		e, err := strconv.Atoi(cmp.Or(exponent, "0"))
+		if err != nil || len(v) > maxDigits || e > maxExponent || e < -maxExponent {
+			return slices.Clone(at)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if found := outOfRange(v[key], append(at, key)); found != nil {
+				return found
+			}
+		}
+	case []any:
+		for i, item := range v {
+			if found := outOfRange(item, append(at, strconv.Itoa(i))); found != nil {
+				return found
+			}
+		}
 	}
 	return nil
 }
