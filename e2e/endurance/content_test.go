@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -31,14 +32,14 @@ const versionAnnotation = "phoban.io/version"
 
 const (
 	pullTimeout = 20 * time.Second
-	// maxContent bounds what is read of a snapshot; those here have a few hundred bytes.
-	maxContent = 1 << 20
+	// maxContent bounds what is read of a snapshot.
+	maxContent = 64 << 20
 )
 
 // errUnreachable is matched when the embedded registry does not answer at all, because the operator is about to restart.
 var errUnreachable = errors.New("the embedded registry is not reached")
 
-// registry is the embedded registry, as a client that trusts its certificate and may pull from the test's namespace.
+// registry is the embedded registry, as a client that trusts its certificate and may pull everything.
 type registry struct {
 	client     *http.Client
 	address    string
@@ -60,7 +61,7 @@ func (w *world) registry() *registry {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	credential, err := issuer.Issue(auth.Scope{Prefix: w.Namespace + "/"}, time.Hour)
+	credential, err := issuer.Issue(auth.Scope{}, time.Hour)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -77,7 +78,19 @@ func (w *world) registry() *registry {
 
 // get reads a manifest or a blob by its digest, and proves it.
 func (r *registry) get(ctx context.Context, repository, class string, dgst digest.Digest) ([]byte, error) {
-	url := "https://" + r.address + "/v2/" + repository + "/" + class + "/" + dgst.String()
+	body, err := r.fetch(ctx, repository+"/"+class+"/"+dgst.String())
+	if err != nil {
+		return nil, err
+	}
+	if got := dgst.Algorithm().FromBytes(body); got != dgst {
+		return nil, fmt.Errorf("get %s %s of %s: the bytes have digest %s", class, dgst, repository, got)
+	}
+	return body, nil
+}
+
+// fetch reads what the registry has at a path.
+func (r *registry) fetch(ctx context.Context, path string) ([]byte, error) {
+	url := "https://" + r.address + "/v2/" + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, err
@@ -96,10 +109,31 @@ func (r *registry) get(ctx context.Context, repository, class string, dgst diges
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("get %s: %s: %s", url, response.Status, bytes.TrimSpace(body))
 	}
-	if got := dgst.Algorithm().FromBytes(body); got != dgst {
-		return nil, fmt.Errorf("get %s: the bytes have digest %s", url, got)
-	}
 	return body, nil
+}
+
+// tags lists the tags of a repository.
+func (r *registry) tags(ctx context.Context, repository string) ([]string, error) {
+	raw, err := r.fetch(ctx, repository+"/tags/list")
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Tags []string `json:"tags"`
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("tags of %s: %w", repository, err)
+	}
+	return list.Tags, nil
+}
+
+// resolve returns the digest of the manifest that a tag names.
+func (r *registry) resolve(ctx context.Context, repository, tag string) (string, error) {
+	raw, err := r.fetch(ctx, repository+"/manifests/"+tag)
+	if err != nil {
+		return "", err
+	}
+	return digest.FromBytes(raw).String(), nil
 }
 
 // pulled is what the embedded registry has of a snapshot.
@@ -142,6 +176,9 @@ func (r *registry) pull(ctx context.Context, repository, manifest string) (*pull
 func (p *pulled) places() (map[string]string, error) {
 	found := map[string]string{}
 	for path, raw := range p.files {
+		if filepath.Ext(path) != ".yaml" {
+			continue
+		}
 		obj := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal(raw, &obj.Object); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)

@@ -1,7 +1,6 @@
 package endurance
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -18,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
@@ -194,36 +193,14 @@ func (w *world) stored() map[string]string {
 	return files
 }
 
-// metrics are the operator's metrics, by name and labels as they are served.
-type metrics map[string]float64
+// metrics are the operator's metrics.
+type metrics = operator.Metrics
 
 func (w *world) metrics() metrics {
 	w.t.Helper()
-	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.Operator.MetricsURL(), http.NoBody)
+	found, err := w.Operator.Metrics(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		w.t.Fatalf("get the metrics of the operator: %v", err)
-	}
-	defer response.Body.Close()
-	found := metrics{}
-	scanner := bufio.NewScanner(response.Body)
-	for scanner.Scan() {
-		line := scanner.Text()
-		space := strings.LastIndexByte(line, ' ')
-		if space < 0 || strings.HasPrefix(line, "#") {
-			continue
-		}
-		value, err := strconv.ParseFloat(line[space+1:], 64)
-		if err != nil {
-			w.t.Fatalf("metric %q: %v", line, err)
-		}
-		found[line[:space]] = value
-	}
-	if err := scanner.Err(); err != nil || response.StatusCode != http.StatusOK {
-		w.t.Fatalf("read the metrics of the operator: %s, %v", response.Status, err)
 	}
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(found)), isRequest) {
 		w.t.Fatal("the operator has no metric of its requests to the API server")
@@ -255,11 +232,5 @@ func isPush(series string) bool {
 }
 
 func reconciled(m metrics, kind string) float64 {
-	var sum float64
-	for series, value := range m {
-		if strings.HasPrefix(series, "controller_runtime_reconcile_total{") && strings.Contains(series, `controller="`+strings.ToLower(kind)+`"`) {
-			sum += value
-		}
-	}
-	return sum
+	return m.Sum("controller_runtime_reconcile_total", `controller="`+strings.ToLower(kind)+`"`)
 }

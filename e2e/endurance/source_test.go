@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,8 @@ type source struct {
 	t       *testing.T
 	address string
 	server  *http.Server
+	// crawling lets the content of blobs come in pieces, with pauses between them.
+	crawling atomic.Bool
 }
 
 func newSource(t *testing.T) *source {
@@ -35,7 +38,7 @@ func (s *source) open() {
 		s.t.Fatalf("listen for the registry of components: %v", err)
 	}
 	s.address = listener.Addr().String()
-	server := &http.Server{Handler: s.Registry, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	s.server = server
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -46,3 +49,39 @@ func (s *source) open() {
 
 // close ends the server with all its connections.
 func (s *source) close() { _ = s.server.Close() }
+
+// ServeHTTP implements http.Handler.
+func (s *source) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if s.crawling.Load() && fromOperator(request) && ocmtest.Class(request) == ocmtest.ClassBlobs {
+		w = &crawler{ResponseWriter: w, request: request}
+	}
+	s.Registry.ServeHTTP(w, request)
+}
+
+const (
+	// crawlPiece is what comes at once, and crawlPause the time between two pieces.
+	crawlPiece = 256 << 10
+	crawlPause = 10 * time.Millisecond
+)
+
+// crawler is an answer that comes slowly.
+type crawler struct {
+	http.ResponseWriter
+	request *http.Request
+}
+
+// Write implements io.Writer.
+func (c *crawler) Write(p []byte) (int, error) {
+	written := 0
+	for len(p) > 0 {
+		n, err := c.ResponseWriter.Write(p[:min(len(p), crawlPiece)])
+		written, p = written+n, p[n:]
+		if err != nil {
+			return written, err
+		}
+		if len(p) > 0 {
+			pause(c.request.Context(), crawlPause)
+		}
+	}
+	return written, nil
+}

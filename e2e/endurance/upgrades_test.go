@@ -2,10 +2,11 @@ package endurance
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,8 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
-var seed = flag.Uint64("seed", 0, "seed of the random delays; 0 takes one from the clock")
+// seedVariable is the environment variable that says which delays are drawn. Without it the clock decides.
+const seedVariable = "ENDURANCE_SEED"
 
 // TestHundredUpgradesNeverMix publishes a hundred versions, most of which are overtaken somewhere on their way by the next,
 // through two chains of different shape. Each file of a version, its configuration and its image tell the version: nothing
@@ -110,11 +112,14 @@ type dice struct {
 
 func newDice(t *testing.T) *dice {
 	t.Helper()
-	start := *seed
-	if start == 0 {
-		start = uint64(time.Now().UnixNano())
+	start := uint64(time.Now().UnixNano())
+	if given := os.Getenv(seedVariable); given != "" {
+		var err error
+		if start, err = strconv.ParseUint(given, 10, 64); err != nil {
+			t.Fatalf("%s: %v", seedVariable, err)
+		}
 	}
-	t.Logf("go test -seed=%d draws the same delays", start)
+	t.Logf("%s=%d draws the same delays", seedVariable, start)
 	return &dice{random: rand.New(rand.NewPCG(start, start))}
 }
 

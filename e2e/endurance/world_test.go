@@ -56,7 +56,8 @@ type world struct {
 // and what is lost is missed soon; retries don't grow to more than a test waits for.
 var flags = []string{"--snapshot-recheck-interval=1s", "--max-retry-delay=2s"}
 
-func newWorld(t *testing.T) *world {
+// newWorld starts it. What prepares the operator's folder runs before the operator does.
+func newWorld(t *testing.T, prepare ...func(dir string)) *world {
 	t.Helper()
 	c := clustertest.Shared(t)
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
@@ -68,9 +69,11 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	op, err := operator.Start(ctx, operator.Options{
-		Binary: binary, Kubeconfig: c.Kubeconfig(), Dir: filepath.Join(c.Dir(), "operators", t.Name()), Args: flags,
-	})
+	dir := filepath.Join(c.Dir(), "operators", t.Name())
+	for _, f := range prepare {
+		f(dir)
+	}
+	op, err := operator.Start(ctx, operator.Options{Binary: binary, Kubeconfig: c.Kubeconfig(), Dir: dir, Args: flags})
 	if err != nil {
 		t.Fatalf("start the operator: %v", err)
 	}
