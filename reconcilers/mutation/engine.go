@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -12,19 +11,19 @@ import (
 
 	configv1 "github.com/ocm-operator/ocm-operator/apis/config/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
-	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/publish"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/snapshot"
-	"github.com/ocm-operator/ocm-operator/snapshot/archive"
 	"github.com/ocm-operator/ocm-operator/transform"
-	"github.com/ocm-operator/ocm-operator/transform/configure"
 )
 
 // version changes when the same inputs would give other bytes.
 const version = "mutation/v1"
+
+// patchField is the field of the spec that asks for a merge.
+const patchField = "patchStrategicMerge"
 
 // artifactTimeout bounds the fetching of a Flux artifact.
 const artifactTimeout = time.Minute
@@ -40,7 +39,7 @@ type engine struct {
 	publisher    publish.Publisher
 	store        snapshot.Store
 	mappings     Mappings
-	archives     archive.Limits
+	limits       Limits
 	maxBytes     int64
 }
 
@@ -59,7 +58,7 @@ func newEngine(cached client.Client, live client.Reader, foreign *source.Foreign
 		publisher:    publish.Publisher{Client: cached, Store: o.Store},
 		store:        o.Store,
 		mappings:     o.Mappings,
-		archives:     o.Archives,
+		limits:       o.Limits.withDefaults(),
 		maxBytes:     o.MaxBytes,
 	}
 }
@@ -79,7 +78,9 @@ type Run struct {
 	mappings Mappings
 
 	source *input
+	// config and patch are nil when the object has none.
 	config *input
+	patch  *patchInput
 	values []valuesInput
 	// hidden are the texts that must not be shown in messages.
 	hidden []string
@@ -87,8 +88,8 @@ type Run struct {
 	origins     []v1alpha1.Origin
 	fingerprint string
 	// held is set when the snapshot holds what it should already.
-	held  bool
-	edits []transform.Substitution
+	held    bool
+	changes transform.Plan
 }
 
 func (r *Run) owner() publish.Owner { return publish.Owner{Object: r.obj, Kind: r.kind} }
@@ -100,24 +101,31 @@ func (r *Run) HasValues() bool { return r.spec.Values != nil || len(r.spec.GetVa
 func (e *engine) resolveInputs(ctx context.Context, r *Run) error {
 	r.mappings = e.mappings
 	namespace := r.obj.GetNamespace()
-	if r.spec.PatchStrategicMerge != nil {
-		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New("spec.patchStrategicMerge is not supported by this version of the operator: remove it"))
-	}
-	if r.spec.ConfigRef == nil {
-		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New("spec.configRef is missing: name the resource that holds the ConfigData"))
+	if err := complete(r); err != nil {
+		return lifecycle.Stall(v1alpha1.InvalidSpecReason, err)
 	}
 	var err error
 	if r.source, err = e.resolve(ctx, namespace, r.spec.SourceRef); err != nil {
-		return judged(v1alpha1.SourceRefNotReadyReason, err)
+		return judged(v1alpha1.SourceRefNotReadyReason, named("spec.sourceRef", err))
 	}
-	if r.config, err = e.resolve(ctx, namespace, *r.spec.ConfigRef); err != nil {
-		return judged(v1alpha1.ConfigRefNotReadyReason, err)
+	inputs := []source.Input{r.source.Input}
+	if r.spec.ConfigRef != nil {
+		if r.config, err = e.resolve(ctx, namespace, *r.spec.ConfigRef); err != nil {
+			return judged(v1alpha1.ConfigRefNotReadyReason, named("spec.configRef", err))
+		}
+		inputs = append(inputs, r.config.Input)
 	}
-	inputs := []source.Input{r.source.Input, r.config.Input}
-	for _, from := range r.spec.GetValuesSources() {
-		values, err := e.resolveValues(ctx, namespace, from)
+	if r.spec.PatchStrategicMerge != nil {
+		if r.patch, err = e.resolvePatch(ctx, namespace, r.spec.PatchStrategicMerge); err != nil {
+			return judged(v1alpha1.PatchStrategicMergeSourceRefNotReadyReason, named("spec."+patchField+".source.sourceRef", err))
+		}
+		inputs = append(inputs, r.patch.Input)
+	}
+	for i, from := range r.spec.GetValuesSources() {
+		field := r.valuesField(i)
+		values, err := e.resolveValues(ctx, namespace, field, from)
 		if err != nil {
-			return judged(v1alpha1.ValuesNotReadyReason, err)
+			return judged(v1alpha1.ValuesNotReadyReason, named(field, err))
 		}
 		r.values = append(r.values, values)
 		inputs = append(inputs, values.Input)
@@ -126,11 +134,38 @@ func (e *engine) resolveInputs(ctx context.Context, r *Run) error {
 	return source.Verdict(v1alpha1.SourceRefNotReadyReason, err)
 }
 
+// complete checks that the spec has what its other parts need.
+func complete(r *Run) error {
+	switch {
+	case r.spec.ConfigRef != nil:
+		return nil
+	case r.HasValues():
+		return errors.New("spec.configRef is missing: values are put where a ConfigData says, so name the resource that holds it, or remove the values")
+	case r.spec.PatchStrategicMerge == nil:
+		return errors.New("spec.configRef is missing: name the resource that holds the ConfigData, or give a patch in spec." + patchField)
+	}
+	return nil
+}
+
+// valuesField is the field of the spec that names a place of values.
+func (r *Run) valuesField(i int) string {
+	if r.spec.ValuesFrom != nil {
+		return "spec.valuesFrom"
+	}
+	return fmt.Sprintf("spec.valuesSources[%d]", i)
+}
+
 // compare finds out, without asking any registry, whether there is anything to do.
 func (e *engine) compare(ctx context.Context, r *Run) error {
-	parts := []any{version, r.kind, r.source.key, r.config.key, r.spec.Values}
+	parts := []any{version, r.kind, r.source.key}
+	if r.config != nil {
+		parts = append(parts, r.config.key, r.spec.Values)
+	}
 	for _, values := range r.values {
 		parts = append(parts, values.key)
+	}
+	if r.patch != nil {
+		parts = append(parts, patchField, r.patch.key)
 	}
 	fingerprint, err := source.Fingerprint(parts...)
 	if err != nil {
@@ -150,27 +185,50 @@ func (e *engine) compare(ctx context.Context, r *Run) error {
 
 // readConfig reads the ConfigData and the values.
 func (e *engine) readConfig(ctx context.Context, r *Run) error {
-	if r.held {
+	if r.held || r.config == nil {
 		return nil
 	}
-	raw, err := e.readSmall(ctx, r.config)
+	w := wanted{title: "the ConfigData", field: "spec.configRef", limit: fileLimit{e.limits.ConfigBytes, configSizeFlag}}
+	raw, err := e.readSmall(ctx, r.config, w)
 	if err != nil {
-		return judged(v1alpha1.ConfigRefNotReadyWithErrorReason, err)
+		return judged(v1alpha1.ConfigRefNotReadyWithErrorReason, judgedFile(v1alpha1.InvalidConfigDataReason, err))
 	}
 	if r.Config, err = configv1.Parse(raw); err != nil {
-		return lifecycle.Fail(v1alpha1.InvalidConfigDataReason, fmt.Errorf("configuration data of %s: %w", r.config.Ref, err))
+		return lifecycle.Fail(v1alpha1.InvalidConfigDataReason, noConfig(r.config, w, err))
 	}
 	r.Values, err = e.loadValues(ctx, r)
 	return judged(v1alpha1.InvalidValuesReason, err)
 }
 
+// noConfig says what is wrong with a ConfigData, or that this is none.
+func noConfig(in *input, w wanted, err error) error {
+	field := (*configv1.FieldError)(nil)
+	if errors.As(err, &field) && field.IsConfigData() {
+		return fmt.Errorf("configuration data of %s: %w", in, err)
+	}
+	return fmt.Errorf("%s holds no ConfigData: %w: %s", in, err, w.instead(in))
+}
+
+// readPatch reads the file that the patch is merged over.
+func (e *engine) readPatch(ctx context.Context, r *Run) error {
+	if r.held || r.patch == nil {
+		return nil
+	}
+	base, err := r.patch.load(ctx)
+	if err != nil {
+		return judged(v1alpha1.PatchStrategicMergeSourceRefNotReadyWithErrorReason, err)
+	}
+	r.changes.Merge = &transform.Merger{Rule: patchField, File: r.spec.PatchStrategicMerge.Target.Path, Base: base}
+	return nil
+}
+
 // plan turns rules into edits.
 func (e *engine) plan(ctx context.Context, r *Run, plan func(context.Context, *Run) ([]transform.Substitution, error)) error {
-	if r.held {
+	if r.held || r.Config == nil {
 		return nil
 	}
 	var err error
-	r.edits, err = plan(ctx, r)
+	r.changes.Substitutions, err = plan(ctx, r)
 	return r.discreet(judgedRules(err))
 }
 
@@ -188,43 +246,14 @@ func (e *engine) publish(ctx context.Context, r *Run) error {
 	}
 	r.status.Origins = r.origins
 	r.status.LatestSourceVersion = r.source.version
-	r.status.LatestConfigVersion = r.config.version
+	r.status.LatestConfigVersion, r.status.LatestPatchSourceVersion = "", ""
+	if r.config != nil {
+		r.status.LatestConfigVersion = r.config.version
+	}
+	if r.patch != nil {
+		r.status.LatestPatchSourceVersion = r.patch.version
+	}
 	return nil
-}
-
-func (e *engine) transfer(ctx context.Context, r *Run) (publish.Published, error) {
-	content, err := e.open(ctx, r.source)
-	if err != nil {
-		return publish.Published{}, judged(v1alpha1.SourceRefNotReadyWithErrorReason, err)
-	}
-	defer content.Close()
-	if content.chart {
-		return publish.Published{}, lifecycle.Stall(v1alpha1.InvalidSpecReason,
-			fmt.Errorf("content of %s is a Helm chart, which this version of the operator can't change: configure it by the values of its HelmRelease", r.source.Ref))
-	}
-	identity := r.config.identity()
-	identity[v1alpha1.MutationObjectUUIDKey] = string(r.obj.GetUID())
-	meta := content.meta
-	meta.SourceDigest = content.digest
-	meta.Tag = snapshot.Tag(identity[v1alpha1.ResourceVersionKey])
-	var editErr error
-	published, err := e.publisher.Publish(ctx, r.owner(), publish.Artifact{
-		Identity: identity,
-		Meta:     meta,
-		Content: func(w io.Writer) error {
-			_, editErr = transform.Apply(ctx, w, content, r.edits, e.archives)
-			return editErr
-		},
-	})
-	switch {
-	case err == nil:
-		return published, nil
-	case errors.Is(err, publish.ErrForeignSnapshot):
-		return published, lifecycle.Stall(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
-	case editErr != nil:
-		return published, r.discreet(judgedEdits(editErr))
-	}
-	return published, lifecycle.Retry(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
 }
 
 // Rules returns the configuration rules of the ConfigData.
@@ -248,54 +277,4 @@ func (r *Run) Image(_ context.Context, name string, extraIdentity map[string]str
 		return "", err
 	}
 	return c.version.ImageReference(resource)
-}
-
-// judged keeps verdicts, and judges the errors of references and of access.
-func judged(reason string, err error) error {
-	var verdict *lifecycle.Verdict
-	if err == nil || errors.As(err, &verdict) {
-		return err
-	}
-	if judged := source.Verdict(reason, err); errors.As(judged, &verdict) && !verdict.Passing() {
-		return judged
-	}
-	return access.Verdict(reason, err)
-}
-
-// judgedRules judges the errors of evaluating rules. All that they need was read by then, so the same rules fail again.
-func judgedRules(err error) error {
-	var (
-		verdict *lifecycle.Verdict
-		values  *configure.ValuesError
-		schema  *configure.SchemaError
-	)
-	switch {
-	case err == nil || errors.As(err, &verdict), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return err
-	case errors.As(err, &values):
-		return lifecycle.Fail(v1alpha1.InvalidValuesReason, err)
-	case errors.As(err, &schema):
-		return lifecycle.Fail(v1alpha1.InvalidConfigDataReason, err)
-	}
-	return lifecycle.Fail(v1alpha1.ReconcileMutationObjectFailedReason, err)
-}
-
-// judgedEdits judges the errors of carrying rules out while the source is read.
-func judgedEdits(err error) error {
-	var (
-		rule     *transform.RuleError
-		entry    *archive.EntryError
-		limit    *archive.LimitError
-		mismatch *ocm.DigestMismatchError
-		damaged  *snapshot.DigestMismatchError
-	)
-	switch {
-	case errors.Is(err, archive.ErrNotArchive):
-		return lifecycle.Fail(v1alpha1.SourceNotATarArchiveReason, fmt.Errorf("files of the source can't be changed: %w", err))
-	case errors.As(err, &mismatch), errors.As(err, &damaged):
-		return lifecycle.Fail(v1alpha1.ContentMismatchReason, err)
-	case errors.As(err, &rule), errors.As(err, &entry), errors.As(err, &limit):
-		return lifecycle.Fail(v1alpha1.ReconcileMutationObjectFailedReason, err)
-	}
-	return lifecycle.Retry(v1alpha1.ReconcileMutationObjectFailedReason, err)
 }

@@ -18,10 +18,8 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/snapshot"
+	"github.com/ocm-operator/ocm-operator/snapshot/archive"
 )
-
-// maxSmall bounds what is read whole: configuration data and values.
-const maxSmall = 1 << 20
 
 // input is content that a mutation reads: a resource of a component version, or a snapshot.
 type input struct {
@@ -149,20 +147,45 @@ func (e *engine) openResource(ctx context.Context, c *componentInput) (*stream, 
 	return &stream{ReadCloser: blob, chart: chart, digest: blob.Digest.String(), meta: meta}, nil
 }
 
-// readSmall reads content that is configuration, whole and checked.
-func (e *engine) readSmall(ctx context.Context, in *input) ([]byte, error) {
+// String says what is read, with the name of the resource.
+func (in *input) String() string {
+	if in.component == nil {
+		return in.Ref.String()
+	}
+	return fmt.Sprintf("resource %q of %s", in.component.ref.Name, in.Ref)
+}
+
+// wanted is a file of text that a reference of the spec leads to.
+type wanted struct {
+	// title says what it is, and field is the reference.
+	title, field string
+	limit        fileLimit
+}
+
+// instead says what to do about a reference that leads to something else.
+func (w wanted) instead(in *input) string {
+	if in.component == nil {
+		return fmt.Sprintf("refer in %s to what holds %s, one YAML or JSON file", w.field, w.title)
+	}
+	return fmt.Sprintf("name the resource that holds %s, one YAML or JSON file, in %s.resourceRef.name", w.title, w.field)
+}
+
+// readSmall reads content that is one file of text, whole and checked.
+func (e *engine) readSmall(ctx context.Context, in *input, w wanted) ([]byte, error) {
 	content, err := e.open(ctx, in)
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close()
-	raw, err := io.ReadAll(io.LimitReader(content, maxSmall+1))
+	raw, err := io.ReadAll(io.LimitReader(content, w.limit.bytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", in.Ref, err)
+		return nil, fmt.Errorf("read %s: %w", in, err)
 	}
-	if len(raw) > maxSmall {
-		return nil, lifecycle.Fail(v1alpha1.InvalidConfigDataReason,
-			fmt.Errorf("content of %s is larger than %d bytes, too large for configuration", in.Ref, maxSmall))
+	if packed, _, _ := archive.Sniff(bytes.NewReader(raw)); packed {
+		return nil, &fileError{fmt.Errorf("%s is an archive of files: %s", in, w.instead(in))}
+	}
+	if int64(len(raw)) > w.limit.bytes {
+		return nil, &fileError{w.limit.error(in.String())}
 	}
 	return bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")), nil
 }

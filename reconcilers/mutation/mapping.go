@@ -63,7 +63,7 @@ func (c *componentInput) filled(ctx context.Context, node source.Node, pinned []
 	}
 	component := version.Descriptor().Component
 	raw, err := json.Marshal(map[string]any{
-		"version": component.Version, "resources": component.Resources, "sources": component.Sources, "references": component.References,
+		"version": component.Version, "resources": listed(component.Resources), "sources": listed(component.Sources), "references": listed(component.References),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("descriptor of %s %s: %w", node.Component, node.Version, err)
@@ -89,6 +89,9 @@ func (c *componentInput) filled(ctx context.Context, node source.Node, pinned []
 	}
 	return out, nil
 }
+
+// listed is an empty list where there is none: a program can go through that, and not through null.
+func listed[T any](list []T) []T { return append([]T{}, list...) }
 
 func pinnedTo(pinned []v1alpha1.Reference, name, version string, extra map[string]string) *v1alpha1.Reference {
 	for i := range pinned {

@@ -21,7 +21,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/publish"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/snapshot"
-	"github.com/ocm-operator/ocm-operator/snapshot/archive"
 	"github.com/ocm-operator/ocm-operator/transform"
 )
 
@@ -43,8 +42,8 @@ type Options struct {
 	NoCrossNamespaceRefs bool
 	// MaxBytes bounds the size of a resource as it is stored; zero is the default of the OCM client.
 	MaxBytes int64
-	// Archives bounds what sources may unpack to; zero fields have their defaults.
-	Archives archive.Limits
+	// Limits bounds what is read whole, and what sources may unpack to.
+	Limits Limits
 	// Concurrent is how many objects are reconciled at once.
 	Concurrent int
 }
@@ -151,6 +150,7 @@ func sequence[T lifecycle.Object](e *engine, k Kind[T]) lifecycle.Kind[T, *Run] 
 			{Name: "resolveInputs", Run: e.resolveInputs},
 			{Name: "compare", Run: e.compare},
 			{Name: "readConfig", Run: e.readConfig},
+			{Name: "readPatch", Run: e.readPatch},
 			{Name: "plan", Run: func(ctx context.Context, r *Run) error { return e.plan(ctx, r, k.Plan) }},
 			{Name: "publish", Run: e.publish},
 		},
@@ -163,6 +163,9 @@ func references(namespace string, spec *v1alpha1.MutationSpec) []source.Ref {
 	refs := []source.Ref{source.RefTo(spec.SourceRef, namespace)}
 	if spec.ConfigRef != nil {
 		refs = append(refs, source.RefTo(*spec.ConfigRef, namespace))
+	}
+	if spec.PatchStrategicMerge != nil {
+		refs = append(refs, patchRef(namespace, spec.PatchStrategicMerge))
 	}
 	for _, values := range spec.GetValuesSources() {
 		if ref, ok := valuesRef(namespace, values); ok {

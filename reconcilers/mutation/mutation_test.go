@@ -8,7 +8,6 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
-	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -243,12 +242,13 @@ func TestSpecsThatCannotBeUsed(t *testing.T) {
 		change       func(*v1alpha1.MutationSpec)
 		ready, stall string
 	}{
-		"no config":        {func(s *v1alpha1.MutationSpec) { s.ConfigRef = nil }, "InvalidSpec", "InvalidSpec"},
-		"patch":            {func(s *v1alpha1.MutationSpec) { s.PatchStrategicMerge = &v1alpha1.PatchStrategicMerge{} }, "InvalidSpec", "InvalidSpec"},
+		"no config": {func(s *v1alpha1.MutationSpec) { s.ConfigRef = nil }, "InvalidSpec", "InvalidSpec"},
+
 		"no resourceRef":   {func(s *v1alpha1.MutationSpec) { s.ConfigRef.ResourceRef = nil }, "InvalidSpec", "InvalidSpec"},
 		"unknown kind":     {func(s *v1alpha1.MutationSpec) { s.SourceRef.Kind = "GitRepository" }, "InvalidSpec", "InvalidSpec"},
 		"denied source":    {func(s *v1alpha1.MutationSpec) { s.SourceRef.Namespace = "team" }, "AccessDenied", "AccessDenied"},
 		"denied config":    {func(s *v1alpha1.MutationSpec) { s.ConfigRef.Namespace = "team" }, "AccessDenied", "AccessDenied"},
+		"values alone":     {func(s *v1alpha1.MutationSpec) { s.ConfigRef = nil; inline(`{"a":1}`)(s) }, "InvalidSpec", "InvalidSpec"},
 		"missing source":   {func(s *v1alpha1.MutationSpec) { s.SourceRef.Name = "none" }, v1alpha1.SourceRefNotReadyReason, ""},
 		"missing config":   {func(s *v1alpha1.MutationSpec) { s.ConfigRef.Name = "none" }, v1alpha1.ConfigRefNotReadyReason, ""},
 		"missing resource": {func(s *v1alpha1.MutationSpec) { s.ConfigRef = component("none") }, v1alpha1.GetResourceFailedReason, ""},
@@ -270,28 +270,6 @@ func TestSpecsThatCannotBeUsed(t *testing.T) {
 				t.Errorf("Stalled is %q, want %q: %s", got, stall, reconcilertest.Message(c, "Ready"))
 			}
 		})
-	}
-}
-
-func TestChartsAreRefused(t *testing.T) {
-	t.Parallel()
-	s := newStage(t, config)
-	packed := reconcilertest.Gzip(t, reconcilertest.Tar(t, map[string]string{"app/Chart.yaml": "name: app\nversion: 1.0.0\n"}))
-	s.Publish(s.url, ocmtest.Component{Name: app, Version: "1.1.0", Resources: []ocmtest.Resource{
-		{Name: "manifests", Type: "helmChart", Content: packed}, {Name: "config", Content: []byte(config)},
-	}})
-	s.components.Reconcile(s.component)
-	s.resources.Reconcile(s.resource)
-	s.prove(t)
-	for name, source := range map[string]v1alpha1.ObjectReference{
-		"from-snapshot":  reconcilertest.From(v1alpha1.ResourceKind, "manifests"),
-		"from-component": reconcilertest.FromComponent("app", "manifests"),
-	} {
-		c := configured(func(spec *v1alpha1.MutationSpec) { spec.SourceRef = source })
-		c.Name = name
-		s.Create(c)
-		s.configurations.Reconcile(c)
-		wantRefused(t, c, "False InvalidSpec", "Helm chart")
 	}
 }
 

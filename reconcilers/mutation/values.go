@@ -31,11 +31,11 @@ type valuesInput struct {
 }
 
 // resolveValues finds the place, without fetching what Flux or a registry holds.
-func (e *engine) resolveValues(ctx context.Context, namespace string, from v1alpha1.ValuesSource) (valuesInput, error) {
+func (e *engine) resolveValues(ctx context.Context, namespace, field string, from v1alpha1.ValuesSource) (valuesInput, error) {
 	ref, ok := valuesRef(namespace, from)
 	if !ok {
 		return valuesInput{}, lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New(
-			"spec.valuesFrom names no source: use fluxSource, configMapSource, secretSource or sourceRef"))
+			field+" names no source: use fluxSource, configMapSource, secretSource or sourceRef"))
 	}
 	if err := e.resolver.Allow(namespace, ref); err != nil {
 		return valuesInput{}, err
@@ -55,11 +55,11 @@ func (e *engine) resolveValues(ctx context.Context, namespace string, from v1alp
 		return valuesInput{}, err
 	}
 	return valuesInput{Input: in.Input, key: in.key, load: func(ctx context.Context) (map[string]any, error) {
-		raw, err := e.readSmall(ctx, in)
+		raw, err := e.readSmall(ctx, in, wanted{title: "the values", field: field + ".sourceRef", limit: e.valuesFile()})
 		if err != nil {
-			return nil, err
+			return nil, judgedFile(v1alpha1.InvalidValuesReason, err)
 		}
-		return decodeValues(raw, ref.String(), "")
+		return e.decodeValues(raw, in.String(), "")
 	}}, nil
 }
 
@@ -92,7 +92,7 @@ func (e *engine) dataValues(ctx context.Context, ref source.Ref, obj client.Obje
 	in.key = []string{keyOf(obj, raw), at.subPath}
 	_, in.secret = obj.(*corev1.Secret)
 	in.load = func(context.Context) (map[string]any, error) {
-		values, err := decodeValues(raw, fmt.Sprintf("%s, key %s", ref, at.key), at.subPath)
+		values, err := e.decodeValues(raw, fmt.Sprintf("%s, key %s", ref, at.key), at.subPath)
 		if err != nil && in.secret {
 			// The parser quotes what it doesn't understand.
 			return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, fmt.Errorf(
@@ -128,7 +128,7 @@ func dataOf(obj client.Object) map[string][]byte {
 // loadValues reads all values; of several places the later wins.
 func (e *engine) loadValues(ctx context.Context, r *Run) (map[string]any, error) {
 	if r.spec.Values != nil {
-		return decodeValues(r.spec.Values.Raw, "spec.values", "")
+		return e.decodeValues(r.spec.Values.Raw, "spec.values", "")
 	}
 	var merged map[string]any
 	for _, from := range r.values {
@@ -148,9 +148,9 @@ func (e *engine) loadValues(ctx context.Context, r *Run) (map[string]any, error)
 }
 
 // decodeValues reads values from YAML or JSON and goes down to the sub-path, whose keys are separated by dots.
-func decodeValues(raw []byte, origin, subPath string) (map[string]any, error) {
-	if len(raw) > maxSmall {
-		return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, fmt.Errorf("values of %s are larger than %d bytes", origin, maxSmall))
+func (e *engine) decodeValues(raw []byte, origin, subPath string) (map[string]any, error) {
+	if int64(len(raw)) > e.limits.ValuesBytes {
+		return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, e.valuesFile().error(fmt.Sprintf("the text of values in %s", origin)))
 	}
 	values, err := configv1.ParseValues(raw)
 	if err != nil {

@@ -192,32 +192,50 @@ func TestChangedValuesAreTaken(t *testing.T) {
 	}
 }
 
-var gitRepository = schema.GroupVersionKind{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "GitRepository"}
+func fluxKind(kind string) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: kind}
+}
+
+var gitRepository = fluxKind("GitRepository")
+
+func fromFluxKind(kind, path, subPath string) func(*v1alpha1.MutationSpec) {
+	return sources(v1alpha1.ValuesSource{FluxSource: &v1alpha1.FluxValuesSource{
+		SourceRef: meta.NamespacedObjectKindReference{Kind: kind, Name: "site"}, Path: path, SubPath: subPath,
+	}})
+}
 
 func fromFlux(path, subPath string) func(*v1alpha1.MutationSpec) {
-	return sources(v1alpha1.ValuesSource{FluxSource: &v1alpha1.FluxValuesSource{
-		SourceRef: meta.NamespacedObjectKindReference{Kind: "GitRepository", Name: "site"}, Path: path, SubPath: subPath,
-	}})
+	return fromFluxKind("GitRepository", path, subPath)
 }
 
 // fluxSource creates a GitRepository whose artifact holds the files, and serves it.
 func (s *stage) fluxSource(t *testing.T, files map[string]string, sum string) *unstructured.Unstructured {
 	t.Helper()
-	s.Serve(gitRepository)
+	return s.fluxSourceOf(t, "GitRepository", files, sum)
+}
+
+// fluxSourceOf is fluxSource for any kind.
+func (s *stage) fluxSourceOf(t *testing.T, kind string, files map[string]string, sum string) *unstructured.Unstructured {
+	t.Helper()
+	s.Serve(fluxKind(kind))
+	source := &unstructured.Unstructured{Object: map[string]any{}}
+	source.SetGroupVersionKind(fluxKind(kind))
+	source.SetName("site")
+	source.Object["status"] = map[string]any{"artifact": serveArtifact(t, files, sum, "main@sha1:abc")}
+	s.Create(source)
+	return source
+}
+
+// serveArtifact serves files and returns what the status of a Flux source says of them.
+func serveArtifact(t *testing.T, files map[string]string, sum, revision string) map[string]any {
+	t.Helper()
 	content := reconcilertest.Gzip(t, reconcilertest.Tar(t, files))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(content) }))
 	t.Cleanup(server.Close)
 	if sum == "" {
 		sum = digest.FromBytes(content).String()
 	}
-	repository := &unstructured.Unstructured{Object: map[string]any{}}
-	repository.SetGroupVersionKind(gitRepository)
-	repository.SetName("site")
-	repository.Object["status"] = map[string]any{"artifact": map[string]any{
-		"url": server.URL, "digest": sum, "revision": "main@sha1:abc", "size": int64(len(content)),
-	}}
-	s.Create(repository)
-	return repository
+	return map[string]any{"url": server.URL, "digest": sum, "revision": revision, "size": int64(len(content))}
 }
 
 func TestFluxValues(t *testing.T) {
@@ -251,7 +269,7 @@ func TestFluxValuesThatCannotBeUsed(t *testing.T) {
 		ready, says string
 	}{
 		"Flux is not installed": {func(*testing.T, *stage) {}, "values.yaml", "False " + v1alpha1.FluxNotInstalledReason, "install Flux's source-controller"},
-		"no such source":        {func(_ *testing.T, s *stage) { s.Serve(gitRepository) }, "values.yaml", "False " + v1alpha1.ValuesNotReadyReason, "does not exist"},
+		"no such source":        {func(_ *testing.T, s *stage) { s.Serve(gitRepository) }, "values.yaml", "False " + v1alpha1.ValuesNotReadyReason, "GitRepository default/site does not exist: create it, or correct spec.valuesSources[0]"},
 		"no artifact": {func(t *testing.T, s *stage) {
 			t.Helper()
 			source := s.fluxSource(t, files, "")
@@ -259,7 +277,7 @@ func TestFluxValuesThatCannotBeUsed(t *testing.T) {
 		}, "values.yaml", "False " + v1alpha1.ValuesNotReadyReason, "has no artifact yet"},
 		"wrong digest": {func(t *testing.T, s *stage) { t.Helper(); s.fluxSource(t, files, digest.FromString("x").String()) }, "values.yaml", "False " + v1alpha1.InvalidValuesReason, "is not what its digest"},
 		"bad digest":   {func(t *testing.T, s *stage) { t.Helper(); s.fluxSource(t, files, "md5:x") }, "values.yaml", "False " + v1alpha1.InvalidValuesReason, "digest of the artifact"},
-		"no file":      {func(t *testing.T, s *stage) { t.Helper(); s.fluxSource(t, files, "") }, "other.yaml", "False " + v1alpha1.InvalidValuesReason, `no file "other.yaml"`},
+		"no file":      {func(t *testing.T, s *stage) { t.Helper(); s.fluxSource(t, files, "") }, "other.yaml", "False " + v1alpha1.InvalidValuesReason, `file "other.yaml": there is no such file`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

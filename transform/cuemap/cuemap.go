@@ -29,8 +29,8 @@ const (
 	MaxProgram = 64 << 10
 	// MaxComponent is the size of the largest component, as JSON.
 	MaxComponent = 8 << 20
-	// MaxOutput is the size of the largest value, as JSON.
-	MaxOutput = 1 << 20
+	// DefaultOutput is the size of the largest value, as JSON, where nothing else was said.
+	DefaultOutput = 1 << 20
 
 	// title is what the program is called in positions such as "transform:3:5".
 	title = "transform"
@@ -41,6 +41,8 @@ const (
 var (
 	// ErrTooLarge says that a program, or what it computes, is too large.
 	ErrTooLarge = errors.New("too large")
+	// ErrOutput says that what a program computes is too large. It matches ErrTooLarge too.
+	ErrOutput = fmt.Errorf("the field out: %w", ErrTooLarge)
 	// ErrTime says that a program takes too much time.
 	ErrTime = errors.New("the evaluation takes too much time")
 	// ErrMemory says that a program takes too much memory, or is nested too deep.
@@ -81,7 +83,7 @@ func Evaluate(program string, component map[string]any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := evaluate(program, raw)
+	out, err := evaluate(program, raw, DefaultOutput)
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +101,8 @@ func encode(component map[string]any) ([]byte, error) {
 	return raw, nil
 }
 
-// evaluate returns the JSON in the field out.
-func evaluate(program string, component []byte) (text []byte, err error) {
+// evaluate returns the JSON in the field out, which may have as many bytes as most says.
+func evaluate(program string, component []byte, most int64) (text []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			text, err = nil, failf("the evaluator panicked: %.200v", p)
@@ -131,8 +133,8 @@ func evaluate(program string, component []byte) (text []byte, err error) {
 	if err != nil {
 		return nil, failf("the field out must be the value as JSON, a text or bytes, such as json.Marshal(value): %w", short(err))
 	}
-	if len(text) > MaxOutput {
-		return nil, failf("the field out: %w: more than %d bytes", ErrTooLarge, MaxOutput)
+	if int64(len(text)) > most {
+		return nil, failf("%w: more than %d bytes", ErrOutput, most)
 	}
 	return text, nil
 }

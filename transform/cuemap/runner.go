@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -22,6 +23,8 @@ type Options struct {
 	Timeout time.Duration
 	// Memory is how many bytes it may use. The default is 256 MiB.
 	Memory int64
+	// Output is how many bytes the value may have, as JSON. The default is DefaultOutput.
+	Output int64
 	// Concurrent is how many evaluations may run at once. The default is 1.
 	Concurrent int
 }
@@ -50,6 +53,9 @@ func NewRunner(o Options) (*Runner, error) {
 	if o.Memory <= 0 {
 		o.Memory = 256 << 20
 	}
+	if o.Output <= 0 {
+		o.Output = DefaultOutput
+	}
 	return &Runner{options: o, slots: make(chan struct{}, max(o.Concurrent, 1))}, nil
 }
 
@@ -66,7 +72,7 @@ func (r *Runner) Evaluate(ctx context.Context, program string, component map[str
 		return nil, err
 	}
 	cpu := uint64((r.options.CPU + time.Second - 1) / time.Second) //nolint:gosec // NewRunner made it positive
-	q, err := json.Marshal(request{Program: program, Component: raw, CPU: cpu, Memory: r.options.Memory})
+	q, err := json.Marshal(request{Program: program, Component: raw, CPU: cpu, Memory: r.options.Memory, Output: r.options.Output})
 	if err != nil {
 		return nil, fmt.Errorf("ask for the evaluation: %w", err)
 	}
@@ -83,6 +89,7 @@ func (r *Runner) Evaluate(ctx context.Context, program string, component map[str
 	return answer.value()
 }
 
+// value is what the process has found out.
 func (a response) value() (any, error) {
 	switch {
 	case a.Large:
@@ -95,15 +102,19 @@ func (a response) value() (any, error) {
 	return decode(a.Out)
 }
 
-// run starts the process and waits for its answer.
+// run starts the process and waits for its answer. The process ends with the context, and with this one.
 func (r *Runner) run(ctx context.Context, q []byte) (response, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
-	stdout, stderr := &head{most: 2*MaxOutput + 4096}, &head{most: 4096}
+	// The process ends with the thread that started it, which therefore must not be given up before.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	stdout, stderr := &head{most: int(2*r.options.Output + 4096)}, &head{most: 4096}
 	cmd := exec.CommandContext(ctx, r.options.Program, command) //nolint:gosec // the program is this one, or chosen by who made the Runner
 	// Nothing of the environment: it has credentials, and settings that change how CUE evaluates.
 	cmd.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(q), stdout, stderr
+	cmd.SysProcAttr = attributes()
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
@@ -112,11 +123,7 @@ func (r *Runner) run(ctx context.Context, q []byte) (response, error) {
 	if err != nil {
 		return response{}, r.ended(err, cmd.ProcessState, stderr.kept.String())
 	}
-	var a response
-	if err := json.Unmarshal(stdout.kept.Bytes(), &a); err != nil {
-		return response{}, fmt.Errorf("read the answer of the evaluation: %w", err)
-	}
-	return a, nil
+	return readResponse(stdout.kept.Bytes())
 }
 
 // ended says why the process ended without an answer.
@@ -135,14 +142,14 @@ func (r *Runner) ended(err error, state *os.ProcessState, stderr string) error {
 	return fmt.Errorf("evaluate a CUE program: %w: %s", err, line)
 }
 
-// sizeError is ErrTooLarge in the words of the other process.
+// sizeError is ErrOutput in the words of the other process.
 type sizeError struct{ text string }
 
 // Error implements error.
 func (e *sizeError) Error() string { return e.text }
 
 // Is makes errors.Is see the limit.
-func (e *sizeError) Is(target error) bool { return target == ErrTooLarge }
+func (e *sizeError) Is(target error) bool { return target == ErrOutput || target == ErrTooLarge }
 
 // head keeps the beginning of what is written. It does not embed its buffer, which could be filled past it.
 type head struct {

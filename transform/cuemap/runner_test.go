@@ -118,7 +118,7 @@ func TestRunnerLimits(t *testing.T) {
 		t.Errorf("want ErrTooLarge, got %v", err)
 	}
 	_, err = runner(t, cuemap.Options{}).Evaluate(t.Context(), "_a: \"xxxxxxxxxxxxxxxxxxxx\"*60000\nout: \"\\\"\\(_a)\\\"\"", nil)
-	if !errors.Is(err, cuemap.ErrTooLarge) || !errors.As(err, new(*cuemap.ProgramError)) {
+	if !errors.Is(err, cuemap.ErrOutput) || !errors.Is(err, cuemap.ErrTooLarge) || !errors.As(err, new(*cuemap.ProgramError)) {
 		t.Errorf("want ErrTooLarge from the other process, got %v", err)
 	}
 	_, err = runner(t, cuemap.Options{}).Evaluate(t.Context(), "out: \"1\"", map[string]any{"x": make(chan int)})
@@ -171,13 +171,13 @@ func TestServe(t *testing.T) {
 		`out: \"` + strings.Repeat("x", cuemap.MaxProgram) + `\"`: `"large":true`,
 	} {
 		var out bytes.Buffer
-		q := `{"program": "` + program + `", "component": {}, "cpu": 1000000000, "memory": 1000000000000}`
+		q := `{"program": "` + program + `", "component": {}, "cpu": 1000000000, "memory": 1000000000000, "output": 1000000}`
 		if err := cuemap.Serve(strings.NewReader(q), &out); err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("%.20s: want %s, got %s, error %v", program, want, out.String(), err)
 		}
 	}
 	var out bytes.Buffer
-	if err := cuemap.Serve(strings.NewReader(`{"program": "out: \"1\"", "cpu": 1000000000, "memory": 1000000000000}`), &out); err != nil || !strings.Contains(out.String(), "broken") {
+	if err := cuemap.Serve(strings.NewReader(`{"program": "out: \"1\"", "cpu": 1000000000, "memory": 1000000000000, "output": 1000000}`), &out); err != nil || !strings.Contains(out.String(), "broken") {
 		t.Errorf("want a broken request, got %s, error %v", out.String(), err)
 	}
 }

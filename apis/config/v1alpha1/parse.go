@@ -36,7 +36,9 @@ func (e *FieldError) Error() string {
 }
 
 // IsConfigData tells a ConfigData with a mistake in it from a file that is something else.
-func (e *FieldError) IsConfigData() bool { return e.Path != "file" && e.Path != "kind" && e.Path != "apiVersion" }
+func (e *FieldError) IsConfigData() bool {
+	return e.Path != "file" && e.Path != "kind" && e.Path != "apiVersion"
+}
 
 // Parse reads ConfigData from YAML or JSON. It returns ErrTooLarge, a *FieldError, or what the YAML parser says.
 //
