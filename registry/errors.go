@@ -87,6 +87,8 @@ func toAPI(err error) *apiError {
 		return &apiError{http.StatusMethodNotAllowed, codeUnsupported, err.Error()}
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return &apiError{http.StatusInsufficientStorage, codeUnknown, "the registry's disk is full"}
+	case errors.Is(err, store.ErrStagingFull):
+		return &apiError{http.StatusInsufficientStorage, codeUnknown, err.Error()}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed):
 		return &apiError{http.StatusServiceUnavailable, codeUnknown, "the request was given up, or the registry is shutting down"}
 	default:

@@ -351,6 +351,29 @@ func TestStoreLimit(t *testing.T) {
 	}
 }
 
+// TestStagingLimit has no room for all uploads at once: the client is told, and can come again.
+func TestStagingLimit(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.TempDir(), store.Options{NoSync: true, MaxStagedBytes: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := &client{t: t, handler: registry.NewHandler(s, registry.Options{Authorizer: auth.AllowAll()})}
+	at := c.expect(202, "", "POST", "/v2/a/blobs/uploads/", nil).Header.Get("Location")
+	c.expect(202, "", "PATCH", at, []byte("123"))
+	push := "/v2/a/blobs/uploads/?digest=" + digest.FromString("45").String()
+	resp := c.expect(507, "UNKNOWN", "POST", push, []byte("45"))
+	if got := text(t, resp); !strings.Contains(got, "at most 4 at once") {
+		t.Errorf("the client is not told the bound: %s", got)
+	}
+	c.expect(201, "", "PUT", at+"?digest="+digest.FromString("123").String(), nil)
+	c.expect(201, "", "POST", push, []byte("45"))
+	if got := s.Stats(); got.Staged != 0 || got.StagedBytes != 0 {
+		t.Errorf("left: %+v", got)
+	}
+}
+
 func TestUploadLimits(t *testing.T) {
 	t.Parallel()
 	c := newHandler(t, registry.Options{MaxUploads: 2, MaxBlobBytes: 10, UploadIdle: 200 * time.Millisecond})

@@ -52,6 +52,7 @@ func NewMetrics(s *store.Store) *Metrics {
 		gauge("blobs", "Blobs on the disk.", func() int64 { return s.Stats().Blobs }),
 		gauge("stored_bytes", "Bytes of the blobs on the disk.", func() int64 { return s.Stats().Bytes }),
 		gauge("uploads", "Uploads in progress.", func() int64 { return s.Stats().Staged }),
+		gauge("staged_bytes", "Bytes of the uploads in progress on the disk.", func() int64 { return s.Stats().StagedBytes }),
 	}
 	return m
 }

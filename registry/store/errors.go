@@ -23,6 +23,9 @@ var (
 	ErrRootsIncomplete = errors.New("roots are not complete yet; nothing is collected")
 	// ErrTooLarge says that a blob is larger than Options.MaxBlobBytes.
 	ErrTooLarge = errors.New("blob is larger than the registry accepts")
+	// ErrStagingFull says that the uploads in progress have no more room: they are at Options.MaxStagedBytes, or the disk is
+	// full. It passes when others end.
+	ErrStagingFull = errors.New("temporary space of the registry is exhausted")
 	// ErrDamaged says that the index gives back something else than was written. Whoever pushed did nothing wrong,
 	// and nobody can do anything about it but push again.
 	ErrDamaged = errors.New("registry index is damaged")

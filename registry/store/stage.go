@@ -9,10 +9,37 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
+
+// staging accounts for the disk that uploads in progress take. A start of the store begins with none, as it removes those of
+// the process before.
+type staging struct {
+	max          int64
+	count, bytes atomic.Int64
+}
+
+// reserve makes room for bytes before they are written, so that uploads at the same time pass the bound together no more than
+// one alone.
+func (s *staging) reserve(n int64) error {
+	if held := s.bytes.Add(n); s.max > 0 && held > s.max {
+		s.bytes.Add(-n)
+		return fmt.Errorf("%w: uploads in progress hold %d bytes, and at most %d at once: wait for the others, or allow more and give the registry more disk", ErrStagingFull, held-n, s.max)
+	}
+	return nil
+}
+
+// full says what to do about a disk that has no room.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: give the registry more disk: %w", ErrStagingFull, err)
+	}
+	return err
+}
 
 // Stage is the upload of one blob. It is written by one goroutine at a time.
 type Stage struct {
@@ -32,11 +59,12 @@ func (r *Repository) Stage(ctx context.Context) (*Stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("begin upload to %s: %w", r.name, err)
 	}
-	r.store.staged.Add(1)
+	r.store.staging.count.Add(1)
 	return &Stage{repo: r, file: f, hash: sha256.New()}, nil
 }
 
-// Write adds bytes to the blob. The error is ErrTooLarge when they are more than a blob may have. After an error the stage is of no more use.
+// Write adds bytes to the blob. The error is ErrTooLarge when they are more than a blob may have, and ErrStagingFull when
+// there is no room for them. After an error the stage is of no more use.
 func (s *Stage) Write(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
@@ -45,11 +73,16 @@ func (s *Stage) Write(p []byte) (int, error) {
 		s.err = fmt.Errorf("write upload to %s: %w: more than %d bytes", s.repo.name, ErrTooLarge, most)
 		return 0, s.err
 	}
+	if err := s.repo.store.staging.reserve(int64(len(p))); err != nil {
+		s.err = fmt.Errorf("write upload to %s: %w", s.repo.name, err)
+		return 0, s.err
+	}
 	n, err := s.file.Write(p)
 	s.hash.Write(p[:n])
 	s.n += int64(n)
 	if err != nil {
-		s.err = fmt.Errorf("write upload to %s: %w", s.repo.name, err)
+		s.repo.store.staging.bytes.Add(int64(n - len(p)))
+		s.err = fmt.Errorf("write upload to %s: %w", s.repo.name, full(err))
 	}
 	return n, s.err
 }
@@ -82,7 +115,7 @@ func (s *Stage) commit(ctx context.Context, want digest.Digest) (ocispec.Descrip
 	}
 	if s.repo.store.blobs.sync {
 		if err := s.file.Sync(); err != nil {
-			return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, err)
+			return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, full(err))
 		}
 	}
 	return desc, s.place(d)
@@ -158,6 +191,7 @@ func (s *Stage) Close() error {
 	err := s.file.Close()
 	s.file = nil
 	s.err = fmt.Errorf("upload to %s: %w", s.repo.name, ErrClosed)
-	s.repo.store.staged.Add(-1)
+	s.repo.store.staging.count.Add(-1)
+	s.repo.store.staging.bytes.Add(-s.n)
 	return errors.Join(err, ignoreNotExist(os.Remove(name)))
 }

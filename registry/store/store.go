@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -34,6 +33,8 @@ type Options struct {
 	LeaseTTL time.Duration
 	// MaxBlobBytes is the greatest size of a blob, whoever writes it; zero is no limit.
 	MaxBlobBytes int64
+	// MaxStagedBytes is the greatest size of all uploads in progress together; zero is no limit.
+	MaxStagedBytes int64
 }
 
 // Store keeps blobs and manifests in a directory. It is safe for use by many goroutines.
@@ -44,8 +45,8 @@ type Store struct {
 	leases  *leases
 	locks   locks
 	now     func() time.Time
-	staged  atomic.Int64
 	maxBlob int64
+	staging staging
 
 	collecting sync.Mutex
 
@@ -81,6 +82,7 @@ func Open(dir string, o Options) (*Store, error) {
 		locks:   locks{held: map[key]*keyLock{}},
 		now:     o.Now,
 		maxBlob: o.MaxBlobBytes,
+		staging: staging{max: o.MaxStagedBytes},
 	}
 	if err := os.MkdirAll(s.blobs.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create registry directory: %w", err)
@@ -252,11 +254,11 @@ func (s *Store) checkIndex(probe []byte) error {
 type Stats struct {
 	// Blobs and Bytes are the number and the total size of the blobs on the disk.
 	Blobs, Bytes int64
-	// Staged is the number of uploads in progress.
-	Staged int64
+	// Staged and StagedBytes are the number of uploads in progress and the total size of what they have written.
+	Staged, StagedBytes int64
 }
 
 // Stats returns how much the store holds.
 func (s *Store) Stats() Stats {
-	return Stats{Blobs: s.blobs.count.Load(), Bytes: s.blobs.bytes.Load(), Staged: s.staged.Load()}
+	return Stats{Blobs: s.blobs.count.Load(), Bytes: s.blobs.bytes.Load(), Staged: s.staging.count.Load(), StagedBytes: s.staging.bytes.Load()}
 }
