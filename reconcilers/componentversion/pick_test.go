@@ -6,10 +6,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fluxcd/pkg/apis/meta"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/versions"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
 
 func TestCandidates(t *testing.T) {
@@ -121,5 +125,25 @@ func TestContentDigestIgnoresTheOrderOfKeys(t *testing.T) {
 	}
 	if other := contentDigest(spec(`{"type":"ociArtifact","imageReference":"b"}`)); other == one {
 		t.Error("other content has the same digest")
+	}
+}
+
+// TestEverySecretWakes lists what the watches look for.
+func TestEverySecretWakes(t *testing.T) {
+	t.Parallel()
+	named := func(name string) *meta.LocalObjectReference { return &meta.LocalObjectReference{Name: name} }
+	cv := &v1alpha1.ComponentVersion{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}}
+	cv.Spec.Repository = v1alpha1.Repository{SecretRef: named("login"), CertSecretRef: named("certs"), ProxySecretRef: named("proxy")}
+	cv.Spec.Destination = &v1alpha1.Repository{SecretRef: named("to-login"), CertSecretRef: named("to-certs"), ProxySecretRef: named("")}
+	cv.Spec.Verify = []v1alpha1.Signature{{PublicKey: v1alpha1.PublicKey{SecretRef: named("key")}}, {PublicKey: v1alpha1.PublicKey{Value: "YQ=="}}}
+	var got []string
+	for _, ref := range references(cv) {
+		if ref.Kind != source.SecretKind || ref.Namespace != "shop" {
+			t.Errorf("unexpected reference %+v", ref)
+		}
+		got = append(got, ref.Name)
+	}
+	if want := "login certs proxy to-login to-certs key"; strings.Join(got, " ") != want {
+		t.Errorf("references to %v, want %s", got, want)
 	}
 }
