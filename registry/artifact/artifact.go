@@ -1,0 +1,151 @@
+// Package artifact serves single blobs of the registry's store over plain HTTP, to clients that speak no registry protocol.
+//
+// Only a path that Handler.Path has made leads anywhere. It carries the digest of the blob, by which the client checks what
+// it gets, and a seal that nobody can make without the key. So nothing has to be stored about what is published, every
+// replica with the key serves the same, and who doesn't know a path learns nothing.
+package artifact
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/registry/store"
+)
+
+const (
+	// minKey is the shortest key: what the hash can use.
+	minKey = 32
+	// sealed separates the seal from whatever else the key is used for.
+	sealed = "ocm-registry-artifact\x00"
+	// extension is what every blob is called; those that are published are compressed archives.
+	extension = ".tar.gz"
+	// maxPath bounds what is looked at before it is known to be ours.
+	maxPath = 1024
+	// patience is how long a client may take over some of the answer.
+	patience = time.Minute
+)
+
+// encoding is strict: one seal has one spelling.
+var encoding = base64.RawURLEncoding.Strict()
+
+// Handler serves blobs.
+type Handler struct {
+	store *store.Store
+	key   []byte
+	log   *slog.Logger
+}
+
+// NewHandler returns a handler that seals paths with a key of at least 32 random bytes. A nil log is silent.
+func NewHandler(content *store.Store, key []byte, log *slog.Logger) (*Handler, error) {
+	if len(key) < minKey {
+		return nil, fmt.Errorf("key of the artifact server has %d bytes; it needs %d or more", len(key), minKey)
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Handler{store: content, key: append([]byte(nil), key...), log: log}, nil
+}
+
+// Path returns where a blob of a repository is served, without the slash before it.
+func (h *Handler) Path(repository string, blob digest.Digest) string {
+	return repository + "/" + encoding.EncodeToString(h.seal(repository, blob)) + "/" + blob.Algorithm().String() + "-" + blob.Encoded() + extension
+}
+
+func (h *Handler) seal(repository string, blob digest.Digest) []byte {
+	mac := hmac.New(sha256.New, h.key)
+	mac.Write([]byte(sealed + repository + "\x00" + blob.String()))
+	return mac.Sum(nil)
+}
+
+// parse returns what a path is for. It fails for every path that Path has not made.
+func (h *Handler) parse(path string) (string, digest.Digest, bool) {
+	path, rooted := strings.CutPrefix(path, "/")
+	if !rooted || len(path) > maxPath {
+		return "", "", false
+	}
+	rest, file := cutLast(path)
+	repository, seal := cutLast(rest)
+	name, ok := strings.CutSuffix(file, extension)
+	if !ok {
+		return "", "", false
+	}
+	algorithm, hex, _ := strings.Cut(name, "-")
+	blob := digest.Digest(algorithm + ":" + hex)
+	given, err := encoding.DecodeString(seal)
+	if err != nil || blob.Validate() != nil || !hmac.Equal(given, h.seal(repository, blob)) {
+		return "", "", false
+	}
+	return repository, blob, true
+}
+
+func cutLast(path string) (before, after string) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return "", path
+	}
+	return path[:i], path[i+1:]
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "artifacts are read only", http.StatusMethodNotAllowed)
+		return
+	}
+	repository, blob, ok := h.parse(r.URL.Path)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	if err := h.serve(w, r, repository, blob); err != nil {
+		h.log.Error("artifact was not served", "repository", repository, "digest", blob.String(), "error", err.Error())
+		http.Error(w, "the artifact can't be read", http.StatusInternalServerError)
+	}
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, repository string, blob digest.Digest) error {
+	repo, err := h.store.Repository(repository)
+	if err != nil {
+		return err
+	}
+	content, _, err := repo.OpenBlob(r.Context(), blob)
+	if errors.Is(err, store.ErrNotFound) {
+		http.NotFound(w, r)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = content.Close() }()
+	header := w.Header()
+	header.Set("Content-Type", "application/gzip")
+	header.Set("ETag", `"`+blob.String()+`"`)
+	http.ServeContent(&patient{ResponseWriter: w, control: http.NewResponseController(w)}, r, "", time.Time{}, content)
+	return nil
+}
+
+// patient ends an answer that is not taken. A deadline for the whole answer would end large ones.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+// Write implements http.ResponseWriter.
+func (p *patient) Write(b []byte) (int, error) {
+	// A server that knows no deadlines has its own ways.
+	_ = p.control.SetWriteDeadline(time.Now().Add(patience))
+	return p.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController through.
+func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
