@@ -119,3 +119,14 @@ func BenchmarkCopy(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCopySmall is the archive of most pipelines: a few manifests.
+func BenchmarkCopySmall(b *testing.B) {
+	src := noisy(b, file("deployment.yaml", strings.Repeat("apiVersion: apps/v1\nkind: Deployment\n", 30)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := archive.Copy(io.Discard, bytes.NewReader(src), nil, archive.Limits{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -12,6 +13,13 @@ import (
 // level is part of the format: another one gives other digests for the same tree. It is chosen
 // for speed, since most content is written once and read once.
 const level = 3
+
+// maxSpare bounds how many bytes a writer compresses until it is not used again: a compressor that has seen gigabytes moves
+// its tables, and nothing that it does depends on what it has seen before that.
+const maxSpare = 256 << 20
+
+// spare are writers that are done. Making one means a megabyte to clear, which is most of the work for a small archive.
+var spare sync.Pool
 
 // writer writes entries in canonical form.
 type writer struct {
@@ -22,10 +30,34 @@ type writer struct {
 }
 
 func newWriter(dst io.Writer) *writer {
+	w, ok := spare.Get().(*writer)
+	if !ok {
+		w = makeWriter()
+	}
+	return w.to(dst)
+}
+
+func makeWriter() *writer {
 	// The level is a constant that the library knows, so there is no error to report.
-	zip, _ := gzip.NewWriterLevel(dst, level)
-	block := &blockWriter{dst: zip}
-	return &writer{tar: tar.NewWriter(block), block: block, gzip: zip, buf: make([]byte, 64<<10)}
+	zip, _ := gzip.NewWriterLevel(nil, level)
+	return &writer{block: &blockWriter{dst: zip}, gzip: zip, buf: make([]byte, 64<<10)}
+}
+
+// to begins an archive.
+func (w *writer) to(dst io.Writer) *writer {
+	w.gzip.Reset(dst)
+	w.tar = tar.NewWriter(w.block)
+	return w
+}
+
+// release keeps the writer for another archive. It is for one that was closed.
+func (w *writer) release() {
+	if w.block.total > maxSpare {
+		return
+	}
+	w.tar = nil
+	w.gzip.Reset(nil) // not to hold on to where it wrote
+	spare.Put(w)
 }
 
 func (w *writer) directory(name string) error {
@@ -63,6 +95,7 @@ func (w *writer) header(h *tar.Header) error {
 	return nil
 }
 
+// close ends the archive. The writer is of no more use then.
 func (w *writer) close() error {
 	if err := w.tar.Close(); err != nil {
 		return fmt.Errorf("finish archive: %w", err)
@@ -73,15 +106,17 @@ func (w *writer) close() error {
 	if err := w.gzip.Close(); err != nil {
 		return fmt.Errorf("finish archive: %w", err)
 	}
+	w.release()
 	return nil
 }
 
 // blockWriter hands on full blocks only. Compressors may give other bytes when the same
 // content arrives in other pieces; with it the pieces depend on nothing but the content.
 type blockWriter struct {
-	dst io.Writer
-	buf [64 << 10]byte
-	n   int
+	dst   io.Writer
+	buf   [64 << 10]byte
+	n     int
+	total int64
 }
 
 func (b *blockWriter) Write(p []byte) (int, error) {
@@ -102,6 +137,7 @@ func (b *blockWriter) Write(p []byte) (int, error) {
 func (b *blockWriter) flush() error {
 	n := b.n
 	b.n = 0
+	b.total += int64(n)
 	_, err := b.dst.Write(b.buf[:n])
 	return err
 }
