@@ -29,7 +29,7 @@ func GVK(kind string) schema.GroupVersionKind {
 		return schema.GroupVersionKind{Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: kind}
 	case "HelmRelease":
 		return schema.GroupVersionKind{Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: kind}
-	case "OCIRepository", "GitRepository":
+	case "OCIRepository", "GitRepository", "ExternalArtifact":
 		return schema.GroupVersionKind{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: kind}
 	}
 	return v1alpha1.GroupVersion.WithKind(kind)
@@ -76,11 +76,19 @@ func (e *Env) apply(ctx context.Context, text string, placeholders ...string) er
 // Get returns an object of the namespace of the test. It fails the test when there is none.
 func (e *Env) Get(kind, name string) *unstructured.Unstructured {
 	e.tb.Helper()
-	obj, err := e.get(kind, name)
+	obj, err := e.Lookup(kind, name)
 	if err != nil {
 		e.tb.Fatalf("get %s %s: %v", kind, name, err)
 	}
 	return obj
+}
+
+// Lookup returns an object of the namespace of the test, or why there is none.
+func (e *Env) Lookup(kind, name string) (*unstructured.Unstructured, error) {
+	obj := &unstructured.Unstructured{}
+	obj.SetGroupVersionKind(GVK(kind))
+	err := e.Client.Get(e.tb.Context(), client.ObjectKey{Namespace: e.Namespace, Name: name}, obj)
+	return obj, err
 }
 
 // Delete deletes an object of the namespace of the test.
@@ -93,11 +101,4 @@ func (e *Env) Delete(kind, name string) {
 	if err := e.Client.Delete(e.tb.Context(), obj); err != nil {
 		e.tb.Fatalf("delete %s %s: %v", kind, name, err)
 	}
-}
-
-func (e *Env) get(kind, name string) (*unstructured.Unstructured, error) {
-	obj := &unstructured.Unstructured{}
-	obj.SetGroupVersionKind(GVK(kind))
-	err := e.Client.Get(e.tb.Context(), client.ObjectKey{Namespace: e.Namespace, Name: name}, obj)
-	return obj, err
 }

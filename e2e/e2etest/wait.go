@@ -27,7 +27,7 @@ func (e *Env) Wait(kind, name string, checks ...Check) *unstructured.Unstructure
 	e.tb.Helper()
 	var found *unstructured.Unstructured
 	e.Eventually(kind+" "+name, func() error {
-		obj, err := e.get(kind, name)
+		obj, err := e.Lookup(kind, name)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (e *Env) Wait(kind, name string, checks ...Check) *unstructured.Unstructure
 func (e *Env) Gone(kind, name string) {
 	e.tb.Helper()
 	e.Eventually(kind+" "+name+" is gone", func() error {
-		obj, err := e.get(kind, name)
+		obj, err := e.Lookup(kind, name)
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
