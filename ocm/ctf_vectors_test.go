@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,6 +21,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/ctf"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
@@ -194,43 +196,80 @@ func TestVectors(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
 			archive := gunzip(t, path)
-			files := untar(t, archive)
-			dir := t.TempDir()
-			plain := filepath.Join(dir, "plain.tar")
-			if err := os.WriteFile(plain, archive, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			folder := filepath.Join(dir, "folder")
-			for name, content := range files {
-				target := filepath.Join(folder, name)
-				if err := errors.Join(os.MkdirAll(filepath.Dir(target), 0o700), os.WriteFile(target, content, 0o600)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			var first []string
-			for _, place := range []func() (*ocm.Repository, error){
-				func() (*ocm.Repository, error) { return ocm.OpenCTF(path, o) },
-				func() (*ocm.Repository, error) { return ocm.OpenCTF(plain, o) },
-				func() (*ocm.Repository, error) { return ocm.OpenCTF(folder, o) },
-				func() (*ocm.Repository, error) { return ocm.Open(serveFiles(t, files), o) },
-			} {
-				repo, err := place()
-				if err != nil {
-					t.Fatal(err)
-				}
-				got := readEverything(t, repo, artifactsOf(t, files))
-				if first == nil {
-					first = got
-				}
-				if diff := cmp.Diff(first, got); diff != "" || len(got) == 0 {
-					t.Errorf("%s differs from the compressed archive (-archive +this):\n%s", repo.URL(), diff)
-				}
-				if err := repo.Close(); err != nil {
-					t.Error(err)
-				}
-			}
+			readEverywhere(t, untar(t, archive), o, func() (*ocm.Repository, error) { return ocm.OpenCTF(path, o) })
 		})
 	}
+}
+
+// readEverywhere reads the component versions of an archive in every form it can
+// be stored in, and in a registry.
+func readEverywhere(t *testing.T, files map[string][]byte, o ocm.Options, places ...func() (*ocm.Repository, error)) {
+	t.Helper()
+	dir, folder := t.TempDir(), folderOf(t, files)
+	archive := new(bytes.Buffer)
+	tw := tar.NewWriter(archive)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		header := &tar.Header{Name: "./" + name, Mode: 0o600, Size: int64(len(files[name])), Typeflag: tar.TypeReg}
+		if err := tw.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tw.Write(files[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plain, packed := filepath.Join(dir, "plain.tar"), filepath.Join(dir, "packed.tgz")
+	if err := errors.Join(tw.Close(), os.WriteFile(plain, archive.Bytes(), 0o600), os.WriteFile(packed, zip(t, archive.Bytes()), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	places = append(places,
+		func() (*ocm.Repository, error) { return ocm.OpenCTF(folder, o) },
+		func() (*ocm.Repository, error) { return ocm.OpenCTF(plain, o) },
+		func() (*ocm.Repository, error) { return ocm.OpenCTF(packed, o) },
+		func() (*ocm.Repository, error) { return ocm.Open(serveFiles(t, files), o) },
+	)
+	var first []string
+	for _, place := range places {
+		repo, err := place()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := readEverything(t, repo, artifactsOf(t, files))
+		if first == nil {
+			first = got
+		}
+		if diff := cmp.Diff(first, got); diff != "" || len(got) == 0 {
+			t.Errorf("%s differs from the first place (-first +this):\n%s", repo.URL(), diff)
+		}
+		if err := repo.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// folderOf writes an archive as a directory.
+func folderOf(t *testing.T, files map[string][]byte) string {
+	t.Helper()
+	folder := t.TempDir()
+	for name, content := range files {
+		target := filepath.Join(folder, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(target), 0o700), os.WriteFile(target, content, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func zip(t testing.TB, data []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	zw := gzip.NewWriter(&out)
+	if _, err := zw.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 func serveFiles(t *testing.T, files map[string][]byte) string {
@@ -292,6 +331,13 @@ func readResource(t *testing.T, cv *ocm.ComponentVersion, res *descriptor.Resour
 		t.Errorf("%s has %d bytes with digest %s, want %s", &res.Element, len(data), got, blob.Digest)
 	}
 	// What is no artifact must be what the descriptor says.
+	spec, local, err := access.DecodeLocal(res.Access)
+	if err != nil {
+		t.Error(err)
+	}
+	if local && spec.IsArtifact() {
+		return res.String() + " " + blob.MediaType + " " + blob.Digest.String()
+	}
 	if res.Digest != nil && res.Digest.ForBlob() && res.Type != "ociImage" && res.Access.Kind() != "ociArtifact" {
 		if want, err := res.Digest.OCI(); err != nil || want != digest.FromBytes(data) {
 			t.Errorf("%s has digest %s, the descriptor says %s, %v", &res.Element, digest.FromBytes(data), want, err)
