@@ -130,3 +130,35 @@ func BenchmarkCopySmall(b *testing.B) {
 		}
 	}
 }
+
+// FuzzFiles checks that Files sees what Copy writes, and refuses what Copy refuses, for the reason that Copy gives.
+func FuzzFiles(f *testing.F) {
+	plain := noisy(f, dir("a"), file("a/b", "content"), link("a/l", "b"), file("c", ""))
+	f.Add(plain)
+	f.Add(zip(f, plain))
+	f.Add(plain[:1536+100])
+	f.Add(archivetest.Archive(archivetest.PAX(tar.TypeXHeader, "path=caf\u00e9", "size=3"), archivetest.File("x", "abc")))
+	f.Add(archivetest.Archive(archivetest.GNULong(tar.TypeGNULongName, "long"), archivetest.File("x", "abc"), archivetest.HardLink("y", "x")))
+	limits := archive.Limits{Entries: 100, TotalBytes: 1 << 20, FileBytes: 1 << 19, PathBytes: 200, PathDepth: 8, Ratio: 50}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		var out bytes.Buffer
+		stats, want := archive.Copy(&out, bytes.NewReader(src), nil, limits)
+		entries := 0
+		for file, err := range archive.Files(bytes.NewReader(src), limits) {
+			if err == nil {
+				entries++
+				_, err = io.Copy(io.Discard, file)
+			}
+			if err == nil {
+				continue
+			}
+			if want == nil || err.Error() != want.Error() && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(want, io.ErrUnexpectedEOF) {
+				t.Fatalf("Copy gives %v, Files %v", want, err)
+			}
+			return
+		}
+		if want != nil || entries != stats.Entries {
+			t.Fatalf("Copy wrote %d entries and gives %v, Files has %d", stats.Entries, want, entries)
+		}
+	})
+}
