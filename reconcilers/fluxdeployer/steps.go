@@ -70,6 +70,9 @@ func (d *deployer) checkSource(_ context.Context, r *run) error {
 // resolveSource finds the current snapshot.
 func (d *deployer) resolveSource(ctx context.Context, r *run) error {
 	content, err := d.resolver.Snapshot(ctx, r.obj.Namespace, r.obj.Spec.SourceRef)
+	if missing, ok := errors.AsType[*source.NotReadyError](err); ok && missing.Missing && missing.Ref.Kind != v1alpha1.SnapshotKind {
+		err = fmt.Errorf("%w: create it, or correct spec.sourceRef", err)
+	}
 	if err != nil {
 		return source.Verdict(v1alpha1.SourceRefNotReadyReason, err)
 	}

@@ -63,7 +63,7 @@ func (c *controller) resolveSource(ctx context.Context, r *run) error {
 	}
 	component, err := c.resolver.ComponentVersion(ctx, r.obj.Namespace, ref)
 	if notReady, ok := errors.AsType[*source.NotReadyError](err); ok && notReady.Missing {
-		return source.Verdict(v1alpha1.ComponentVersionNotFoundReason, err)
+		return source.Verdict(v1alpha1.ComponentVersionNotFoundReason, fmt.Errorf("%w: create it, or correct spec.sourceRef", err))
 	}
 	if err != nil {
 		return source.Verdict(v1alpha1.ComponentVersionNotReadyReason, err)
