@@ -131,7 +131,7 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 		return nil, err
 	}
 	s.store = snapshot.Embedded(s.registry.Store())
-	if s.mappings, err = cuemap.NewRunner(cuemap.Options{}); err != nil {
+	if s.mappings, err = cuemap.NewRunner(o.Limits.Mappings); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -158,6 +158,7 @@ func features(s *shared) []plugin.Plugin {
 	mutations := mutation.Options{
 		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store, Mappings: s.mappings,
 		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Concurrent: o.Concurrent,
+		Limits: mutation.Limits{Archives: o.Limits.Archives(), ConfigBytes: o.Limits.ConfigSize, ValuesBytes: o.Limits.ValuesSize},
 	}
 	return []plugin.Plugin{
 		componentversion.Plugin(componentversion.Options{
@@ -168,7 +169,7 @@ func features(s *shared) []plugin.Plugin {
 		}),
 		resource.Plugin(resource.Options{
 			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store,
-			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Concurrent: o.Concurrent,
+			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Archives: o.Limits.Archives(), Concurrent: o.Concurrent,
 		}),
 		localization.Plugin(mutations),
 		configuration.Plugin(mutations),

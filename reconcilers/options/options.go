@@ -54,6 +54,8 @@ type Options struct {
 	// SnapshotRecheck is the time after which the presence of a snapshot's content is proved again.
 	SnapshotRecheck time.Duration
 
+	// Limits bounds what Localizations and Configurations read and compute.
+	Limits Limits
 	// Registry configures the embedded registry.
 	Registry Registry
 	// Leader configures the leader election.
@@ -125,6 +127,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.DurationVar(&o.MaxRetryDelay, "max-retry-delay", 15*time.Minute, "Longest delay of the backoff after passing faults.")
 	o.Jitter.BindFlags(f)
 	f.Int64Var(&o.MaxResourceSize, "max-resource-size", 8<<30, "Largest resource in bytes, as it is stored in its repository.")
+	o.Limits.bind(f)
 	f.StringSliceVar(&o.AccessMethods, "enable-access-methods", nil,
 		"Kinds of access to resources that read from web servers which components name: helm, wget. None is enabled by default.")
 	f.StringSliceVar(&o.AllowedHosts, "allowed-hosts", nil,
@@ -165,6 +168,9 @@ func (o *Options) complete() error {
 	}
 	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 {
 		return errors.New("--max-resource-size and --registry-max-blob-size must be at least 1 byte")
+	}
+	if err := o.Limits.check(); err != nil {
+		return err
 	}
 	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {
 		return fmt.Errorf("--min-retry-delay is %s and --max-retry-delay %s: the first must be longer than zero and not longer than the second",
