@@ -18,7 +18,7 @@ func TestReport(t *testing.T) {
 		name: "two pipelines", took: []time.Duration{time.Second, 3 * time.Second}, upstream: "slow", notes: []string{"a note"},
 		cost: cost{
 			CPU: 1500 * time.Millisecond, Others: map[string]time.Duration{"etcd": time.Second},
-			API: map[string]int{"GET": 4, "POST": 3, "PATCH": 2}, Events: 1, Source: 7, Snapshots: 8, Peak: 100 << 20, Resident: 90 << 20,
+			API: map[string]int{"GET": 4, "POST": 3, "PATCH": 2}, Events: 1, Source: map[string]int{"GET tags": 3, "GET blobs": 4}, Snapshots: 8, Peak: 100 << 20, Resident: 90 << 20,
 		},
 	}
 	good.aim("applied in", 3, 2, "s")
@@ -36,6 +36,9 @@ func TestReport(t *testing.T) {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("the report lacks the line %q:\n%s", want, text)
 		}
+	}
+	if got, want := listed(good.cost.Source), "GET blobs 4, GET tags 3"; got != want {
+		t.Errorf("source requests are listed as %q, want %q", got, want)
 	}
 	want := []string{"two pipelines: applied in 2 s, got 3", "broken failed: a | b\nc"}
 	if diff := cmp.Diff(want, missed([]*row{good, bad})); diff != "" {

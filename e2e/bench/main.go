@@ -28,7 +28,7 @@ import (
 
 const (
 	// partTimeout bounds each part, and wholeTimeout all of them; nothing may hang.
-	partTimeout  = 4 * time.Minute
+	partTimeout  = 5 * time.Minute
 	wholeTimeout = 15 * time.Minute
 	buildTimeout = 5 * time.Minute
 )

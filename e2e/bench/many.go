@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 )
@@ -39,13 +38,13 @@ func (b *bench) one(ctx context.Context, w *world) error {
 	}
 	if len(f.arrivals.sources) > 0 {
 		source := f.sources(r.begun)[0]
-		r.note("OCIRepository after %.2f s", source.Seconds())
+		r.note("OCIRepository after %.2f s; source: %s", source.Seconds(), listed(r.cost.Source))
 		r.aim("OCIRepository in", source.Seconds(), 0.35, "s")
 	}
 	r.aim("applied in", r.last().Seconds(), 1.5, "s")
 	r.aim("CPU at most", r.cost.CPU.Seconds(), 0.1, "s")
 	r.aim("API requests at most", float64(r.cost.requests()), 35, "")
-	r.aim("source requests at most", float64(r.cost.Source), 10, "")
+	r.aim("source requests at most", float64(total(r.cost.Source)), 10, "")
 	return nil
 }
 
@@ -67,7 +66,7 @@ func (b *bench) idle(ctx context.Context, w *world) error {
 	if err != nil {
 		return fmt.Errorf("read the size of the operator: %w", err)
 	}
-	r.note("for %s; binary %.0f MB", idleTime, float64(info.Size())/1e6)
+	r.note("for %s; binary %.0f MB; %.0f MiB are pages of files, mostly its own", idleTime, float64(info.Size())/1e6, mebibytes(r.cost.Files))
 	r.aim("resident at most", mebibytes(r.cost.Resident), 60, "MiB")
 	r.aim("binary at most", float64(info.Size())/1e6, 90, "MB")
 	return nil
@@ -146,9 +145,9 @@ func (b *bench) steady(ctx context.Context, f *fleet) error {
 		return err
 	}
 	listings := float64(len(f.names)) * steadyTime.Seconds() / steadyEvery.Seconds()
-	r.note("for %s; %d of the source requests list tags", steadyTime, r.cost.Listings)
+	r.note("for %s; source: %s; reconciled: %s", steadyTime, listed(r.cost.Source), listed(r.cost.Reconciled))
 	// Intervals differ a little, so that not all objects are due at once.
-	r.aim("source requests at most", float64(r.cost.Source), 1.2*listings, "")
+	r.aim("source requests at most", float64(total(r.cost.Source)), 1.2*listings, "")
 	r.aim("writes at most", float64(r.cost.writes()), 0, "")
 	r.aim("events at most", float64(r.cost.Events), 0, "")
 	return nil
@@ -179,7 +178,7 @@ func (b *bench) restart(ctx context.Context, f *fleet) error {
 	if err := w.operator.Stop(ctx); err != nil {
 		return err
 	}
-	before := &reading{source: w.source.requests.Load(), listings: w.source.listings.Load()}
+	before := &reading{source: w.source.counts()}
 	var err error
 	if before.events, err = w.events(ctx); err != nil {
 		return err
@@ -212,8 +211,7 @@ func (w *world) quiet(ctx context.Context, count int) error {
 			return false, "", err
 		}
 		for _, kind := range kinds {
-			label := `controller="` + strings.ToLower(kind) + `"`
-			if n := m.Sum("controller_runtime_reconcile_total", label); n < float64(count) {
+			if n := m.Sum("controller_runtime_reconcile_total", controllerLabel(kind)); n < float64(count) {
 				return false, fmt.Sprintf("%.0f of %d objects of kind %s", n, count, kind), nil
 			}
 		}

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,34 +26,51 @@ type cost struct {
 	Others map[string]time.Duration
 	// API are requests of the operator to the API server by verb.
 	API map[string]int
-	// Source, Listings and Snapshots are requests to the source registry, those among them that list tags, and requests to
-	// the snapshot registry, which are Flux's.
-	Source, Listings, Snapshots int
+	// Source are requests to the source registry by method and class.
+	Source map[string]int
+	// Snapshots are requests to the snapshot registry, which are Flux's.
+	Snapshots int
+	// Reconciled is how often objects of each kind were seen to.
+	Reconciled map[string]int
 	// Events is how many events the operator has reported.
 	Events int
-	// Peak and Resident are the operator's resident memory in bytes: at most, and in the end.
-	Peak, Resident int64
+	// Peak and Resident are the operator's resident memory in bytes: at most, and in the end. Files is how much of that in
+	// the end are pages of files.
+	Peak, Resident, Files int64
 }
 
 // writes are requests that change something, without the events.
 func (c cost) writes() int { return max(0, c.requests()-c.API["GET"]-c.Events) }
 
-func (c cost) requests() int {
+func (c cost) requests() int { return total(c.API) }
+
+func total(counts map[string]int) int {
 	sum := 0
-	for _, n := range c.API {
+	for _, n := range counts {
 		sum += n
 	}
 	return sum
 }
 
+// listed writes counts in the order of their names.
+func listed(counts map[string]int) string {
+	parts := make([]string, 0, len(counts))
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if counts[name] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", name, counts[name]))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // reading is the state of all counters at a moment.
 type reading struct {
-	pid              int
-	usage            operator.Usage
-	others           map[string]time.Duration
-	metrics          operator.Metrics
-	source, listings int64
-	events           int
+	pid     int
+	usage   operator.Usage
+	others  map[string]time.Duration
+	metrics operator.Metrics
+	source  map[string]int
+	events  int
 }
 
 // begin reads the counters and makes the peak of the memory begin anew.
@@ -63,7 +83,7 @@ func (w *world) begin(ctx context.Context) (*reading, error) {
 }
 
 func (w *world) read(ctx context.Context) (*reading, error) {
-	r := &reading{pid: w.operator.PID(), source: w.source.requests.Load(), listings: w.source.listings.Load()}
+	r := &reading{pid: w.operator.PID(), source: w.source.counts()}
 	var err error
 	if r.usage, err = w.operator.Usage(); err != nil {
 		return nil, err
@@ -91,19 +111,26 @@ func (w *world) since(ctx context.Context, before *reading) (cost, error) {
 	}
 	grown := now.metrics.Since(before.metrics)
 	c := cost{
-		CPU: now.usage.CPU - before.usage.CPU, Others: map[string]time.Duration{}, API: map[string]int{},
-		Source: int(now.source - before.source), Listings: int(now.listings - before.listings),
-		Snapshots: int(grown.Sum("ocm_registry_requests_total")),
-		Events:    now.events - before.events, Peak: now.usage.Peak, Resident: now.usage.Resident,
+		CPU: now.usage.CPU - before.usage.CPU, Others: map[string]time.Duration{}, API: map[string]int{}, Reconciled: map[string]int{},
+		Source: map[string]int{}, Snapshots: int(grown.Sum("ocm_registry_requests_total")),
+		Events: now.events - before.events, Peak: now.usage.Peak, Resident: now.usage.Resident, Files: now.usage.Files,
 	}
 	for _, verb := range verbs {
 		c.API[verb] = int(grown.Sum("rest_client_requests_total", `method="`+verb+`"`))
+	}
+	for _, kind := range kinds {
+		c.Reconciled[kind] = int(grown.Sum("controller_runtime_reconcile_total", controllerLabel(kind)))
+	}
+	for class, n := range now.source {
+		c.Source[class] = n - before.source[class]
 	}
 	for name, spent := range now.others {
 		c.Others[name] = spent - before.others[name]
 	}
 	return c, nil
 }
+
+func controllerLabel(kind string) string { return `controller="` + strings.ToLower(kind) + `"` }
 
 // events returns how many events the operator has reported in all. Events that repeat are one object with a number.
 func (w *world) events(ctx context.Context) (int, error) {

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -27,7 +28,8 @@ type source struct {
 	url    string
 	server *http.Server
 
-	requests, listings atomic.Int64
+	mu       sync.Mutex
+	requests map[string]int // by method and class
 }
 
 // serveSource starts a registry on loopback.
@@ -44,18 +46,28 @@ func serveSource(ctx context.Context, dir string) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the source registry: %w", err)
 	}
-	s := &source{url: "http://" + listener.Addr().String()}
+	s := &source{url: "http://" + listener.Addr().String(), requests: map[string]int{}}
 	s.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if request.UserAgent() != publisher {
-			s.requests.Add(1)
-			if ocmtest.Class(request) == ocmtest.ClassTags {
-				s.listings.Add(1)
-			}
+			s.note(request)
 		}
 		inner.ServeHTTP(w, request)
 	})}
 	go func() { _ = s.server.Serve(listener) }() // it ends by Close
 	return s, nil
+}
+
+func (s *source) note(request *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests[request.Method+" "+ocmtest.Class(request)]++
+}
+
+// counts returns how many requests there were by method and class.
+func (s *source) counts() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.requests)
 }
 
 // repository is the URL of a place of its own for each of the pipelines, as if each had another publisher.

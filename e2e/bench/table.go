@@ -47,7 +47,7 @@ func writeTable(out *strings.Builder, rows []*row) {
 			continue
 		}
 		fmt.Fprintf(out, "| %s | %s | %.2f | %d: %s | %d | %d | %d | %d | %.0f / %.0f | %s |\n", r.name, r.times(), r.cost.CPU.Seconds(),
-			r.cost.requests(), r.cost.verbs(), r.cost.writes(), r.cost.Events, r.cost.Source, r.cost.Snapshots,
+			r.cost.requests(), r.cost.verbs(), r.cost.writes(), r.cost.Events, total(r.cost.Source), r.cost.Snapshots,
 			mebibytes(r.cost.Peak), mebibytes(r.cost.Resident), strings.Join(r.notes, "; "))
 	}
 	fmt.Fprintln(out)

@@ -16,8 +16,9 @@ const ticks = 100
 type Usage struct {
 	// CPU is the time in user and system mode, with that of children that have ended.
 	CPU time.Duration
-	// Resident and Peak are the resident memory in bytes, now and at most.
-	Resident, Peak int64
+	// Resident and Peak are the resident memory in bytes, now and at most. Files is how much of what is resident now are
+	// pages of files, such as the program's own, which the kernel may take back.
+	Resident, Peak, Files int64
 }
 
 // PID returns the id of the operator's process.
@@ -69,9 +70,10 @@ func parseUsage(stat, status string) (Usage, error) {
 		}
 		u.CPU += time.Duration(n) * time.Second / ticks
 	}
-	var errs [2]error
+	var errs [3]error
 	u.Resident, errs[0] = kilobytes(status, "VmRSS:")
 	u.Peak, errs[1] = kilobytes(status, "VmHWM:")
+	u.Files, errs[2] = kilobytes(status, "RssFile:")
 	return u, errors.Join(errs[:]...)
 }
 

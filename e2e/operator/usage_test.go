@@ -11,7 +11,7 @@ import (
 
 const (
 	exampleStat   = "4242 (a) b (c)) S 1 4242 4242 0 -1 4194560 100 0 0 0 250 50 10 5 20 0 9 0 100 1 2 3 4 5 6 7 8"
-	exampleStatus = "Name:\tocm-operator\nVmHWM:\t  102400 kB\nVmRSS:\t   51200 kB\n"
+	exampleStatus = "Name:\tocm-operator\nVmHWM:\t  102400 kB\nVmRSS:\t   51200 kB\nRssFile:\t  1024 kB\n"
 )
 
 func TestParseUsage(t *testing.T) {
@@ -20,7 +20,7 @@ func TestParseUsage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Usage{CPU: 3150 * time.Millisecond, Resident: 50 << 20, Peak: 100 << 20}
+	want := Usage{CPU: 3150 * time.Millisecond, Resident: 50 << 20, Peak: 100 << 20, Files: 1 << 20}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
