@@ -173,11 +173,24 @@ func (e *editor) concerns(file string) bool {
 // Edit implements archive.Editor.
 func (e *editor) Edit(file string, content []byte) ([]byte, error) {
 	e.done[file] = true
-	content, err := e.substitute(e.subs[file], content)
+	done, err := takeTurn(e.ctx, len(content)+e.base(file))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	content, err = e.substitute(e.subs[file], content)
 	if err != nil || e.merge == nil || file != e.into {
 		return content, err
 	}
 	return e.merge.merge(content)
+}
+
+// base is how much a file is merged over.
+func (e *editor) base(file string) int {
+	if e.merge == nil || file != e.into {
+		return 0
+	}
+	return len(e.merge.Base)
 }
 
 func (e *editor) substitute(subs []Substitution, content []byte) ([]byte, error) {
