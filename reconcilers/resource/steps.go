@@ -171,7 +171,7 @@ func sourceVerdict(err error) error {
 	case errors.As(err, &mismatch):
 		return lifecycle.Fail(v1alpha1.ContentMismatchReason, err)
 	case errors.Is(err, errNoChart), errors.As(err, &entry), errors.As(err, &limit):
-		return lifecycle.Fail(v1alpha1.GetResourceFailedReason, err)
+		return lifecycle.Fail(v1alpha1.GetResourceFailedReason, publish.Flagged(err))
 	}
 	return access.Verdict(v1alpha1.GetResourceFailedReason, err)
 }
