@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,7 +180,20 @@ func features(s *shared) []plugin.Plugin {
 				Address: o.Registry.Address, PlainHTTP: o.Registry.PlainHTTP,
 				CA: s.registry.CA, Issue: s.registry.Issue, Valid: s.registry.Valid,
 			},
+			Artifacts:            artifacts(s),
 			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Concurrent,
 		}),
 	}
+}
+
+// artifacts is how Flux reads snapshots where it does so without the registry.
+func artifacts(s *shared) fluxdeployer.Artifacts {
+	a := fluxdeployer.Artifacts{Namespace: cmp.Or(s.options.WatchNamespace, s.options.Namespace)}
+	if s.options.Registry.Artifacts {
+		a.Find = func(ctx context.Context, repository, manifest string) (fluxdeployer.Artifact, error) {
+			found, err := s.registry.Artifact(ctx, repository, manifest)
+			return fluxdeployer.Artifact(found), err
+		}
+	}
+	return a
 }

@@ -51,9 +51,8 @@ type server struct {
 	snapshot  *v1alpha1.Snapshot
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t *testing.T, access *rest.Config, artifacts fluxdeployer.Artifacts) *server {
 	t.Helper()
-	access := clustertest.APIServer(t)
 	scheme := reconcilertest.Scheme(t)
 	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -68,7 +67,7 @@ func newServer(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	s.define(ours...)
-	s.start(access)
+	s.start(artifacts)
 	return s
 }
 
@@ -110,10 +109,10 @@ func sum(digit byte) string {
 }
 
 // start runs the feature in a manager until the test ends.
-func (s *server) start(access *rest.Config) {
+func (s *server) start(artifacts fluxdeployer.Artifacts) {
 	s.t.Helper()
 	skip := true
-	mgr, err := ctrl.NewManager(access, ctrl.Options{
+	mgr, err := ctrl.NewManager(s.access, ctrl.Options{
 		Scheme: s.Scheme(), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: &skip},
 		Cache:      cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
@@ -122,7 +121,7 @@ func (s *server) start(access *rest.Config) {
 		s.t.Fatal(err)
 	}
 	feature := fluxdeployer.Plugin(fluxdeployer.Options{
-		Registry: registry(), Foreign: source.NewForeign,
+		Registry: registry(), Foreign: source.NewForeign, Artifacts: artifacts,
 		Lifecycle: func(mgr ctrl.Manager) lifecycle.Options {
 			return lifecycle.Options{Client: mgr.GetClient(), Live: s.Client, Recorder: &record.FakeRecorder{}}
 		},
@@ -262,7 +261,7 @@ func (s *server) change(obj client.Object, change func()) {
 // TestAgainstAPIServer is one test, because it begins where Flux isn't installed, and the rest needs it.
 func TestAgainstAPIServer(t *testing.T) {
 	t.Parallel()
-	all := newServer(t)
+	all := newServer(t, clustertest.APIServer(t), fluxdeployer.Artifacts{})
 	t.Run("life of a deployer", func(t *testing.T) { all.scene(t).livesThroughIt() })
 	for name, test := range map[string]func(*server){
 		"adopts what the older controller made":     adoptsFromOlderController,

@@ -18,9 +18,10 @@ import (
 
 // Kinds of Flux that are created.
 var (
-	ociRepositoryKind = schema.GroupVersionKind{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "OCIRepository"}
-	kustomizationKind = schema.GroupVersionKind{Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"}
-	helmReleaseKind   = schema.GroupVersionKind{Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: "HelmRelease"}
+	ociRepositoryKind    = schema.GroupVersionKind{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "OCIRepository"}
+	externalArtifactKind = schema.GroupVersionKind{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "ExternalArtifact"}
+	kustomizationKind    = schema.GroupVersionKind{Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"}
+	helmReleaseKind      = schema.GroupVersionKind{Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: "HelmRelease"}
 )
 
 // Registry is how Flux reaches the snapshots.
@@ -43,6 +44,8 @@ type Options struct {
 	Lifecycle func(ctrl.Manager) lifecycle.Options
 	// Registry is how Flux reaches the snapshots.
 	Registry Registry
+	// Artifacts is how Flux reads snapshots without the registry; the zero value leaves it to the registry.
+	Artifacts Artifacts
 	// Foreign tells when the kinds of Flux are served.
 	Foreign func(ctrl.Manager) (*source.Foreign, error)
 	// NoCrossNamespaceRefs refuses references into other namespaces.
@@ -80,6 +83,16 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		resolver: source.Resolver{Reader: mgr.GetClient(), NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
 		registry: o.Registry,
 		now:      time.Now,
+
+		artifacts: o.Artifacts,
+	}
+	kinds := []schema.GroupVersionKind{ociRepositoryKind, kustomizationKind, helmReleaseKind}
+	if o.Artifacts.Find != nil {
+		kinds = append(kinds, externalArtifactKind)
+		deployer.gate = newGate(mgr.GetClient(), options.Live, o.Artifacts.Namespace, mgr.GetLogger().WithName(v1alpha1.FluxDeployerKind))
+		if err := mgr.Add(deployer.gate); err != nil {
+			return err
+		}
 	}
 	reconciler, err := lifecycle.New(kind(deployer), options)
 	if err != nil {
@@ -92,7 +105,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, gvk := range []schema.GroupVersionKind{ociRepositoryKind, kustomizationKind, helmReleaseKind} {
+	for _, gvk := range kinds {
 		foreign.WhenServed(gvk, func(ctx context.Context) { deployer.watchCreated(ctx, mgr, c, gvk) })
 	}
 	return nil
@@ -110,6 +123,7 @@ func kind(d *deployer) lifecycle.Kind[*v1alpha1.FluxDeployer, *run] {
 			{Name: "checkSource", Run: d.checkSource},
 			{Name: "renewAccess", Run: d.renewAccess},
 			{Name: "resolveSource", Run: d.resolveSource},
+			{Name: "chooseSource", Run: d.chooseSource},
 			{Name: "render", Run: d.render},
 			{Name: "provideAccess", Run: d.provideAccess},
 			{Name: "apply", Run: d.announcing(d.apply)},

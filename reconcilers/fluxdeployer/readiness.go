@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fluxcd/pkg/apis/meta"
 )
 
 // state is how far a Flux object is.
@@ -22,9 +24,9 @@ func readiness(obj *unstructured.Unstructured, digest string) (state, string) {
 		return statePending, "does not exist yet"
 	}
 	observed, _, _ := unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
-	ready, message := condition(obj, "Ready")
+	ready, _, message := readyOf(obj)
 	switch {
-	case observed != obj.GetGeneration():
+	case observed != obj.GetGeneration() && obj.GetKind() != externalArtifactKind.Kind: // which has none
 		return statePending, "is being reconciled"
 	case ready == "False":
 		return stateFailed, message
@@ -51,7 +53,7 @@ type outcome struct {
 	generation, observed              int64
 	ready, message, revision, applied string
 	deleted, owned                    bool
-	adopt                             string
+	adopt, url                        string
 }
 
 func outcomeOf(obj *unstructured.Unstructured) outcome {
@@ -60,8 +62,9 @@ func outcomeOf(obj *unstructured.Unstructured) outcome {
 		applied: obj.GetAnnotations()[appliedAnnotation], adopt: obj.GetAnnotations()[adoptAnnotation],
 	}
 	o.observed, _, _ = unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
-	o.ready, o.message = condition(obj, "Ready")
+	o.ready, _, o.message = readyOf(obj)
 	o.revision, _ = revisionOf(obj)
+	o.url, _, _ = unstructured.NestedString(obj.Object, "status", "artifact", "url")
 	return o
 }
 
@@ -84,14 +87,16 @@ func revisionOf(obj *unstructured.Unstructured) (string, bool) {
 	return revision, found
 }
 
-func condition(obj *unstructured.Unstructured, conditionType string) (status, message string) {
+// readyOf returns what an object of Flux says about itself.
+func readyOf(obj *unstructured.Unstructured) (status, reason, message string) {
 	conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
 	for _, c := range conditions {
 		fields, ok := c.(map[string]any)
-		if ok && fields["type"] == conditionType {
+		if ok && fields["type"] == meta.ReadyCondition {
 			status, _ = fields["status"].(string)
+			reason, _ = fields["reason"].(string)
 			message, _ = fields["message"].(string)
 		}
 	}
-	return status, message
+	return status, reason, message
 }

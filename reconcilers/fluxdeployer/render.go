@@ -20,7 +20,11 @@ func (d *deployer) render(_ context.Context, r *run) error {
 	if spec.KustomizationTemplate != nil && spec.HelmReleaseTemplate != nil {
 		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New("spec has both kustomizationTemplate and helmReleaseTemplate: keep one of them"))
 	}
-	r.objects = []*unstructured.Unstructured{d.ociRepository(r)}
+	if r.artifact == nil {
+		r.objects = []*unstructured.Unstructured{d.ociRepository(r)}
+	} else {
+		r.objects = []*unstructured.Unstructured{d.externalArtifact(r)}
+	}
 	reference := map[string]any{"kind": r.objects[0].GetKind(), "name": r.obj.Name}
 	switch {
 	case spec.KustomizationTemplate != nil:

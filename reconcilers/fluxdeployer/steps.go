@@ -33,6 +33,10 @@ type deployer struct {
 	resolver source.Resolver
 	registry Registry
 	now      func() time.Time
+
+	artifacts Artifacts
+	// gate is nil without artifacts.
+	gate *gate
 	// watched holds the kinds of Flux that the server has, as far as the watches have found out.
 	watched sync.Map
 }
@@ -46,6 +50,8 @@ type run struct {
 	// accessible is set when Flux has what it needs to pull from the repository.
 	accessible bool
 	content    *source.Content
+	// artifact is set when Flux gets the content as an ExternalArtifact.
+	artifact *Artifact
 	// objects are what is wanted, in the order in which it is applied, and found what is there of them.
 	objects, found []*unstructured.Unstructured
 }
@@ -94,6 +100,13 @@ func (d *deployer) apply(ctx context.Context, r *run) error {
 		if err != nil {
 			return lifecycle.Retry(applyReason(obj.GroupVersionKind()), err)
 		}
+		if obj.GroupVersionKind() == externalArtifactKind {
+			published, err := d.publish(ctx, r, out.object)
+			if err != nil {
+				return lifecycle.Retry(v1alpha1.CreateOrUpdateExternalArtifactFailedReason, err)
+			}
+			out.written = out.written || published
+		}
 		r.found = append(r.found, out.object)
 		if out.adopted {
 			r.events.Normal(r.obj, meta.ProgressingReason, "Took over "+describe(obj))
@@ -111,6 +124,8 @@ func applyReason(gvk schema.GroupVersionKind) string {
 		return v1alpha1.CreateOrUpdateKustomizationFailedReason
 	case helmReleaseKind.Kind:
 		return v1alpha1.CreateOrUpdateHelmFailedReason
+	case externalArtifactKind.Kind:
+		return v1alpha1.CreateOrUpdateExternalArtifactFailedReason
 	}
 	return v1alpha1.CreateOrUpdateOCIRepositoryFailedReason
 }
@@ -125,6 +140,7 @@ func (d *deployer) prune(ctx context.Context, r *run) error {
 		{kustomizationKind, &status.Kustomization},
 		{helmReleaseKind, &status.HelmRelease},
 		{ociRepositoryKind, &status.OCIRepository},
+		{externalArtifactKind, &status.ExternalArtifact},
 	} {
 		if r.wants(field.gvk) {
 			*field.name = r.obj.Namespace + "/" + r.obj.Name

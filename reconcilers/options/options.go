@@ -82,6 +82,10 @@ type Registry struct {
 	CertSecret string
 	// MaxBlobBytes bounds a blob that it keeps.
 	MaxBlobBytes int64
+	// Artifacts tells whether Flux is to read snapshots as ExternalArtifacts, which are served beside the registry.
+	Artifacts bool
+	// ArtifactListen is the address that they are served on, and ArtifactAddress host and port under which Flux reaches it.
+	ArtifactListen, ArtifactAddress string
 	// CollectInterval is the time between two collections of content that nothing refers to.
 	CollectInterval time.Duration
 	// KeySecret is the Secret that holds the key of its credentials.
@@ -151,6 +155,12 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Registry.KeySecret, "registry-key-secret", "ocm-registry-key",
 		"Secret with the key of the embedded registry's credentials; made by the operator if it doesn't exist.")
 
+	f.BoolVar(&o.Registry.Artifacts, "external-artifacts", false,
+		"Hand snapshots to Flux as ExternalArtifacts where its controllers take them, so that it needs neither credentials nor certificates.")
+	f.StringVar(&o.Registry.ArtifactListen, "artifact-addr", ":9790", "Address that ExternalArtifacts are served on, over plain HTTP.")
+	f.StringVar(&o.Registry.ArtifactAddress, "artifact-address", "",
+		"Host and port under which Flux reaches them; the default is the service ocm-operator of the operator's namespace.")
+
 	f.Float32Var(&o.KubeQPS, "kube-api-qps", 200, "Requests a second to the API server on average.")
 	f.IntVar(&o.KubeBurst, "kube-api-burst", 400, "Requests to the API server at once.")
 	f.StringVar(&o.MetricsAddr, "metrics-addr", ":8080", "Address that metrics are served on; 0 switches them off.")
@@ -182,18 +192,30 @@ func (o *Options) complete() error {
 	if o.SnapshotRecheck <= 0 || o.Registry.CollectInterval <= 0 {
 		return errors.New("--snapshot-recheck-interval and --registry-collect-interval must be longer than zero")
 	}
-	_, port, err := net.SplitHostPort(o.Registry.Listen)
-	if err != nil {
-		return fmt.Errorf("--registry-listen %q is no address, want host:port or :port", o.Registry.Listen)
+	var err error
+	if o.Registry.Address, err = o.reachable("registry", "listen", o.Registry.Listen, o.Registry.Address); err != nil {
+		return err
 	}
-	if o.Registry.Address == "" {
-		o.Registry.Address = net.JoinHostPort(fmt.Sprintf("ocm-operator.%s.svc.cluster.local", o.Namespace), port)
-	}
-	_, port, err = net.SplitHostPort(o.Registry.Address)
-	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 {
-		return fmt.Errorf("--registry-address %q needs host and port, as in registry.example.com:5000", o.Registry.Address)
+	if o.Registry.ArtifactAddress, err = o.reachable("artifact", "addr", o.Registry.ArtifactListen, o.Registry.ArtifactAddress); err != nil {
+		return err
 	}
 	return o.Jitter.SetGlobalJitter(newRandom())
+}
+
+// reachable returns host and port under which others reach what listens on an address. Flags are named by what listens.
+func (o *Options) reachable(what, listens, listen, address string) (string, error) {
+	_, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", fmt.Errorf("--%s-%s %q is no address, want host:port or :port", what, listens, listen)
+	}
+	if address == "" {
+		address = net.JoinHostPort(fmt.Sprintf("ocm-operator.%s.svc.cluster.local", o.Namespace), port)
+	}
+	_, port, err = net.SplitHostPort(address)
+	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 {
+		return "", fmt.Errorf("--%s-address %q needs host and port, as in %s.example.com:5000", what, address, what)
+	}
+	return address, nil
 }
 
 func envOr(name, fallback string) string {

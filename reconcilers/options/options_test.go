@@ -36,6 +36,7 @@ func TestDefaults(t *testing.T) {
 	want := options.Registry{
 		Listen: ":5000", Address: "ocm-operator.ocm-system.svc.cluster.local:5000", Dir: "/tmp/ocm-registry",
 		CertSecret: "ocm-registry-tls-certs", KeySecret: "ocm-registry-key", MaxBlobBytes: 16 << 30, CollectInterval: 10 * time.Minute,
+		ArtifactListen: ":9790", ArtifactAddress: "ocm-operator.ocm-system.svc.cluster.local:9790",
 	}
 	if diff := cmp.Diff(want, o.Registry); diff != "" {
 		t.Errorf("registry (-want +got):\n%s", diff)
@@ -92,6 +93,8 @@ func TestBounds(t *testing.T) {
 		"address, port name": {"--registry-address=registry.example.com:https", "--registry-address"},
 		"address, port 0":    {"--registry-address=registry.example.com:0", "--registry-address"},
 		"listen on any port": {"--registry-listen=:0", "--registry-address"},
+		"artifacts, no port": {"--artifact-address=artifacts.example.com", "--artifact-address"},
+		"artifacts nowhere":  {"--artifact-addr=9790", "--artifact-addr"},
 		"no duration":        {"--min-retry-delay=5", "--min-retry-delay"},
 		"unknown":            {"--concurent=3", "concurent"},
 		"argument":           {"start", `"start"`},

@@ -44,13 +44,15 @@ type Registry struct {
 	server  *registry.Server
 	handler *registry.Handler
 	metrics *registry.Metrics
+	// artifacts is nil when none are served.
+	artifacts *artifacts
 	// changed has room for one signal: that the Secret with the certificates was written by somebody.
 	changed chan struct{}
 }
 
 // New opens the store and makes sure of certificates and key. The client must read past any cache.
 func New(ctx context.Context, c client.Client, namespace string, o options.Registry, metrics prometheus.Registerer, log logr.Logger) (*Registry, error) {
-	content, err := store.Open(o.Dir, store.Options{MaxBlobBytes: o.MaxBlobBytes})
+	content, err := store.Open(o.Dir, store.Options{MaxBlobBytes: o.MaxBlobBytes, MaxStagedBytes: o.MaxStagedBytes})
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot store: %w", err)
 	}
@@ -80,6 +82,11 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 	logger := slog.New(logr.ToSlogHandler(r.log))
 	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics})
 	r.server = &registry.Server{Addr: r.options.Listen, Handler: r.handler, Probe: r.store.Check, Logger: logger}
+	if r.options.Artifacts {
+		if r.artifacts, err = r.newArtifacts(key, logger); err != nil {
+			return err
+		}
+	}
 	if r.options.PlainHTTP {
 		return nil
 	}
@@ -124,6 +131,11 @@ func (r *Registry) Setup(mgr ctrl.Manager) error {
 	}
 	if err := mgr.Add(everywhere(r.collector(mgr, r.metrics).Run)); err != nil {
 		return err
+	}
+	if r.artifacts != nil {
+		if err := mgr.Add(everywhere(r.serveArtifacts)); err != nil {
+			return err
+		}
 	}
 	if r.options.PlainHTTP {
 		return nil

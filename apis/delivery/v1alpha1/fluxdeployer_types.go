@@ -49,6 +49,11 @@ type FluxDeployerStatus struct {
 	// +kubebuilder:validation:MaxLength=317
 	OCIRepository string `json:"ociRepository,omitempty"`
 
+	// externalArtifact is the ExternalArtifact that was made in place of an OCIRepository, as namespace/name, at most 317 characters. Example: default/podinfo.
+	// +optional
+	// +kubebuilder:validation:MaxLength=317
+	ExternalArtifact string `json:"externalArtifact,omitempty"`
+
 	// helmRelease is the HelmRelease that was made, as namespace/name, at most 317 characters. Example: default/podinfo.
 	// +optional
 	// +kubebuilder:validation:MaxLength=317

@@ -73,6 +73,8 @@ const (
 
 	// CreateOrUpdateOCIRepositoryFailedReason says that the OCIRepository of Flux, or a Secret that it needs, could not be written.
 	CreateOrUpdateOCIRepositoryFailedReason = "CreateOrUpdateOCIRepositoryFailed"
+	// CreateOrUpdateExternalArtifactFailedReason says that the ExternalArtifact of Flux could not be written.
+	CreateOrUpdateExternalArtifactFailedReason = "CreateOrUpdateExternalArtifactFailed"
 	// CreateOrUpdateKustomizationFailedReason says that the Kustomization of Flux could not be written.
 	CreateOrUpdateKustomizationFailedReason = "CreateOrUpdateKustomizationFailed"
 	// CreateOrUpdateHelmFailedReason says that the HelmRelease of Flux could not be written.
