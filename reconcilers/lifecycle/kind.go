@@ -35,6 +35,9 @@ type Step[R any] struct {
 	Name string
 	// Run does the work on the run struct of this reconciliation. See the package comment for what its error means.
 	Run func(ctx context.Context, run R) error
+	// Light steps come first and look at nothing but what is cached. They need no turn; after waiting for one they are done
+	// again, because what they have seen may be old by then.
+	Light bool
 }
 
 // Kind is what one kind adds to the lifecycle. R is its run struct: the object and what the steps hand to each other.
@@ -72,6 +75,8 @@ type Options struct {
 	Metrics *Metrics
 	// Durations is Flux's recorder of gotk_reconcile_duration_seconds; may be nil.
 	Durations *metrics.Recorder
+	// Gate lets the work in by turns; nil lets everything in.
+	Gate *Gate
 	// Patience is how long an object may be worked on, or wait for others, before its status says so; zero says it at once.
 	Patience time.Duration
 	// MinRetryDelay and MaxRetryDelay bound the backoff after passing faults.
@@ -111,7 +116,7 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 		opts:    o,
 		backoff: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](o.MinRetryDelay, o.MaxRetryDelay),
 		written: newFreshness(),
-		waiting: newWaiting(),
+		waiting: newWaiting(o.Gate),
 	}, nil
 }
 

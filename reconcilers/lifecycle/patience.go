@@ -11,6 +11,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
+// busyPatience is how long objects wait without saying so while there is more to do than can be done at once.
+const busyPatience = 20 * time.Second
+
 // notice tells, in the status of an object, that work on it is in progress: after a while, so that work which is soon done
 // costs one write and not two. Until then, the generation that the status has observed tells that it is about an older one.
 type notice[T Object] struct {
@@ -56,11 +59,15 @@ func (n *notice[T]) end(obj T) (base T, written bool) {
 
 // waiting remembers since when objects wait for others without having said so.
 type waiting struct {
+	gate *Gate
+
 	mu    sync.Mutex
 	since map[types.NamespacedName]time.Time
 }
 
-func newWaiting() *waiting { return &waiting{since: map[types.NamespacedName]time.Time{}} }
+func newWaiting(gate *Gate) *waiting {
+	return &waiting{gate: gate, since: map[types.NamespacedName]time.Time{}}
+}
 
 // remaining returns for how long an object may go on to say nothing; zero means that it has waited long enough.
 func (w *waiting) remaining(key types.NamespacedName, patience time.Duration) time.Duration {
@@ -69,6 +76,7 @@ func (w *waiting) remaining(key types.NamespacedName, patience time.Duration) ti
 	since, ok := w.since[key]
 	if !ok {
 		w.since[key] = time.Now()
+		w.gate.expect(1)
 		return patience
 	}
 	return max(0, patience-time.Since(since))
@@ -77,7 +85,10 @@ func (w *waiting) remaining(key types.NamespacedName, patience time.Duration) ti
 func (w *waiting) forget(key types.NamespacedName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.since, key)
+	if _, ok := w.since[key]; ok {
+		delete(w.since, key)
+		w.gate.expect(-1)
+	}
 }
 
 // holdBack tells for how long the status need not say that the object waits for another: most sources are ready in a moment,
@@ -88,6 +99,11 @@ func (r *Reconciler[T, R]) holdBack(req ctrl.Request, obj, base T, out outcome) 
 		return 0
 	}
 	left := r.waiting.remaining(req.NamespacedName, r.opts.Patience)
+	if left == 0 && r.opts.Gate.Busy() {
+		// Many wait at once, and to say so for each of them would only keep them waiting.
+		left = r.waiting.remaining(req.NamespacedName, busyPatience)
+		left = min(left, r.opts.Patience)
+	}
 	if left == 0 {
 		r.waiting.forget(req.NamespacedName)
 	}

@@ -69,40 +69,28 @@ func (r *Reconciler[T, R]) run(ctx context.Context, req ctrl.Request, obj T) (ct
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	run := r.kind.Begin(obj, r.events(ctx))
-	verdict := r.steps(ctx, obj, run)
+	w := r.work(ctx, obj)
+	verdict := w.do(ctx)
+	forward := false
+	defer func() { w.leave(forward) }()
 	base, shown := progress.end(obj)
 	if ctx.Err() != nil {
-		return ctrl.Result{}, nil //nolint:nilerr // shutting down: the next leader starts over
+		return ctrl.Result{}, nil // shutting down: the next leader starts over
 	}
 	if verdict != nil && isNoise(verdict.Err) {
 		ctrl.LoggerFrom(ctx).V(1).Info("Met a newer version, trying again", "cause", verdict.Err.Error())
 		return ctrl.Result{RequeueAfter: r.opts.MinRetryDelay}, nil
 	}
-	out := r.summarise(obj, before, run, verdict)
+	out := r.summarise(obj, before, w.run, verdict)
 	if left := r.holdBack(req, obj, base, out); left > 0 && !shown {
 		return ctrl.Result{RequeueAfter: left}, nil
 	}
+	forward = verdict == nil && !equality.Semantic.DeepEqual(obj, base)
 	if err := r.patch(ctx, obj, base); err != nil {
 		return ctrl.Result{}, err
 	}
 	r.report(ctx, obj, before, out)
 	return r.requeue(req, obj, out), nil
-}
-
-// steps runs the kind's steps within the object's timeout.
-func (r *Reconciler[T, R]) steps(ctx context.Context, obj T, run R) *Verdict {
-	ctx, cancel := context.WithTimeout(ctx, obj.GetSchedule().GetTimeout())
-	defer cancel()
-	for _, step := range r.kind.Steps {
-		start := time.Now()
-		err := step.Run(ctx, run)
-		r.opts.Metrics.step(r.kind.Name, step.Name, time.Since(start))
-		if err != nil {
-			return verdictOf(ctx, step.Name, err)
-		}
-	}
-	return nil
 }
 
 // begin marks, once for every new generation, that work is in progress, so that kstatus doesn't take the object for done.

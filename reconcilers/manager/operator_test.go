@@ -220,6 +220,11 @@ func (o *operator) eventually(what string, holds func() bool) {
 // release publishes a version whose manifests tell the version.
 func (o *operator) release(version string) {
 	o.t.Helper()
+	o.publish("acme.org/app", version)
+}
+
+func (o *operator) publish(name, version string) {
+	o.t.Helper()
 	const config = `configuration:
   defaults: {color: red}
   rules:
@@ -227,7 +232,7 @@ func (o *operator) release(version string) {
 localization:
 - {resource: {name: image}, file: deploy.yaml, image: image}
 `
-	component := ocmtest.Component{Name: "acme.org/app", Version: version, Resources: []ocmtest.Resource{
+	component := ocmtest.Component{Name: name, Version: version, Resources: []ocmtest.Resource{
 		{Name: "manifests", Content: reconcilertest.Tar(o.t, map[string]string{"deploy.yaml": "version: " + version + "\nimage: none\ncolor: none\n"})},
 		{Name: "config", Content: []byte(config)},
 		{Name: "image", Image: "ghcr.io/acme/app:" + version},

@@ -12,6 +12,7 @@ import (
 	"github.com/fluxcd/pkg/runtime/events"
 	fluxmetrics "github.com/fluxcd/pkg/runtime/metrics"
 
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/options"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
@@ -21,12 +22,18 @@ import (
 // at once is through by then, and nobody looks that fast.
 const patience = 2 * time.Second
 
+// turns is how many objects of all kinds are worked on at once, as a multiple of how many of one kind are: few enough that
+// there is an order among them, and enough that what waits for a server keeps no processor idle.
+const turns = 3
+
 // Services makes what the plugins share once there is a manager.
 type Services struct {
 	live      client.Reader
 	options   *options.Options
 	metrics   *lifecycle.Metrics
 	durations *fluxmetrics.Recorder
+
+	gate *lifecycle.Gate
 
 	once    sync.Once
 	foreign *source.Foreign
@@ -45,7 +52,11 @@ func NewServices(live client.Reader, o *options.Options, registerer prometheus.R
 			return nil, fmt.Errorf("register the metrics of reconciliations: %w", err)
 		}
 	}
-	return &Services{live: live, options: o, metrics: metrics, durations: durations}, nil
+	gate := lifecycle.NewGate(turns*o.Concurrent,
+		v1alpha1.ComponentVersionKind, v1alpha1.ResourceKind, v1alpha1.LocalizationKind, v1alpha1.ConfigurationKind, v1alpha1.FluxDeployerKind,
+		v1alpha1.SnapshotKind, // what was written becomes usable
+	)
+	return &Services{live: live, options: o, metrics: metrics, durations: durations, gate: gate}, nil
 }
 
 // Lifecycle returns the options of the lifecycle for a manager.
@@ -56,6 +67,7 @@ func (s *Services) Lifecycle(mgr ctrl.Manager) lifecycle.Options {
 		Metrics:       s.metrics,
 		Durations:     s.durations,
 		Patience:      patience,
+		Gate:          s.gate,
 		MinRetryDelay: s.options.MinRetryDelay,
 		MaxRetryDelay: s.options.MaxRetryDelay,
 	}

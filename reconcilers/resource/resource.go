@@ -82,8 +82,8 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.Resource, *run] {
 		New:   func() *v1alpha1.Resource { return &v1alpha1.Resource{} },
 		Begin: func(obj *v1alpha1.Resource, _ lifecycle.Events) *run { return &run{obj: obj} },
 		Steps: []lifecycle.Step[*run]{
-			{Name: "resolveSource", Run: c.resolveSource},
-			{Name: "compare", Run: c.compare},
+			{Name: "resolveSource", Run: c.resolveSource, Light: true},
+			{Name: "compare", Run: c.compare, Light: true},
 			{Name: "findResource", Run: c.findResource},
 			{Name: "publish", Run: c.publish},
 		},

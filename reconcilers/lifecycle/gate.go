@@ -1,0 +1,179 @@
+package lifecycle
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// turnLease is how long a turn lasts at most. What takes longer waits for something far away rather than for a processor,
+	// and must not keep others from work.
+	turnLease = time.Second
+	// handover is how long a turn that brought an object forward is kept for what comes next in its pipeline: the time in
+	// which that learns of it, from a server that is busy.
+	handover = time.Second
+	// turnPatience is how long something waits at most while others, further along, are let in before it.
+	turnPatience = 10 * time.Second
+)
+
+// Gate lets the work of all kinds in by turns. When more is to be done than goes on at once, what is further along a
+// pipeline goes first, and no new pipeline begins while those that have begun need the turns: of many that begin together,
+// one after another is finished, rather than all of them at the end. A nil *Gate lets everything in.
+type Gate struct {
+	limit  int
+	stages map[string]int
+
+	mu      sync.Mutex
+	active  int
+	waiting []*turn // in the order in which they came
+	// kept are turns that ended and are kept for what comes next.
+	kept []*time.Timer
+	// expectant is how many objects are known to wait for others.
+	expectant int
+}
+
+// turn is what waits for its turn.
+type turn struct {
+	stage int
+	since time.Time
+	// granted is closed when it may go on.
+	granted chan struct{}
+}
+
+// NewGate returns a gate that lets a number of objects in at once. The kinds are in the order of a pipeline; those that are
+// not named are the first.
+func NewGate(limit int, kinds ...string) *Gate {
+	g := &Gate{limit: max(limit, 1), stages: map[string]int{}}
+	for i, kind := range kinds {
+		g.stages[kind] = i + 1
+	}
+	return g
+}
+
+// Enter waits until an object of the kind has its turn. The turn ends with the returned function, which is told whether
+// what comes next in a pipeline has something to do now.
+func (g *Gate) Enter(ctx context.Context, kind string) (leave func(forward bool), err error) {
+	if g == nil {
+		return func(bool) {}, nil
+	}
+	t := &turn{stage: g.stages[kind], since: time.Now(), granted: make(chan struct{})}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, t)
+	g.admit()
+	g.mu.Unlock()
+	select {
+	case <-t.granted:
+		return g.lease(), nil
+	case <-ctx.Done():
+		g.giveUp(t)
+		return func(bool) {}, context.Cause(ctx)
+	}
+}
+
+// Busy tells whether as much goes on as may go on at once.
+func (g *Gate) Busy() bool {
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.active >= g.limit
+}
+
+// expect tells the gate that more objects, or less, wait for others. Without any, no turn is kept for what comes next.
+func (g *Gate) expect(more int) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.expectant += more
+}
+
+// lease returns what ends a turn, at the latest when it has lasted too long.
+func (g *Gate) lease() func(forward bool) {
+	var once sync.Once
+	end := func(forward bool) {
+		once.Do(func() {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.active--
+			if forward && g.expectant > 0 {
+				g.keep()
+			}
+			g.admit()
+		})
+	}
+	timer := time.AfterFunc(turnLease, func() { end(false) })
+	return func(forward bool) {
+		timer.Stop()
+		end(forward)
+	}
+}
+
+// keep keeps a turn for a while.
+func (g *Gate) keep() {
+	var timer *time.Timer
+	timer = time.AfterFunc(handover, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if i := slices.Index(g.kept, timer); i >= 0 {
+			g.kept = slices.Delete(g.kept, i, i+1)
+			g.admit()
+		}
+	})
+	g.kept = append(g.kept, timer)
+}
+
+// giveUp takes a turn back that is no longer waited for.
+func (g *Gate) giveUp(t *turn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := slices.Index(g.waiting, t); i >= 0 {
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+		return
+	}
+	g.active-- // it was granted at the same moment
+	g.admit()
+}
+
+// admit lets in what may go on.
+func (g *Gate) admit() {
+	for g.active < g.limit {
+		i := g.next()
+		if i < 0 {
+			return
+		}
+		t := g.waiting[i]
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+		g.active++
+		if !t.begins() && len(g.kept) > 0 {
+			g.kept[0].Stop()
+			g.kept = g.kept[1:]
+		}
+		close(t.granted)
+	}
+}
+
+// begins tells whether the turn is for the beginning of a pipeline.
+func (t *turn) begins() bool { return t.stage <= 1 }
+
+// next is the one that is furthest along, of equals the first, unless the first of all has waited too long. It is less
+// than zero when nobody may go on.
+func (g *Gate) next() int {
+	if len(g.waiting) > 0 && time.Since(g.waiting[0].since) > turnPatience {
+		return 0
+	}
+	best := -1
+	for i, t := range g.waiting {
+		if t.begins() && g.active+len(g.kept) >= g.limit {
+			continue
+		}
+		if best < 0 || t.stage > g.waiting[best].stage {
+			best = i
+		}
+	}
+	return best
+}
