@@ -80,8 +80,8 @@ type Registry struct {
 	Anonymous bool
 	// CertSecret is the Secret that holds its certificates.
 	CertSecret string
-	// MaxBlobBytes bounds a blob that it keeps.
-	MaxBlobBytes int64
+	// MaxBlobBytes bounds a blob that it keeps, and MaxStagedBytes all blobs together that are being written.
+	MaxBlobBytes, MaxStagedBytes int64
 	// Artifacts tells whether Flux is to read snapshots as ExternalArtifacts, which are served beside the registry.
 	Artifacts bool
 	// ArtifactListen is the address that they are served on, and ArtifactAddress host and port under which Flux reaches it.
@@ -146,6 +146,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 		"Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
 	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
 	f.Int64Var(&o.Registry.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
+	f.Int64Var(&o.Registry.MaxStagedBytes, "registry-max-staged-size", 32<<30, "Bytes of disk that all blobs may take together while they are being written.")
 	f.DurationVar(&o.Registry.CollectInterval, "registry-collect-interval", 10*time.Minute,
 		"Time between two collections of content that no Snapshot refers to; nothing is collected within an hour of its last use.")
 	f.BoolVar(&o.Registry.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
@@ -176,8 +177,8 @@ func (o *Options) complete() error {
 	if o.Concurrent < 1 || o.Concurrent > 1000 {
 		return fmt.Errorf("--concurrent is %d, want 1 to 1000", o.Concurrent)
 	}
-	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 {
-		return errors.New("--max-resource-size and --registry-max-blob-size must be at least 1 byte")
+	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 || o.Registry.MaxStagedBytes < 1 {
+		return errors.New("--max-resource-size, --registry-max-blob-size and --registry-max-staged-size must be at least 1 byte")
 	}
 	if err := o.Limits.check(); err != nil {
 		return err

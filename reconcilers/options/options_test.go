@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := options.Registry{
 		Listen: ":5000", Address: "ocm-operator.ocm-system.svc.cluster.local:5000", Dir: "/tmp/ocm-registry",
-		CertSecret: "ocm-registry-tls-certs", KeySecret: "ocm-registry-key", MaxBlobBytes: 16 << 30, CollectInterval: 10 * time.Minute,
+		CertSecret: "ocm-registry-tls-certs", KeySecret: "ocm-registry-key", MaxBlobBytes: 16 << 30, MaxStagedBytes: 32 << 30, CollectInterval: 10 * time.Minute,
 		ArtifactListen: ":9790", ArtifactAddress: "ocm-operator.ocm-system.svc.cluster.local:9790",
 	}
 	if diff := cmp.Diff(want, o.Registry); diff != "" {
