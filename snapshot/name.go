@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"strings"
@@ -53,7 +54,8 @@ func Tag(version string) string {
 	if len(tag) <= maxTag {
 		return tag
 	}
-	return cut(tag, maxTag-hashLength-1) + "-" + shortHash(version)
+	// Of separators alone nothing is left, and a tag can't begin with one.
+	return cmp.Or(cut(tag, maxTag-hashLength-1), "_") + "-" + shortHash(version)
 }
 
 func tagRune(r rune) rune {

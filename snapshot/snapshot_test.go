@@ -90,11 +90,15 @@ func TestTag(t *testing.T) {
 	if one == two || !store.ValidTag(one) || !store.ValidTag(two) {
 		t.Errorf("long versions: %q, %q", one, two)
 	}
+	if got := snapshot.Tag(strings.Repeat(" ", 200)); !store.ValidTag(got) {
+		t.Errorf("a long version of separators: %q", got)
+	}
 }
 
 func FuzzNames(f *testing.F) {
 	f.Add("team", "podinfo", "1.0.0+build")
 	f.Add("a-b", "x.y-z", "")
+	f.Add("a", "b", strings.Repeat("\xff", 300))
 	f.Fuzz(func(t *testing.T, namespace, owner, version string) {
 		if tag := snapshot.Tag(version); !store.ValidTag(tag) {
 			t.Errorf("tag of %q is %q", version, tag)
