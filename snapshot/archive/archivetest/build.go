@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 )
 
@@ -133,4 +134,20 @@ func (e *endless) Read(p []byte) (int, error) {
 // padded fills the last block.
 func padded(content string) []byte {
 	return append([]byte(content), make([]byte, -len(content)&(blockSize-1))...)
+}
+
+// Manifests is an archive of files as deployments have them, which compress as those do, until they have a number of bytes.
+// Every file has the value that is set with the path data.key.
+func Manifests(size int) []byte {
+	random := rand.New(rand.NewPCG(1, 2))
+	var out bytes.Buffer
+	for i := 0; out.Len() < size; i++ {
+		var file strings.Builder
+		fmt.Fprintf(&file, "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: app-%d\n  uid: %x\ndata:\n  key: value # %d\n", i, random.Uint64(), i)
+		for line := range 20 + random.IntN(300) {
+			fmt.Fprintf(&file, "  setting-%d: \"%d of %x\"\n", line, random.IntN(1000), random.Uint32())
+		}
+		out.Write(File(fmt.Sprintf("apps/%d/configmap.yaml", i), file.String()))
+	}
+	return append(out.Bytes(), make([]byte, 2*blockSize)...)
 }
