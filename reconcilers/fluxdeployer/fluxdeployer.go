@@ -120,9 +120,9 @@ func kind(d *deployer) lifecycle.Kind[*v1alpha1.FluxDeployer, *run] {
 			return &run{obj: obj, events: events}
 		},
 		Steps: []lifecycle.Step[*run]{
-			{Name: "checkSource", Run: d.checkSource},
-			{Name: "renewAccess", Run: d.renewAccess},
-			{Name: "resolveSource", Run: d.resolveSource},
+			{Name: "checkSource", Run: d.checkSource, Light: true},
+			{Name: "renewAccess", Run: d.renewAccess, Light: true},
+			{Name: "resolveSource", Run: d.resolveSource, Light: true},
 			{Name: "chooseSource", Run: d.chooseSource},
 			{Name: "render", Run: d.render},
 			{Name: "provideAccess", Run: d.provideAccess},

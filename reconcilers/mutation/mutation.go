@@ -147,8 +147,8 @@ func sequence[T lifecycle.Object](e *engine, k Kind[T]) lifecycle.Kind[T, *Run] 
 			return &Run{obj: obj, kind: k.Name, spec: spec, status: status}
 		},
 		Steps: []lifecycle.Step[*Run]{
-			{Name: "resolveInputs", Run: e.resolveInputs},
-			{Name: "compare", Run: e.compare},
+			{Name: "resolveInputs", Run: e.resolveInputs, Light: true},
+			{Name: "compare", Run: e.compare, Light: true},
 			{Name: "readConfig", Run: e.readConfig},
 			{Name: "readPatch", Run: e.readPatch},
 			{Name: "plan", Run: func(ctx context.Context, r *Run) error { return e.plan(ctx, r, k.Plan) }},
