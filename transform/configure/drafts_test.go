@@ -70,6 +70,9 @@ func TestDrafts(t *testing.T) {
 		"up to 2019-09: list of items":       {drafts: []string{"4", "6", "7", "2019-09"}, schema: `"properties": {"a": {"items": [{"type": "string"}], "additionalItems": false}}`, values: object{"a": list{1}}, want: problems{"/a/0: must be string, is number"}},
 		"2019-09: recursion":                 {drafts: []string{"2019-09"}, schema: `"$recursiveAnchor": true, "properties": {"a": {"$recursiveRef": "#"}, "b": {"type": "string"}}`, values: object{"a": object{"b": 1}}, want: problems{"/a/b: must be string, is number"}},
 		"2020-12: items in front":            {drafts: []string{"2020-12"}, schema: `"properties": {"a": {"prefixItems": [{"type": "string"}], "items": false}}`, values: object{"a": list{1}}, want: problems{"/a/0: must be string, is number"}},
+		"2020-12: items behind":              {drafts: []string{"2020-12"}, schema: `"properties": {"a": {"prefixItems": [{"type": "string"}, {}], "items": {"properties": {"b": {"type": "integer"}}}}}`, values: object{"a": list{"x", 1, 2, object{"b": "y"}}}, want: problems{"/a/3/b: must be integer, is string"}},
+		"2020-12: no items behind":           {drafts: []string{"2020-12"}, schema: `"properties": {"a": {"prefixItems": [{}], "items": false}}`, values: object{"a": list{1, 2, 3}}, want: problems{"/a/1: is not allowed", "/a/2: is not allowed"}},
+		"up to 2019-09: items behind":        {drafts: []string{"4", "6", "7", "2019-09"}, schema: `"properties": {"a": {"items": [{}], "additionalItems": {"type": "string"}}}`, values: object{"a": list{1, "x", 3}}, want: problems{"/a/2: must be string, is number"}},
 		"2020-12: dynamic references":        {drafts: []string{"2020-12"}, schema: `"$dynamicAnchor": "node", "properties": {"a": {"$dynamicRef": "#node"}, "b": {"type": "string"}}`, values: object{"a": object{"b": 1}}, want: problems{"/a/b: must be string, is number"}},
 	} {
 		for draft, url := range drafts {

@@ -98,6 +98,7 @@ func Validate(schema []byte, values map[string]any) error {
 	if err := affordable(compiled, values); err != nil {
 		return &SchemaError{Err: err}
 	}
+	placeItems(compiled, values)
 	var invalid *jsonschema.ValidationError
 	if err := compiled.Validate(values); errors.As(err, &invalid) {
 		return &ValuesError{Problems: problems(doc, invalid)}
