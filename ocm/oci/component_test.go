@@ -225,3 +225,32 @@ func TestForgottenConnections(t *testing.T) {
 		t.Errorf("%d were forgotten and %d are known, want all but the last forgotten", closed, len(c.auths))
 	}
 }
+
+func FuzzReadComponent(f *testing.F) {
+	const text = "meta: {schemaVersion: v2}\ncomponent: {name: acme.org/shop, version: 1.0.0, provider: acme}\n"
+	yaml := descriptorPrefix + "yaml"
+	layer := digest.FromString(text)
+	config := fmt.Sprintf(`{"componentDescriptorLayer":{"mediaType":%q,"digest":%q}}`, yaml, layer)
+	manifest := fmt.Sprintf(`{"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[{"digest":%q,"size":%d}]}`,
+		MediaTypeManifest, componentConfig, digest.FromString(config), len(config), layer, len(text))
+	f.Add(manifest, manifest, config, text)
+	f.Add(fmt.Sprintf(`{"mediaType":%q,"manifests":[{"digest":%q}]}`, MediaTypeIndex, digest.FromString(manifest)), manifest, config, text)
+	f.Add(`{"mediaType":1}`, "", "{", "")
+	f.Fuzz(func(t *testing.T, top, inner, config, text string) {
+		s := shelf{}
+		for _, content := range []string{inner, config, text} {
+			s.add("%s", content)
+		}
+		m, err := NewManifest([]byte(top), MediaTypeManifest)
+		if err != nil {
+			return
+		}
+		c, err := ReadComponent(t.Context(), s, Limits{}, "acme.org/shop", "1.0.0", m)
+		if err != nil {
+			return
+		}
+		if c.Descriptor.Component.Name != "acme.org/shop" || c.Descriptor.Component.Version != "1.0.0" || c.Digest != digest.FromString(top) {
+			t.Errorf("read %s:%s of %s", c.Descriptor.Component.Name, c.Descriptor.Component.Version, c.Digest)
+		}
+	})
+}

@@ -61,7 +61,7 @@ func ParseURL(raw string) (Location, error) {
 		return Location{}, fmt.Errorf("repository URL %q: it must not have a query or fragment", redact(raw))
 	}
 	if host, _, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
-		return Location{}, fmt.Errorf("repository URL %q: credentials do not belong into the URL", redact(raw))
+		return Location{}, fmt.Errorf("repository URL %q: credentials do not belong into the URL, where everybody reads them: put them into a Secret", redact(raw))
 	}
 	host, path, _ := strings.Cut(rest, "/")
 	l.Host, l.Path = host, strings.Trim(path, "/")

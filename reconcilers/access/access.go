@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sync/singleflight"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/fluxcd/pkg/apis/meta"
+
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	guarded "github.com/ocm-operator/ocm-operator/ocm/access"
@@ -130,7 +132,8 @@ func (p *Provider) open(ctx context.Context, cv *v1alpha1.ComponentVersion, repo
 	}
 	options, err := p.options(found)
 	if err != nil {
-		return nil, err
+		// Only certificates can be wrong here, and they come from one Secret.
+		return nil, &UnusableError{Kind: "Secret", Namespace: cv.Namespace, Name: nameOf(repository.CertSecretRef), Why: "can't be used for TLS: " + err.Error()}
 	}
 	options.NameMapping = ocm.NameMapping(repository.ComponentNameMapping)
 	opened, err := ocm.Open(repository.URL, options)
@@ -140,6 +143,13 @@ func (p *Provider) open(ctx context.Context, cv *v1alpha1.ComponentVersion, repo
 	r := &Repository{Repository: opened, key: key, provider: p}
 	p.repositories.add(key, r)
 	return r, nil
+}
+
+func nameOf(ref *meta.LocalObjectReference) string {
+	if ref == nil {
+		return ""
+	}
+	return ref.Name
 }
 
 func (p *Provider) options(found gathered) (ocm.Options, error) {

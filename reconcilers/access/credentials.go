@@ -186,9 +186,6 @@ func (g *gatherer) certificates(ctx context.Context, name string) error {
 		return g.unusable(name, fmt.Sprintf("has neither the key %q nor the keys %q and %q; it has: %v",
 			authorityKey, certificateKey, privateKeyKey, slices.Sorted(maps.Keys(secret.Data))))
 	}
-	if _, err := oci.NewTransport(oci.TransportOptions{CertificateAuthority: c.authority, Certificate: c.certificate, PrivateKey: c.key}); err != nil {
-		return g.unusable(name, "can't be used for TLS: "+err.Error())
-	}
 	g.connection.authority, g.connection.certificate, g.connection.key = c.authority, c.certificate, c.key
 	g.add(nil, "tls", c.authority, c.certificate, c.key)
 	return nil
