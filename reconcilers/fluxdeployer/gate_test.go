@@ -1,0 +1,126 @@
+package fluxdeployer
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
+)
+
+// answered is an object as a controller leaves it that has looked at a probe.
+func answered(status, reason, message string) *unstructured.Unstructured {
+	obj := probeObject(kustomizationKind, reconcilertest.Namespace)
+	_ = unstructured.SetNestedSlice(obj.Object, []any{map[string]any{"type": "Ready", "status": status, "reason": reason, "message": message}}, "status", "conditions")
+	return obj
+}
+
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		found  *unstructured.Unstructured
+		refuse error
+		taken  bool
+		why    string
+		reason string
+	}{
+		"open":    {answered("False", "ArtifactFailed", "Source 'ExternalArtifact/x' not found"), nil, true, "", "it has looked for the artifact"},
+		"closed":  {answered("False", "AccessDenied", "can't access it, ExternalArtifact feature gate is disabled"), nil, false, "feature gate is disabled", "it says so"},
+		"by name": {answered("False", "FeatureGateDisabled", "no"), nil, false, "no", "that is what Flux calls it elsewhere"},
+		"older": {
+			nil, apierrors.NewInvalid(kustomizationKind.GroupKind(), probeName, nil), false, "is invalid", "its schema has no such source",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := reconcilertest.New(t)
+			w.Serve(kustomizationKind)
+			if tc.found != nil {
+				w.Create(tc.found) // left behind by one of us that was killed
+			}
+			w.Refuse("create Kustomization", tc.refuse)
+			g := newGate(w.Client, w.Client, reconcilertest.Namespace, logr.Discard())
+			taken, why, err := g.probe(t.Context(), kustomizationKind)
+			if err != nil || taken != tc.taken || !strings.Contains(why, tc.why) {
+				t.Errorf("taken is %t, %q (%v): %s", taken, why, err, tc.reason)
+			}
+			if w.Has(probeObject(kustomizationKind, reconcilertest.Namespace)) {
+				t.Error("the probe is left behind")
+			}
+		})
+	}
+}
+
+func TestProbeThatCanNotBeMade(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	w.Serve(kustomizationKind)
+	forbidden := errors.New("not allowed here")
+	w.Refuse("create Kustomization", forbidden)
+	g := newGate(w.Client, w.Client, reconcilertest.Namespace, logr.Discard())
+	g.settle(t.Context(), kustomizationKind)
+	if verdict, why := g.ask(kustomizationKind); verdict != closed || !strings.Contains(why, forbidden.Error()) {
+		t.Errorf("verdict is %d, %q: who can't be asked gets what always works", verdict, why)
+	}
+}
+
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	g := newGate(nil, nil, "", logr.Discard())
+	g.now = func() time.Time { return now }
+	for _, step := range []struct {
+		name   string
+		before func()
+		want   verdict
+		asked  int
+		reason string
+	}{
+		{"first", func() {}, unknown, 1, "somebody has to ask"},
+		{"second", func() {}, unknown, 0, "the question is on its way"},
+		{"refused", func() { g.refused(kustomizationKind, "closed") }, closed, 0, "it has answered"},
+		{"within the hour", func() { now = now.Add(59 * time.Minute) }, closed, 0, "an answer holds"},
+		{"after it", func() { now = now.Add(2 * time.Minute) }, closed, 1, "the gate may be open by now"},
+		{"while it is asked", func() {}, closed, 0, "the old answer holds until there is a new one"},
+		{"open", func() { g.note(kustomizationKind, answer{verdict: open}) }, open, 0, "it has answered"},
+		{"for good", func() { now = now.Add(1000 * time.Hour) }, open, 0, "what is refused later is seen on the object"},
+	} {
+		step.before()
+		got, _ := g.ask(kustomizationKind)
+		asked := len(g.questions)
+		for range asked {
+			<-g.questions
+		}
+		if got != step.want || asked != step.asked {
+			t.Errorf("%s: verdict %d, asked %d times; want %d, %d: %s", step.name, got, asked, step.want, step.asked, step.reason)
+		}
+	}
+}
+
+// TestLostRace: between a look at the cache and our own writing, somebody else has made an object of that name.
+func TestLostRace(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	w.Serve(kustomizationKind)
+	owner := deployerObject()
+	w.Create(owner)
+	theirs := (&run{obj: owner}).object(kustomizationKind, map[string]any{"path": "./theirs"})
+	if err := w.Client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(theirs), client.FieldOwner("theirs")); err != nil {
+		t.Fatal(err)
+	}
+	d := &deployer{client: w.Client, cache: reconcilertest.New(t).Client, live: w.Client}
+	want := (&run{obj: owner}).object(kustomizationKind, map[string]any{"path": "./ours"})
+	if _, err := d.applyObject(t.Context(), owner, want); !apierrors.IsConflict(err) {
+		t.Errorf("error is %v, want a conflict, after which the object is looked at", err)
+	}
+	w.Get(theirs)
+	if path, _, _ := unstructured.NestedString(theirs.Object, "spec", "path"); path != "./theirs" {
+		t.Errorf("it was overwritten with %s", path)
+	}
+}
