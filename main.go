@@ -18,6 +18,7 @@ import (
 
 	"github.com/fluxcd/pkg/runtime/logger"
 
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/componentversion"
 	"github.com/ocm-operator/ocm-operator/reconcilers/configuration"
@@ -74,6 +75,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if err := known.Switch(o.Features); err != nil {
 		return fmt.Errorf("--features: %w", err)
+	}
+	if err := o.CheckKinds(known.Names()); err != nil {
+		return err
 	}
 	logger.SetLogger(logger.NewLogger(o.Log))
 	manager.LimitMemory()
@@ -158,22 +162,26 @@ func features(s *shared) []plugin.Plugin {
 	o := s.options
 	mutations := mutation.Options{
 		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store, Mappings: s.mappings,
-		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Concurrent: o.Concurrent,
+		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize,
 		Limits: mutation.Limits{Archives: o.Limits.Archives(), ConfigBytes: o.Limits.ConfigSize, ValuesBytes: o.Limits.ValuesSize},
 	}
+	localizations, configurations := mutations, mutations
+	localizations.Concurrent, configurations.Concurrent = o.Workers(v1alpha1.LocalizationKind), o.Workers(v1alpha1.ConfigurationKind)
 	return []plugin.Plugin{
 		componentversion.Plugin(componentversion.Options{
-			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Concurrent, AnswerAge: answerAge,
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Workers(v1alpha1.ComponentVersionKind), AnswerAge: answerAge,
 		}),
 		snapshotkind.Plugin(snapshotkind.Options{
-			Lifecycle: s.services.Lifecycle, Store: s.store, Address: s.registry.URL(), Recheck: o.SnapshotRecheck, Concurrent: o.Concurrent,
+			Lifecycle: s.services.Lifecycle, Store: s.store, Address: s.registry.URL(), Recheck: o.SnapshotRecheck,
+			Concurrent: o.Workers(v1alpha1.SnapshotKind),
 		}),
 		resource.Plugin(resource.Options{
 			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store,
-			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Archives: o.Limits.Archives(), Concurrent: o.Concurrent,
+			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Archives: o.Limits.Archives(),
+			Concurrent: o.Workers(v1alpha1.ResourceKind),
 		}),
-		localization.Plugin(mutations),
-		configuration.Plugin(mutations),
+		localization.Plugin(localizations),
+		configuration.Plugin(configurations),
 		fluxdeployer.Plugin(fluxdeployer.Options{
 			Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign,
 			Registry: fluxdeployer.Registry{
@@ -181,7 +189,7 @@ func features(s *shared) []plugin.Plugin {
 				CA: s.registry.CA, Issue: s.registry.Issue, Valid: s.registry.Valid,
 			},
 			Artifacts:            artifacts(s),
-			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Concurrent,
+			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Workers(v1alpha1.FluxDeployerKind),
 		}),
 	}
 }

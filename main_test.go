@@ -55,6 +55,7 @@ func TestRunRefusesBadFlags(t *testing.T) {
 		"missing value":     {[]string{"--features=Resource"}, "Resource=false", "the message shows the form"},
 		"required feature":  {[]string{"--features=Snapshot=false"}, "requires Snapshot", "half a pipeline is no pipeline"},
 		"no workers":        {[]string{"--concurrent=0"}, "--concurrent is 0, want 1 to 1000", "the message has the bounds"},
+		"unknown kind":      {[]string{"--concurrent-kinds=Gitsync=2"}, `unknown kind "Gitsync", known are ComponentVersion`, "the message lists the kinds"},
 		"no port":           {[]string{"--registry-address=registry"}, "--registry-address", "Flux needs host and port"},
 		"stray argument":    {[]string{"start"}, `unexpected argument "start"`, "a subcommand is a mistake, not ignored"},
 		"backwards backoff": {[]string{"--min-retry-delay=1h"}, "--min-retry-delay is 1h0m0s", "bounds are checked together"},

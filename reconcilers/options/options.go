@@ -32,6 +32,8 @@ type Options struct {
 	WatchNamespace string
 	// Concurrent is how many objects of a kind are reconciled at once.
 	Concurrent int
+	// ConcurrentKinds is the same for some kinds.
+	ConcurrentKinds map[string]int
 	// MetricsAddr, HealthAddr and EventsAddr are where metrics and probes are served, and where events are posted.
 	MetricsAddr, HealthAddr, EventsAddr string
 	// PprofAddr is where profiles are served; empty switches them off.
@@ -126,6 +128,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 		"Namespace of the operator's own Secrets and lease; the default is taken from RUNTIME_NAMESPACE.")
 	f.StringVar(&o.WatchNamespace, "watch-namespace", "", "The only namespace to watch; empty watches all.")
 	f.IntVar(&o.Concurrent, "concurrent", 4, "How many objects of a kind are reconciled at once, 1 to 1000.")
+	f.StringToIntVar(&o.ConcurrentKinds, "concurrent-kinds", nil, "The same by `kind=n`, as in Resource=8,Localization=2. "+
+		"By default Snapshot and FluxDeployer have twice as many, and Localization and Configuration at most two for a processor.")
 	f.BoolVar(&o.NoCrossNamespaceRefs, "no-cross-namespace-refs", false, "Refuse references to objects in other namespaces.")
 	f.DurationVar(&o.MinRetryDelay, "min-retry-delay", 750*time.Millisecond, "First delay of the backoff after a passing fault.")
 	f.DurationVar(&o.MaxRetryDelay, "max-retry-delay", 15*time.Minute, "Longest delay of the backoff after passing faults.")
@@ -174,8 +178,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 
 // complete checks the bounds and fills in what follows from other flags.
 func (o *Options) complete() error {
-	if o.Concurrent < 1 || o.Concurrent > 1000 {
-		return fmt.Errorf("--concurrent is %d, want 1 to 1000", o.Concurrent)
+	if err := o.checkWorkers(); err != nil {
+		return err
 	}
 	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 || o.Registry.MaxStagedBytes < 1 {
 		return errors.New("--max-resource-size, --registry-max-blob-size and --registry-max-staged-size must be at least 1 byte")
