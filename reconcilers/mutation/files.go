@@ -44,13 +44,13 @@ func findFile(r io.Reader, name string, limits archive.Limits, limit fileLimit) 
 		if err != nil {
 			return nil, err
 		}
-		if file.Path != want {
+		if file.Path != want && !strings.HasPrefix(file.Path, want+"/") {
 			continue
 		}
 		switch {
-		case file.Mode&fs.ModeSymlink != 0:
+		case file.Path == want && file.Mode&fs.ModeSymlink != 0:
 			why = fmt.Sprintf("it is a symbolic link, which is not followed: name the file %q that it points to", file.Target)
-		case !file.Mode.IsRegular():
+		case file.Path != want || !file.Mode.IsRegular():
 			why = "it is a directory: name a file in it"
 		case file.Size > limit.bytes:
 			return nil, &fileError{limit.error(fmt.Sprintf("file %q", want))}

@@ -288,6 +288,40 @@ func TestFluxValuesThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+// TestPlacesOfValuesThatCannotBeUsed misses the key, the file or the sub-path in every other kind of place.
+func TestPlacesOfValuesThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	in := func(from v1alpha1.ValuesSource, key, subPath string) func(*v1alpha1.MutationSpec) {
+		if from.SecretSource != nil {
+			from.SecretSource.Key, from.SecretSource.SubPath = key, subPath
+		}
+		return sources(from)
+	}
+	for name, tc := range map[string]struct {
+		change func(*v1alpha1.MutationSpec)
+		says   string
+	}{
+		"Secret, key":             {in(fromSecret("secret"), "none", ""), `Secret default/secret has no key "none"; it has: values`},
+		"Secret, sub-path":        {in(fromSecret("secret"), "values", "none"), `Secret default/secret, key values is not a YAML or JSON map, or has none at sub-path "none"`},
+		"OCIRepository, file":     {fromFluxKind("OCIRepository", "none.yaml", ""), `values from OCIRepository default/site at main@sha1:abc: file "none.yaml": there is no such file`},
+		"OCIRepository, sub-path": {fromFluxKind("OCIRepository", "values.yaml", "a.c"), `values of OCIRepository default/site, file values.yaml have no map at sub-path "a.c": key "c" is missing or something else; there are: b`},
+		"Bucket, directory":       {fromFluxKind("Bucket", "dir", ""), `file "dir": it is a directory: name a file in it`},
+		"Bucket, sub-path":        {fromFluxKind("Bucket", "values.yaml", "a.b"), `sub-path "a.b": key "b" is missing or something else`},
+		"Bucket, no map":          {fromFluxKind("Bucket", "dir/list.yaml", ""), "values of Bucket default/site, file dir/list.yaml are not a YAML or JSON map"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, config)
+			s.Create(secret("secret", "values", "a: {b: 1}"))
+			kind, _, _ := strings.Cut(name, ",")
+			if kind != "Secret" {
+				s.fluxSourceOf(t, kind, map[string]string{"values.yaml": "a: {b: 1}", "dir/list.yaml": "[1]"}, "")
+			}
+			wantRefused(t, s.configure(t, tc.change), "False "+v1alpha1.InvalidValuesReason, tc.says)
+		})
+	}
+}
+
 func TestFluxArtifactIsFetchedOnce(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, config)
