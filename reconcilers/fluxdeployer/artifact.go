@@ -58,10 +58,7 @@ func (d *deployer) chooseSource(ctx context.Context, r *run) error {
 			return err
 		}
 	}
-	// What was decided before is no news.
-	if why != "" && r.obj.Status.OCIRepository == "" {
-		r.events.Warning(r.obj, meta.FeatureGateDisabledReason, "Falling back to an OCIRepository: "+why)
-	}
+	r.fallback = why
 	return nil
 }
 

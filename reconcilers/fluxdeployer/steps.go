@@ -52,6 +52,8 @@ type run struct {
 	content    *source.Content
 	// artifact is set when Flux gets the content as an ExternalArtifact.
 	artifact *Artifact
+	// fallback is why it gets an OCIRepository although artifacts are wanted.
+	fallback string
 	// objects are what is wanted, in the order in which it is applied, and found what is there of them.
 	objects, found []*unstructured.Unstructured
 }
@@ -133,6 +135,9 @@ func applyReason(gvk schema.GroupVersionKind) string {
 // prune deletes what an earlier template made, and brings the status up to date.
 func (d *deployer) prune(ctx context.Context, r *run) error {
 	status := &r.obj.Status
+	if r.fallback != "" && status.OCIRepository == "" {
+		r.events.Warning(r.obj, meta.FeatureGateDisabledReason, "Falling back to an OCIRepository: "+r.fallback)
+	}
 	for _, field := range []struct {
 		gvk  schema.GroupVersionKind
 		name *string
