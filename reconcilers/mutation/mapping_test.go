@@ -2,13 +2,16 @@ package mutation_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 	"github.com/ocm-operator/ocm-operator/transform/cuemap"
@@ -95,4 +98,56 @@ func TestMappingNeedsAComponent(t *testing.T) {
 	s.Create(l)
 	s.localizations.Reconcile(l)
 	wantRefused(t, l, "False InvalidSpec", "a mapping needs the component of the ConfigData")
+}
+
+// monolith is the program of a rule that makes the containers of a role from the images of the component.
+func monolith(role, path string) string {
+	return `- file: deploy.yaml
+  mapping:
+    path: ` + path + `
+    transform: |
+      package main
+
+      import "encoding/json"
+
+      out: json.Marshal([for r in component.resources if r.type == "ociImage" if r.extraIdentity.role == "` + role + `" {
+        name:  r.name
+        image: r.access.imageReference
+        for l in *r.labels | [] if l.name == "port" {ports: [{containerPort: l.value}]}
+      }])
+`
+}
+
+// TestMappingMonolith makes the containers of a pod from the images of the component, by their identity and their labels, and
+// does nothing while nothing changes. A component without references or sources has empty lists of them.
+func TestMappingMonolith(t *testing.T) {
+	t.Parallel()
+	rules := "localization:\n" + monolith("main", "spec.containers") + monolith("init", "spec.initContainers") +
+		"- {file: deploy.yaml, mapping: {path: spec.others, transform: 'out: \"\\(len(component.references) + len(component.sources))\"'}}\n"
+	s := newStage(t, rules)
+	image := func(name, role string, labels ...descriptor.Label) ocmtest.Resource {
+		return ocmtest.Resource{Name: name, Type: "ociImage", Image: "ghcr.io/acme/" + name + ":1", ExtraIdentity: map[string]string{"role": role}, Labels: labels}
+	}
+	s.Publish(s.url, ocmtest.Component{Name: app, Version: "1.1.0", Resources: []ocmtest.Resource{
+		{Name: "manifests", Content: reconcilertest.Tar(t, map[string]string{"deploy.yaml": "kind: Deployment\nspec: {}\n"})},
+		{Name: "config", Content: []byte(rules)},
+		image("web", "main", descriptor.Label{Name: "port", Value: json.RawMessage("8080")}), image("worker", "main"), image("migrate", "init"),
+	}})
+	s.components.Reconcile(s.component)
+	s.resources.Reconcile(s.resource)
+	s.prove(t)
+	l := s.localize(t)
+	wantReady(t, l)
+	const want = `{"kind":"Deployment","spec":{"containers":[{"image":"ghcr.io/acme/web:1","name":"web","ports":[{"containerPort":8080}]},` +
+		`{"image":"ghcr.io/acme/worker:1","name":"worker"}],"initContainers":[{"image":"ghcr.io/acme/migrate:1","name":"migrate"}],"others":0}}`
+	if got, err := yaml.YAMLToJSON([]byte(s.file(t, l.Status))); err != nil || string(got) != want {
+		t.Errorf("error %v, file is\n%s\nwant\n%s", err, got, want)
+	}
+	s.forget()
+	s.mappings.err = errors.New("it ran again")
+	s.localizations.Reconcile(l)
+	if requests, writes := s.registry.Requests(), s.Writes(); len(requests) > 0 || len(writes) > 0 {
+		t.Errorf("requests %v and writes %v, though nothing changed", requests, writes)
+	}
+	wantReady(t, l)
 }
