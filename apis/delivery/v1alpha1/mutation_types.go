@@ -159,7 +159,7 @@ type PatchStrategicMerge struct {
 
 // PatchSource is a file of another place.
 type PatchSource struct {
-	// sourceRef names the place: a GitRepository of Flux, or a Resource, Localization or Configuration. It has no default; its namespace defaults to that of the object.
+	// sourceRef names the place: a GitRepository, OCIRepository, Bucket or ExternalArtifact of Flux, or a Resource, Localization or Configuration. It has no default; its namespace defaults to that of the object.
 	// Example: {kind: GitRepository, name: site}.
 	// +required
 	SourceRef meta.NamespacedObjectKindReference `json:"sourceRef"`
@@ -194,7 +194,7 @@ type MutationStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	LatestConfigVersion string `json:"latestConfigVersion,omitempty"`
 
-	// latestPatchSourceVersio is the revision of the place that the patch came from, at most 1024 characters. Its name has always lacked its last letter and stays so
+	// latestPatchSourceVersio is the revision of the Flux source that the base of the patch came from, or the version of the component behind the snapshot that it came from, at most 1024 characters. Its name has always lacked its last letter and stays so
 	// for the programs that read it. Example: main@sha1: followed by 40 hexadecimal digits.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
