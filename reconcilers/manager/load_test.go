@@ -87,7 +87,8 @@ func TestManyPipelines(t *testing.T) {
 	counts := o.wire.take()
 	t.Logf("%d pipelines: first %s, median %s, last %s; %.1f requests each, created after %s:\n%s", count,
 		times[0], times[count/2], times[count-1], float64(sum(counts))/float64(count), created, show(counts))
-	if !slices.IsSorted(times) {
-		t.Error("time goes backwards")
+	// Objects may say once that they wait, and meet writes of others.
+	if each := float64(sum(counts)) / float64(count); each > 1.25*maxRequests {
+		t.Errorf("a pipeline among many costs %.1f requests, want hardly more than one alone", each)
 	}
 }

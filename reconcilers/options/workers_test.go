@@ -17,12 +17,21 @@ func TestWorkers(t *testing.T) {
 		want   map[string]int
 		reason string
 	}{
-		"defaults": {nil, map[string]int{"ComponentVersion": 4, "Resource": 4, "Snapshot": 8, "FluxDeployer": 8, "Localization": min(4, processors)},
-			"cheap kinds have more"},
-		"many": {[]string{"--concurrent=900"}, map[string]int{"Resource": 900, "Snapshot": 1000, "Configuration": processors},
-			"kinds that need a processor have no more than can get one"},
-		"by kind": {[]string{"--concurrent-kinds=Resource=9,Localization=300", "--concurrent-kinds=Snapshot=1"},
-			map[string]int{"Resource": 9, "Localization": 300, "Snapshot": 1, "ComponentVersion": 4}, "what is said counts"},
+		"defaults": {
+			nil,
+			map[string]int{"ComponentVersion": 4, "Resource": 4, "Snapshot": 8, "FluxDeployer": 8, "Localization": min(4, processors)},
+			"cheap kinds have more",
+		},
+		"many": {
+			[]string{"--concurrent=900"},
+			map[string]int{"Resource": 900, "Snapshot": 1000, "Configuration": processors},
+			"kinds that need a processor have no more than can get one",
+		},
+		"by kind": {
+			[]string{"--concurrent-kinds=Resource=9,Localization=300", "--concurrent-kinds=Snapshot=1"},
+			map[string]int{"Resource": 9, "Localization": 300, "Snapshot": 1, "ComponentVersion": 4},
+			"what is said counts",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
