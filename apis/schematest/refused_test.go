@@ -96,6 +96,9 @@ func TestManifestsAreRefused(t *testing.T) {
 		"template no spec": {"a template is the spec of an object", deployer(change{"kustomizationTemplate": "text"}), "spec.kustomizationTemplate", "must be of type object"},
 		"deployer no kind": {"only a Resource knows what is meant without", deployer(change{"sourceRef": "{name: a}"}), "spec.sourceRef", "sourceRef.kind is missing"},
 
+		"resource of nothing": {"there is nothing to take", render("Resource", change{"interval": "10m", "sourceRef": "{name: app}"}, nil), "spec.sourceRef", "name the resource of the component"},
+		"source is itself":    {"it would wait for itself for ever", mutation(change{"sourceRef": "{kind: Configuration, name: test}"}), "<nil>", "names the Configuration itself"},
+
 		"access without type": {"nobody can use it", render("ComponentDescriptor", change{"version": "1.0.0", "resources": "[{name: a, version: 1.0.0, type: blob, access: {}}]"}, nil), "spec.resources[0].access.type", "Required value"},
 		"snapshot no digest":  {"a Snapshot stands for content by its digest", render("Snapshot", change{"identity": "{}", "tag": "a"}, nil), "spec.digest", "Required value"},
 	}

@@ -208,8 +208,8 @@ type ComponentDescriptor struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec is the component descriptor.
-	// +optional
-	Spec ComponentDescriptorSpec `json:"spec,omitempty"`
+	// +required
+	Spec ComponentDescriptorSpec `json:"spec"`
 
 	// status is there for uniformity and is not written.
 	// +optional

@@ -250,8 +250,8 @@ type ComponentVersion struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says which component is followed and how.
-	// +optional
-	Spec ComponentVersionSpec `json:"spec,omitempty"`
+	// +required
+	Spec ComponentVersionSpec `json:"spec"`
 
 	// status says which version is used; it is written by the controller.
 	// +optional

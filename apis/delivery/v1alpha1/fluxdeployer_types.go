@@ -83,8 +83,8 @@ type FluxDeployer struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says which content is deployed and how.
-	// +optional
-	Spec FluxDeployerSpec `json:"spec,omitempty"`
+	// +required
+	Spec FluxDeployerSpec `json:"spec"`
 
 	// status says which objects of Flux were made; it is written by the controller.
 	// +optional

@@ -8,6 +8,7 @@ import (
 // result to a Snapshot.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.sourceRef.kind) || self.spec.sourceRef.kind != 'Localization' || self.spec.sourceRef.name != self.metadata.name || has(self.spec.sourceRef.__namespace__)",message="spec.sourceRef names the Localization itself: name the object that is to be changed"
 // +kubebuilder:resource:shortName=lz,categories=ocm
 // +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status"
 // +kubebuilder:printcolumn:name="Source Version",type="string",JSONPath=".status.latestSourceVersion"
@@ -22,8 +23,8 @@ type Localization struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says what is changed and where the rules and values come from.
-	// +optional
-	Spec MutationSpec `json:"spec,omitempty"`
+	// +required
+	Spec MutationSpec `json:"spec"`
 
 	// status says what was written; it is written by the controller.
 	// +optional

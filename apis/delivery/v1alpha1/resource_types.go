@@ -11,6 +11,7 @@ type ResourceSpec struct {
 	// sourceRef names the ComponentVersion and, in resourceRef, the resource in it. Its kind may be left out. It has no default.
 	// Example: {name: podinfo, resourceRef: {name: manifests}}.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="has(self.resourceRef)",message="sourceRef.resourceRef is missing: name the resource of the component that is wanted, as in resourceRef: {name: manifests}"
 	SourceRef ObjectReference `json:"sourceRef"`
 }
 
@@ -77,8 +78,8 @@ type Resource struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says which resource is brought into the cluster.
-	// +optional
-	Spec ResourceSpec `json:"spec,omitempty"`
+	// +required
+	Spec ResourceSpec `json:"spec"`
 
 	// status says what was written; it is written by the controller.
 	// +optional

@@ -77,8 +77,8 @@ type Snapshot struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// spec says which content the Snapshot stands for.
-	// +optional
-	Spec SnapshotSpec `json:"spec,omitempty"`
+	// +required
+	Spec SnapshotSpec `json:"spec"`
 
 	// status says which content was found; it is written by the controller.
 	// +optional
