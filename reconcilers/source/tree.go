@@ -36,6 +36,9 @@ func Walk(root *v1alpha1.Reference, path []map[string]string) (Node, error) {
 }
 
 func findReference(in *v1alpha1.Reference, identity map[string]string) (*v1alpha1.Reference, error) {
+	if identity["name"] == "" {
+		return nil, fmt.Errorf("it has no name: write the name of a reference, as in {name: backend}; there are: %s", names(in.References))
+	}
 	var found *v1alpha1.Reference
 	for i := range in.References {
 		candidate := &in.References[i]
@@ -66,7 +69,7 @@ func matches(ref *v1alpha1.Reference, identity map[string]string) bool {
 			return false
 		}
 	}
-	return identity["name"] != ""
+	return true
 }
 
 func describe(identity map[string]string) string {

@@ -46,7 +46,7 @@ func TestWalk(t *testing.T) {
 		"not found":         {path{{"name": "fronted"}}, source.Node{}, []string{"element 1", "acme.org/app 1.0.0", "name=fronted", "backend, frontend"}, "the message lists what there is"},
 		"ambiguous":         {path{{"name": "backend"}}, source.Node{}, []string{"more than one", "extra identity"}, "the first one would be a guess"},
 		"second hop fails":  {path{{"name": "frontend"}, {"name": "database"}}, source.Node{}, []string{"element 2", "acme.org/frontend 4.0.0", "none"}, "the message tells how far it got"},
-		"no name":           {path{{"os": "windows"}}, source.Node{}, []string{"no reference matches os=windows"}, "an identity has a name"},
+		"no name":           {path{{"os": "windows"}}, source.Node{}, []string{"it has no name"}, "an identity has a name"},
 		"unknown attribute": {path{{"name": "frontend", "os": "linux"}}, source.Node{}, []string{"no reference matches"}, "an attribute that is not there does not match"},
 		"wrong version":     {path{{"name": "frontend", "version": "5.0.0"}}, source.Node{}, []string{"no reference matches name=frontend,version=5.0.0"}, "another version is another component"},
 	} {
