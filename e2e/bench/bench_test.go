@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,13 @@ func TestInsert(t *testing.T) {
 	}
 	if again, err := insert(got, "new"); err != nil || again != got {
 		t.Errorf("a second time: got %q, %v", again, err)
+	}
+	kept, err := os.ReadFile("../../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := insert(string(kept), "new"); err != nil {
+		t.Errorf("docs/performance.md: %v", err)
 	}
 	for _, broken := range []string{"", beginMark, endMark, endMark + beginMark} {
 		if _, err := insert(broken, "new"); err == nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -57,6 +58,9 @@ func (w *world) clean() {
 		}
 		return nil
 	})
+	if at := w.touched(w.Operator.TempDir()); !at.Equal(w.unused) {
+		w.t.Errorf("the operator has written to its folder for temporary files at %s, which its documentation denies", at)
+	}
 	root, blobs := w.Operator.RegistryDir(), 0
 	err := filepath.WalkDir(filepath.Join(root, "blobs"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -81,4 +85,14 @@ func (w *world) clean() {
 		w.t.Fatalf("read the blobs of the embedded registry: %v", err)
 	}
 	w.t.Logf("%d blobs are what their names say", blobs)
+}
+
+// touched returns when a file was last made in a folder, or removed there.
+func (w *world) touched(dir string) time.Time {
+	w.t.Helper()
+	info, err := os.Stat(dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return info.ModTime()
 }

@@ -50,6 +50,8 @@ type world struct {
 	*e2etest.Env
 	t      *testing.T
 	source *source
+	// unused is when the operator's folder for temporary files was changed last before the test began.
+	unused time.Time
 }
 
 // flags are those of every operator here. Content is looked for every second, so that quiet means quiet in spite of that,
@@ -92,6 +94,7 @@ func newWorld(t *testing.T, prepare ...func(dir string)) *world {
 	}
 	env := &e2etest.Env{Cluster: c, Operator: op, Client: kubernetes, Namespace: clustertest.Namespace(t, c.Config())}
 	w := &world{Env: env.ForTest(t), t: t, source: newSource(t)}
+	w.unused = w.touched(op.TempDir())
 	t.Cleanup(w.clear)
 	t.Cleanup(w.dump)
 	return w
