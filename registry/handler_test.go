@@ -364,7 +364,7 @@ func TestStagingLimit(t *testing.T) {
 	c.expect(202, "", "PATCH", at, []byte("123"))
 	push := "/v2/a/blobs/uploads/?digest=" + digest.FromString("45").String()
 	resp := c.expect(507, "UNKNOWN", "POST", push, []byte("45"))
-	if got := text(t, resp); !strings.Contains(got, "at most 4 at once") {
+	if got := text(t, resp); !strings.Contains(got, "at most 4 bytes") {
 		t.Errorf("the client is not told the bound: %s", got)
 	}
 	c.expect(201, "", "PUT", at+"?digest="+digest.FromString("123").String(), nil)

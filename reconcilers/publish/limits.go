@@ -3,7 +3,9 @@ package publish
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
+	"github.com/ocm-operator/ocm-operator/registry/store"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
 )
 
@@ -14,8 +16,14 @@ const (
 	EditedFileSizeFlag = "--max-edited-file-size"
 )
 
-// Flagged adds to the error of an archive that passes a limit the flag of the operator that sets it. Other errors stay as
-// they are.
+// Flags of the operator that bound what its registry writes.
+const (
+	BlobSizeFlag   = "--registry-max-blob-size"
+	StagedSizeFlag = "--registry-max-staged-size"
+)
+
+// Flagged adds to the error of an archive or a snapshot that passes a limit the flag of the operator that sets it. Other
+// errors stay as they are.
 func Flagged(err error) error {
 	var flag string
 	switch {
@@ -25,6 +33,10 @@ func Flagged(err error) error {
 		flag = ArchiveEntriesFlag
 	case errors.Is(err, archive.ErrEditTooLarge):
 		flag = EditedFileSizeFlag
+	case errors.Is(err, store.ErrTooLarge):
+		flag = BlobSizeFlag
+	case errors.Is(err, store.ErrStagingFull) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT):
+		flag = StagedSizeFlag
 	default:
 		return err
 	}

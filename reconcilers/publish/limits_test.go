@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ocm-operator/ocm-operator/reconcilers/publish"
+	"github.com/ocm-operator/ocm-operator/registry/store"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
 )
 
@@ -34,7 +36,14 @@ func TestLimitsNameTheirFlags(t *testing.T) {
 			}
 		}
 	}
-	for _, other := range []error{nil, io.EOF, archive.ErrPathTooDeep} {
+	for flag, cause := range map[string]error{publish.BlobSizeFlag: store.ErrTooLarge, publish.StagedSizeFlag: store.ErrStagingFull} {
+		err := publish.Flagged(fmt.Errorf("write: %w", cause))
+		if !errors.Is(err, cause) || !strings.HasSuffix(err.Error(), "the limit that "+flag+" sets") || !strings.Contains(string(page), " "+flag+" ") {
+			t.Errorf("%v became %q, want the flag %s named", cause, err, flag)
+		}
+	}
+	full := fmt.Errorf("%w: %w", store.ErrStagingFull, syscall.ENOSPC) // no flag makes a disk larger
+	for _, other := range []error{nil, io.EOF, archive.ErrPathTooDeep, full} {
 		if got := publish.Flagged(other); !errors.Is(got, other) || got != nil && got.Error() != other.Error() {
 			t.Errorf("%v became %v", other, got)
 		}

@@ -67,7 +67,7 @@ func TestMaxStagedBytes(t *testing.T) {
 	refused := begin("")
 	for range 2 {
 		_, err := refused.Write([]byte("x"))
-		if !errors.Is(err, store.ErrStagingFull) || !strings.Contains(err.Error(), "uploads in progress hold 10 bytes, and at most 10 at once") {
+		if !errors.Is(err, store.ErrStagingFull) || !strings.Contains(err.Error(), "hold at most 10 bytes") {
 			t.Errorf("the eleventh byte: %v", err)
 		}
 	}

@@ -28,7 +28,7 @@ type staging struct {
 func (s *staging) reserve(n int64) error {
 	if held := s.bytes.Add(n); s.max > 0 && held > s.max {
 		s.bytes.Add(-n)
-		return fmt.Errorf("%w: uploads in progress hold %d bytes, and at most %d at once: wait for the others, or allow more and give the registry more disk", ErrStagingFull, held-n, s.max)
+		return fmt.Errorf("%w: all uploads in progress hold at most %d bytes: wait for the others, or allow more and give the registry more disk", ErrStagingFull, s.max)
 	}
 	return nil
 }
