@@ -517,10 +517,13 @@ ocm_registry_stored_bytes 5
 # HELP ocm_registry_uploads Uploads in progress.
 # TYPE ocm_registry_uploads gauge
 ocm_registry_uploads 0
+# HELP ocm_registry_writable Whether content can be written: 0 when the last probe of the disk failed, as on a full one.
+# TYPE ocm_registry_writable gauge
+ocm_registry_writable 1
 `
 	err := testutil.CollectAndCompare(m, strings.NewReader(want), "ocm_registry_blobs", "ocm_registry_collected_bytes_total",
 		"ocm_registry_collected_total", "ocm_registry_collections_total", "ocm_registry_in_flight_requests", "ocm_registry_received_bytes_total",
-		"ocm_registry_requests_total", "ocm_registry_stored_bytes", "ocm_registry_uploads")
+		"ocm_registry_requests_total", "ocm_registry_stored_bytes", "ocm_registry_uploads", "ocm_registry_writable")
 	if err != nil {
 		t.Error(err)
 	}

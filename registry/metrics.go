@@ -53,6 +53,12 @@ func NewMetrics(s *store.Store) *Metrics {
 		gauge("stored_bytes", "Bytes of the blobs on the disk.", func() int64 { return s.Stats().Bytes }),
 		gauge("uploads", "Uploads in progress.", func() int64 { return s.Stats().Staged }),
 		gauge("staged_bytes", "Bytes of the uploads in progress on the disk.", func() int64 { return s.Stats().StagedBytes }),
+		gauge("writable", "Whether content can be written: 0 when the last probe of the disk failed, as on a full one.", func() int64 {
+			if s.Writable() != nil {
+				return 0
+			}
+			return 1
+		}),
 	}
 	return m
 }

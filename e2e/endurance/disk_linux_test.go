@@ -32,7 +32,7 @@ func smallDisk(t *testing.T, dir string) disk {
 		}
 	})
 	ballast := filepath.Join(dir, "ballast")
-	return disk{complaint: syscall.ENOSPC.Error(), fill: func(t *testing.T) {
+	return disk{complaint: syscall.ENOSPC.Error(), readable: true, fill: func(t *testing.T) {
 		t.Helper()
 		file, err := os.Create(ballast)
 		if err != nil {

@@ -33,14 +33,29 @@ func TestFullDiskHeals(t *testing.T) {
 		t.Logf("Ready is %s, %s: %s", ready.Status, ready.Reason, ready.Message)
 	}
 	w.heals(before)
+	w.readiness(disk.readable, 0)
 	w.Wait("ConfigMap", "podinfo", e2etest.Field("1.0.0", "data", "configuredVersion"))
 	for _, c := range failed(x.stop()) {
 		t.Errorf("Flux has failed because of a full disk: %s", c)
 	}
 	disk.free(t)
 	w.arrived("1.1.0")
+	w.readiness(true, 1)
 	a.finish()
 	w.clean()
+}
+
+// readiness waits until the operator is ready or isn't, and its registry says whether it can be written.
+func (w *world) readiness(ready bool, writable float64) {
+	w.t.Helper()
+	w.Eventually(fmt.Sprintf("ready is %t, and the registry's writable is %v", ready, writable), func() error {
+		got := w.Operator.Ready(w.t.Context())
+		metrics, err := w.Operator.Metrics(w.t.Context())
+		if err == nil && (got != ready || metrics["ocm_registry_writable"] != writable) {
+			err = fmt.Errorf("they are %t and %v", got, metrics["ocm_registry_writable"])
+		}
+		return err
+	})
 }
 
 // says wants the conditions of an object to tell something.
@@ -60,6 +75,8 @@ type disk struct {
 	fill, free func(t *testing.T)
 	// complaint is what the system says when there is no room.
 	complaint string
+	// readable is set if a lack of room is all that is wrong, so that the operator is ready.
+	readable bool
 }
 
 // lockedDisk is a folder that can be made unwritable, which lets the operator fail at the same place as a full disk does.

@@ -81,6 +81,11 @@ func (o *Operator) RegistryAddress() string { return o.ports.registry }
 // MetricsURL returns where metrics are served.
 func (o *Operator) MetricsURL() string { return "http://" + o.ports.metrics + "/metrics" }
 
+// Ready tells whether the operator calls itself ready now.
+func (o *Operator) Ready(ctx context.Context) bool {
+	return answers(ctx, "http://"+o.ports.health+"/readyz")
+}
+
 // LogFile returns the path of the log.
 func (o *Operator) LogFile() string { return filepath.Join(o.options.Dir, "operator.log") }
 
@@ -164,7 +169,7 @@ func (o *Operator) awaitReady(ctx context.Context, p *process) error {
 	ticker := time.NewTicker(readyPoll)
 	defer ticker.Stop()
 	for {
-		if answers(ctx, "http://"+o.ports.health+"/readyz") {
+		if o.Ready(ctx) {
 			return nil
 		}
 		select {

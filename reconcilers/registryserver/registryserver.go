@@ -46,6 +46,8 @@ type Registry struct {
 	metrics *registry.Metrics
 	// artifacts is nil when none are served.
 	artifacts *artifacts
+	// unwritable is what was told last about the store.
+	unwritable atomic.Bool
 	// changed has room for one signal: that the Secret with the certificates was written by somebody.
 	changed chan struct{}
 }
@@ -81,7 +83,7 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 	}
 	logger := slog.New(logr.ToSlogHandler(r.log))
 	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics})
-	r.server = &registry.Server{Addr: r.options.Listen, Handler: r.handler, Probe: r.store.Check, Logger: logger}
+	r.server = &registry.Server{Addr: r.options.Listen, Handler: r.handler, Probe: r.probe, Logger: logger}
 	if r.options.Artifacts {
 		if r.artifacts, err = r.newArtifacts(key, logger); err != nil {
 			return err
@@ -143,8 +145,27 @@ func (r *Registry) Setup(mgr ctrl.Manager) error {
 	return mgr.Add(everywhere(func(ctx context.Context) error { return r.keepFresh(ctx, mgr) }))
 }
 
-// Check tells whether the registry can keep and serve content. It is a health check.
+// Check tells whether the registry can serve content. It is a health check. A full disk is no reason to take away the content
+// that is there from those who pull it.
 func (r *Registry) Check(request *http.Request) error { return r.server.Check(request.Context()) }
+
+func (r *Registry) probe(ctx context.Context) error {
+	err := r.store.Check(ctx)
+	r.tell(r.store.Writable())
+	return err
+}
+
+// tell says when it has become impossible to keep new content, and when it is possible again.
+func (r *Registry) tell(unwritable error) {
+	if r.unwritable.Swap(unwritable != nil) == (unwritable != nil) {
+		return
+	}
+	if unwritable == nil {
+		r.log.Info("The registry keeps new content again", "directory", r.options.Dir)
+		return
+	}
+	r.log.Error(unwritable, "The registry can't keep new content, and serves what it has: look at its disk, or give it more", "directory", r.options.Dir)
+}
 
 func (r *Registry) serve(ctx context.Context) error {
 	r.log.Info("Serving snapshots", "listen", r.options.Listen, "url", r.URL())

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -342,6 +344,20 @@ func TestServing(t *testing.T) {
 				t.Error("it is trusted by certificates of somebody else")
 			}
 		})
+	}
+}
+
+// TestWritingIsToldOnce: probes come every few seconds, and a full disk may stay full for days.
+func TestWritingIsToldOnce(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t, reconcilertest.New(t).Client, optionsOf(t))
+	var lines []string
+	r.log = funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{})
+	for _, err := range []error{nil, syscall.ENOSPC, syscall.ENOSPC, nil, nil} {
+		r.tell(err)
+	}
+	if len(lines) != 2 || !strings.Contains(lines[0], syscall.ENOSPC.Error()) || !strings.Contains(lines[1], "again") {
+		t.Errorf("the log has %q, want one line when the disk is full and one when it no longer is", lines)
 	}
 }
 

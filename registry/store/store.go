@@ -1,9 +1,6 @@
 package store
 
 import (
-	"bytes"
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,11 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-const (
-	defaultLeaseTTL = time.Hour
-	// checkEvery keeps readiness probes from wearing the disk.
-	checkEvery = 5 * time.Second
-)
+const defaultLeaseTTL = time.Hour
 
 // Options configures Open.
 type Options struct {
@@ -50,11 +43,7 @@ type Store struct {
 
 	collecting sync.Mutex
 
-	check struct {
-		sync.Mutex
-		at  time.Time
-		err error
-	}
+	check verdict
 	close struct {
 		sync.Once
 		err error
@@ -186,68 +175,6 @@ func (s *Store) temporary(pattern string) (*os.File, error) {
 		return nil, err
 	}
 	return os.CreateTemp(s.uploads, pattern)
-}
-
-// Check proves that the store can be written and read: it sends a file the way of a blob and reads it
-// back, and does the same to the index. A verdict holds for some seconds.
-func (s *Store) Check(ctx context.Context) error {
-	s.check.Lock()
-	defer s.check.Unlock()
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	now := s.now()
-	if age := now.Sub(s.check.at); age >= 0 && age < checkEvery {
-		return s.check.err
-	}
-	probe := []byte(rand.Text())
-	s.check.err = errors.Join(s.checkFile(probe), s.checkIndex(probe))
-	s.check.at = now
-	return s.check.err
-}
-
-func (s *Store) checkFile(probe []byte) (err error) {
-	f, err := s.temporary("probe-")
-	if err != nil {
-		return fmt.Errorf("registry store is not writable: %w", err)
-	}
-	name := f.Name()
-	defer func() { err = errors.Join(err, f.Close(), ignoreNotExist(os.Remove(name))) }()
-	if _, err := f.Write(probe); err != nil {
-		return fmt.Errorf("registry store is not writable: %w", err)
-	}
-	if s.blobs.sync {
-		if err := f.Sync(); err != nil {
-			return fmt.Errorf("registry store is not writable: %w", err)
-		}
-	}
-	// No digest is named like this, so nobody takes what a crash leaves for a blob.
-	placed := filepath.Join(s.blobs.dir, "probe")
-	if err := s.blobs.rename(name, placed); err != nil {
-		return fmt.Errorf("registry store is not writable: %w", err)
-	}
-	name = placed
-	got, err := os.ReadFile(placed)
-	if err != nil {
-		return fmt.Errorf("registry store is not readable: %w", err)
-	}
-	if !bytes.Equal(got, probe) {
-		return errors.New("registry store gives back other bytes than were written")
-	}
-	return nil
-}
-
-func (s *Store) checkIndex(probe []byte) error {
-	err := s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketState).Put(keyProbe, probe) })
-	if err != nil {
-		return fmt.Errorf("registry index is not writable: %w", err)
-	}
-	return s.view(func(tx *bbolt.Tx) error {
-		if !bytes.Equal(tx.Bucket(bucketState).Get(keyProbe), probe) {
-			return errors.New("registry index gives back other bytes than were written")
-		}
-		return nil
-	})
 }
 
 // Stats is how much a store holds.
