@@ -141,9 +141,40 @@ func (s *Store) Close() error {
 		if err == nil {
 			err = s.index.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketState).Put(keyLeases, saved) })
 		}
+		if err == nil {
+			err = s.restoreIndex()
+		}
 		s.close.err = errors.Join(err, s.index.close())
 	})
 	return s.close.err
+}
+
+// restoreIndex writes the index again when its file was taken away: the system keeps such a file only as long as it is open.
+// A file that is there now is somebody else's.
+func (s *Store) restoreIndex() (err error) {
+	path := s.index.db.Path()
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := s.temporary("index-")
+	if err != nil {
+		return fmt.Errorf("write the registry index again: %w", err)
+	}
+	defer func() { err = errors.Join(err, ignoreNotExist(os.Remove(f.Name()))) }()
+	err = s.index.view(func(tx *bbolt.Tx) error {
+		_, err := tx.WriteTo(f)
+		return err
+	})
+	if err == nil && s.blobs.sync {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the registry index again: %w", err)
+	}
+	return s.blobs.syncDir(filepath.Dir(path))
 }
 
 // view and update are the only ways to the index: they keep it open while they run.

@@ -52,6 +52,79 @@ func TestWipedDirectories(t *testing.T) {
 	}
 }
 
+// TestIndexSurvivesItsFile takes everything away from a running store, and stops it in order. What was pushed before and
+// after is known to the next one, as are the leases.
+func TestIndexSurvivesItsFile(t *testing.T) {
+	t.Parallel()
+	for name, path := range map[string]string{"the files": "*", "the directory itself": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "registry")
+			s, err := store.Open(dir, store.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			gone, err := filepath.Glob(filepath.Join(dir, path))
+			if err != nil || len(gone) == 0 {
+				t.Fatalf("nothing to remove: %v", err)
+			}
+			for _, path := range gone {
+				if err := os.RemoveAll(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := repository(t, s, "team/app")
+			manifest, _ := artifact(t, r, "layer", "v1")
+			loose := push(t, r, "leased only")
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if s, err = store.Open(dir, store.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			r = repository(t, s, "team/app")
+			if got, _, err := r.Manifest(t.Context(), "v1"); err != nil || got.Digest != manifest.Digest {
+				t.Errorf("manifest %s (%v), want %s", got.Digest, err, manifest.Digest)
+			}
+			collect(t, s)
+			if content, err := read(t, r, loose.Digest); err != nil || content != "leased only" {
+				t.Errorf("a blob that a lease alone keeps: %q, %v", content, err)
+			}
+		})
+	}
+}
+
+// TestIndexOfAnotherStays: a file that is there when a store stops is not replaced.
+func TestIndexOfAnotherStays(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old, err := store.Open(dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	artifact(t, repository(t, old, "old"), "layer", "v1")
+	if err := os.Remove(filepath.Join(dir, "index.db")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	manifest, _ := artifact(t, repository(t, s, "new"), "layer", "v1")
+	if err := errors.Join(old.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = store.Open(dir, store.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got, _, err := repository(t, s, "new").Manifest(t.Context(), "v1"); err != nil || got.Digest != manifest.Digest {
+		t.Errorf("manifest %s (%v), want %s", got.Digest, err, manifest.Digest)
+	}
+}
+
 // TestCheckLooksAtBlobs makes the probe go the way that a blob goes.
 func TestCheckLooksAtBlobs(t *testing.T) {
 	t.Parallel()
