@@ -58,6 +58,12 @@ func Tag(version string) string {
 	return cmp.Or(cut(tag, maxTag-hashLength-1), "_") + "-" + shortHash(version)
 }
 
+// ChartTag turns the version of a Helm chart into a valid tag, as Helm looks for it: the "+" before build metadata becomes
+// "_". Otherwise it is like Tag.
+func ChartTag(version string) string {
+	return Tag(strings.ReplaceAll(version, "+", "_"))
+}
+
 func tagRune(r rune) rune {
 	switch {
 	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':

@@ -76,6 +76,15 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func TestChartTag(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]string{"6.3.5": "6.3.5", "1.0.0+build.7": "1.0.0_build.7", "1.0.0-rc.1+a": "1.0.0-rc.1_a"} {
+		if got := snapshot.ChartTag(version); got != want || !store.ValidTag(got) {
+			t.Errorf("ChartTag(%q) = %q, want %q", version, got, want)
+		}
+	}
+}
+
 func TestTag(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{

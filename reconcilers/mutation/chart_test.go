@@ -132,7 +132,7 @@ func TestChartVersionIsChanged(t *testing.T) {
 		}
 		snap := &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named(c.Status.SnapshotName)}
 		s.Get(snap)
-		if snap.Spec.Tag != "7.0.0.build-site" || snap.Spec.Identity[v1alpha1.ChartVersionKey] != "7.0.0+site" {
+		if snap.Spec.Tag != "7.0.0_site" || snap.Spec.Identity[v1alpha1.ChartVersionKey] != "7.0.0+site" {
 			t.Errorf("%s: tag %s, identity %v", name, snap.Spec.Tag, snap.Spec.Identity)
 		}
 	}

@@ -75,7 +75,7 @@ func (e *engine) openChart(ctx context.Context, r *Run, content *stream, artifac
 	}
 	artifact.Meta.Kind = snapshot.Chart
 	artifact.Meta.ChartConfig = after.JSON
-	artifact.Meta.Tag = snapshot.Tag(after.Version)
+	artifact.Meta.Tag = snapshot.ChartTag(after.Version)
 	artifact.Identity[v1alpha1.ChartVersionKey] = after.Version
 	return reader, nil
 }
@@ -108,12 +108,11 @@ func (r *Run) identity() map[string]string {
 
 // tag is the version that the snapshot is known under, empty for that of the source's resource.
 func (r *Run) tag(identity map[string]string) string {
-	version := identity[v1alpha1.ResourceVersionKey]
-	if chartVersion := identity[v1alpha1.ChartVersionKey]; chartVersion != "" {
-		version = chartVersion
+	if version := identity[v1alpha1.ChartVersionKey]; version != "" {
+		return snapshot.ChartTag(version)
 	}
-	if version == "" {
-		return ""
+	if version := identity[v1alpha1.ResourceVersionKey]; version != "" {
+		return snapshot.Tag(version)
 	}
-	return snapshot.Tag(version)
+	return ""
 }

@@ -350,7 +350,7 @@ func TestChart(t *testing.T) {
 	s := newStage(t, version("1.0.0", ocmtest.Resource{Name: "data", Type: "helmChart", Content: packed}))
 	s.reconcile()
 	wantReady(t, s.resource, "1.0.0")
-	if stored := s.stored(); stored.MediaType != snapshot.MediaTypeChart || s.snapshot().Spec.Tag != "7.0.0.build-up1" {
+	if stored := s.stored(); stored.MediaType != snapshot.MediaTypeChart || s.snapshot().Spec.Tag != "7.0.0_up1" {
 		t.Errorf("stored as %s under tag %s, want a chart under its own version", stored.MediaType, s.snapshot().Spec.Tag)
 	}
 }

@@ -204,7 +204,7 @@ func (r *run) meta(c *content, blob *ocm.Blob) snapshot.Meta {
 		ChartConfig:      c.chartConfig,
 	}
 	if c.chartVersion != "" {
-		meta.Tag = snapshot.Tag(c.chartVersion)
+		meta.Tag = snapshot.ChartTag(c.chartVersion)
 	}
 	return meta
 }

@@ -28,9 +28,9 @@ var (
 	ErrSpecialFile = errors.New("neither a file, a directory nor a symbolic link")
 	// ErrDuplicate says that a path occurs twice, or below something that is no directory.
 	ErrDuplicate = errors.New("path conflicts with an earlier entry")
-	// ErrTwin says that a path looks like an earlier one, and is the same file where a file system folds
-	// names: which of them is there depends on who unpacks the archive.
-	ErrTwin = errors.New("path differs from an earlier one in upper and lower case or in Unicode form only; rename one of them")
+	// ErrTwin says that a path looks like an earlier one, and is the same file where a file system
+	// normalises names: which of them is there depends on who unpacks the archive.
+	ErrTwin = errors.New("path looks like an earlier one and differs in Unicode form only; rename one of them")
 )
 
 // EntryError says which entry of an archive is refused, and why.

@@ -19,7 +19,7 @@ type tree struct {
 	seeds  [2]maphash.Seed
 }
 
-// folded is the hash of a path as a file system sees it that ignores case and Unicode form.
+// folded is the hash of a path as it looks, whatever its Unicode form.
 type folded [2]uint64
 
 // known is a path of the tree.
@@ -88,23 +88,19 @@ func (t *tree) find(name string) (folded, known) {
 	return key, t.paths[key]
 }
 
-// fold makes paths equal that some file system takes for the same, or that look the same.
+// fold makes paths equal that look the same, and that some file systems take for the same: those that differ in Unicode form
+// or in characters without a shape. Case is left alone: README and readme are two files where Flux unpacks.
 func fold(name string) string {
 	if strings.IndexFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
-		return strings.ToLower(name)
+		return name
 	}
-	// Decomposed once more, as folding may give characters that can be.
-	return norm.NFD.String(strings.Map(foldRune, norm.NFD.String(name)))
+	return norm.NFD.String(strings.Map(shaped, name))
 }
 
-// foldRune returns the first of all characters that differ in case only, and nothing for one without a shape.
-func foldRune(r rune) rune {
+// shaped drops a character that nobody can see.
+func shaped(r rune) rune {
 	if unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
 		return -1
 	}
-	first := r
-	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-		first = min(first, next)
-	}
-	return unicode.ToLower(first)
+	return r
 }
