@@ -72,14 +72,14 @@ func (g *Gate) Enter(ctx context.Context, kind string) (leave func(forward bool)
 	}
 }
 
-// Busy tells whether as much goes on as may go on at once.
+// Busy tells whether as much goes on as may go on at once, or something has to wait for what goes on.
 func (g *Gate) Busy() bool {
 	if g == nil {
 		return false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.active >= g.limit
+	return g.active >= g.limit || len(g.waiting) > 0
 }
 
 // expect tells the gate that more objects, or less, wait for others. Without any, no turn is kept for what comes next.

@@ -24,7 +24,7 @@ const patience = 2 * time.Second
 
 // turns is how many objects of all kinds are worked on at once, as a multiple of how many of one kind are: few enough that
 // there is an order among them, and enough that what waits for a server keeps no processor idle.
-const turns = 3
+const turns = 4
 
 // Services makes what the plugins share once there is a manager.
 type Services struct {
