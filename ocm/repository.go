@@ -216,6 +216,17 @@ func (r *Repository) missing(ctx context.Context, repo oci.Storage, component, v
 
 // Get reads a component version by its name.
 func (r *Repository) Get(ctx context.Context, component, version string) (*ComponentVersion, error) {
+	m, err := r.Tagged(ctx, component, version)
+	if err != nil {
+		return nil, err
+	}
+	return r.Read(ctx, component, version, m)
+}
+
+// Tagged reads the manifest that a version is tagged with, and nothing that it
+// leads to. Its digest is the one that Resolve returns, and was compared with
+// the bytes.
+func (r *Repository) Tagged(ctx context.Context, component, version string) (*oci.Manifest, error) {
 	repo, err := r.of(component)
 	if err != nil {
 		return nil, err
@@ -228,6 +239,17 @@ func (r *Repository) Get(ctx context.Context, component, version string) (*Compo
 	if errors.Is(err, ErrNotFound) {
 		return nil, r.missing(ctx, repo, component, version, err)
 	}
+	if err != nil {
+		return nil, err
+	}
+	m.Digest, err = m.Pin(fmt.Sprintf("manifest %s of %s", tag, repo))
+	return m, err
+}
+
+// Read reads the component version that a manifest of the repository, as Tagged
+// returns it, belongs to.
+func (r *Repository) Read(ctx context.Context, component, version string, m *oci.Manifest) (*ComponentVersion, error) {
+	repo, err := r.of(component)
 	if err != nil {
 		return nil, err
 	}

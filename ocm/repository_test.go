@@ -18,6 +18,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
@@ -144,6 +145,56 @@ func TestRequestsAreFew(t *testing.T) {
 	want := map[string]int{"GET manifests": 1, "GET blobs": 3, "HEAD manifests": 1}
 	if diff := cmp.Diff(want, server.Requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+// TestTaggedIsWhatResolveSays: a version that is read first and resolved later must not look changed.
+func TestTaggedIsWhatResolveSays(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		stated func(manifest []byte) string
+		want   func(manifest []byte) digest.Digest
+		reason string
+	}{
+		"the usual digest":  {func(b []byte) string { return digest.FromBytes(b).String() }, digest.FromBytes, "it is that of the bytes"},
+		"no digest":         {func([]byte) string { return "" }, digest.FromBytes, "only the bytes tell it"},
+		"nonsense":          {func([]byte) string { return "sha256:nonsense" }, digest.FromBytes, "it is as good as none"},
+		"another algorithm": {func(b []byte) string { return digest.SHA512.FromBytes(b).String() }, digest.SHA512.FromBytes, "the registry has the choice"},
+		"that of others":    {func([]byte) string { return digest.FromString("other").String() }, nil, "the bytes are not what the registry means"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := ocmtest.Start(t)
+			pinned := publish(t, server.URL, shopVersion("1.0.0"))
+			repo := open(t, server.URL, ocm.Options{})
+			m, err := repo.Tagged(t.Context(), shop, "1.0.0")
+			if err != nil || m.Digest != pinned {
+				t.Fatalf("%s, %v, want %s", m.Digest, err, pinned)
+			}
+			server.Inject(func(w http.ResponseWriter, req *http.Request) bool {
+				if ocmtest.Class(req) != ocmtest.ClassManifests {
+					return false
+				}
+				w.Header().Set("Content-Type", oci.MediaTypeManifest)
+				w.Header()["Docker-Content-Digest"] = []string{tc.stated(m.Bytes)}
+				_, _ = w.Write(m.Bytes)
+				return true
+			})
+			cv, err := repo.Get(t.Context(), shop, "1.0.0")
+			if tc.want == nil {
+				if _, ok := errors.AsType[*ocm.DigestMismatchError](err); !ok {
+					t.Errorf("got %v, want a mismatch: %s", err, tc.reason)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			resolved, err := repo.Resolve(t.Context(), shop, "1.0.0")
+			if want := tc.want(m.Bytes); err != nil || cv.ManifestDigest() != want || resolved != want {
+				t.Errorf("read as %s and resolved to %s (%v), want %s: %s", cv.ManifestDigest(), resolved, err, want, tc.reason)
+			}
+		})
 	}
 }
 

@@ -35,7 +35,9 @@ const (
 )
 
 const (
-	tagPageSize = 1000
+	// digestHeader is where a registry states the digest of a manifest. It may be left out.
+	digestHeader = "Docker-Content-Digest"
+	tagPageSize  = 1000
 	// errorBytes bounds how much of the answer to a failed request is read.
 	errorBytes = 8 << 10
 )
@@ -56,6 +58,22 @@ type Manifest struct {
 	MediaType string
 	Digest    digest.Digest
 	Bytes     []byte
+	// Stated is what the registry says that the digest is; it is empty for one
+	// that says nothing.
+	Stated digest.Digest
+}
+
+// Pin returns the digest that a tag with this manifest resolves to: the one that
+// the registry states, which may be of another algorithm than ours. It is an
+// error if the bytes don't have it.
+func (m *Manifest) Pin(object string) (digest.Digest, error) {
+	if m.Stated == "" {
+		return m.Digest, nil
+	}
+	if got := m.Stated.Algorithm().FromBytes(m.Bytes); got != m.Stated {
+		return "", &DigestMismatchError{Object: object, Want: m.Stated.String(), Got: got.String()}
+	}
+	return m.Stated, nil
 }
 
 // NewManifest returns the manifest with the given bytes. What the manifest says
@@ -173,7 +191,7 @@ func (r *Repository) Resolve(ctx context.Context, tag string) (digest.Digest, er
 	}
 	if err == nil {
 		resp.Body.Close()
-		if d, err := digest.Parse(resp.Header.Get("Docker-Content-Digest")); err == nil {
+		if d, err := digest.Parse(resp.Header.Get(digestHeader)); err == nil {
 			return d, nil
 		}
 	}
@@ -206,6 +224,9 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (*Manifest, error
 	m, err := NewManifest(data, resp.Header.Get("Content-Type"))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", object, err)
+	}
+	if stated, err := digest.Parse(resp.Header.Get(digestHeader)); err == nil {
+		m.Stated = stated
 	}
 	if byDigest {
 		if got := want.Algorithm().FromBytes(data); got != want {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/singleflight"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
-	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
 
 // Options of a Provider.
@@ -64,7 +62,7 @@ type Provider struct {
 	identities   *identities
 	// listings and tags are answers that objects of one component share.
 	listings answers[[]string]
-	tags     answers[digest.Digest]
+	tags     answers[tagged]
 }
 
 // New returns a Provider.
@@ -161,53 +159,6 @@ func (p *Provider) options(found gathered) (ocm.Options, error) {
 	return ocm.Options{
 		Credentials: found.store, Transport: others, HomeTransport: home, Hosts: p.hosts, Allow: p.opts.AccessMethods, UserAgent: p.opts.UserAgent,
 	}, err
-}
-
-// Pinned returns a component version by the digest of its manifest. Equal requests share one read, and what was read is
-// remembered.
-func (r *Repository) Pinned(ctx context.Context, node source.Node) (*ocm.ComponentVersion, error) {
-	key := fmt.Sprintf("%s %s:%s@%s", r.key, node.Component, node.Version, node.ManifestDigest)
-	if known, ok := r.provider.versions.get(key); ok {
-		return known, nil
-	}
-	manifest, err := digest.Parse(node.ManifestDigest)
-	if err != nil {
-		return nil, fmt.Errorf("pinned digest %q of component %s %s: %w", node.ManifestDigest, node.Component, node.Version, err)
-	}
-	read := r.provider.flight.DoChan(key, func() (any, error) {
-		// The read outlives a caller that gives up, because others may wait for it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
-		defer cancel()
-		version, err := r.getPinned(ctx, node, manifest)
-		if err == nil && small(version) {
-			r.provider.versions.add(key, version)
-		}
-		return version, err
-	})
-	select {
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case result := <-read:
-		if result.Err != nil {
-			return nil, result.Err
-		}
-		version, ok := result.Val.(*ocm.ComponentVersion)
-		if !ok {
-			return nil, fmt.Errorf("reading component %s %s gave nothing", node.Component, node.Version)
-		}
-		return version, nil
-	}
-}
-
-// getPinned reads a component version. It runs on a goroutine that nothing recovers, and what it parses is foreign, so a
-// panic must not end the process.
-func (r *Repository) getPinned(ctx context.Context, node source.Node, manifest digest.Digest) (version *ocm.ComponentVersion, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("read component %s %s: panic: %v", node.Component, node.Version, p)
-		}
-	}()
-	return r.GetPinned(ctx, node.Component, node.Version, manifest)
 }
 
 // small tells whether a component descriptor is small enough to be remembered.

@@ -34,13 +34,39 @@ func (r *Repository) VersionsSince(ctx context.Context, component string, since 
 	return slices.Clone(found), err
 }
 
+// tagged is what the tag of a version leads to.
+type tagged struct {
+	manifest digest.Digest
+	// read is set if the component version was read, which proves that the tag is one's.
+	read bool
+}
+
 // ResolveSince is Resolve for those who can share an answer: that to a question which was asked at or after the given time.
 func (r *Repository) ResolveSince(ctx context.Context, component, version string, since time.Time) (digest.Digest, error) {
-	key := fmt.Sprintf("%s %s:%s", r.key, component, version)
-	return r.provider.tags.ask(ctx, key, since, func(ctx context.Context) (digest.Digest, int, error) {
+	found, err := r.provider.tags.ask(ctx, r.tagKey(component, version), since, func(ctx context.Context) (tagged, int, error) {
 		manifest, err := r.Resolve(ctx, component, version)
-		return manifest, len(manifest), err
+		return tagged{manifest: manifest}, len(manifest), err
 	})
+	return found.manifest, err
+}
+
+// ReadSince is ResolveSince for those who will need the component version: it is read and remembered along with its digest,
+// which saves a request. It tells whether that was so. A version that can't be read is nothing to be told here, as long as
+// its digest is known.
+func (r *Repository) ReadSince(ctx context.Context, component, version string, since time.Time) (digest.Digest, bool, error) {
+	found, err := r.provider.tags.ask(ctx, r.tagKey(component, version), since, func(ctx context.Context) (tagged, int, error) {
+		_, manifest, err := r.Current(ctx, component, version)
+		read := err == nil
+		if manifest != "" {
+			err = nil
+		}
+		return tagged{manifest: manifest, read: read}, len(manifest), err
+	})
+	return found.manifest, found.read, err
+}
+
+func (r *Repository) tagKey(component, version string) string {
+	return fmt.Sprintf("%s %s:%s", r.key, component, version)
 }
 
 // question is one that was asked, with its answer.

@@ -40,8 +40,8 @@ func TestObjectsOfOneComponentShareAnswers(t *testing.T) {
 		wantReady(t, cv, "1.1.0")
 	}
 	got := s.registry.Requests()
-	if got["GET tags"] != 1 || got["HEAD manifests"] != 1 || got["GET manifests"] != 1 {
-		t.Errorf("200 objects cost %v, want one listing, and one version resolved and read", got)
+	if got["GET tags"] != 1 || got["HEAD manifests"] != 0 || got["GET manifests"] != 1 || got["GET blobs"] != 2 {
+		t.Errorf("200 objects cost %v, want one listing, and one version read by its tag", got)
 	}
 }
 

@@ -130,6 +130,40 @@ func TestNewVersion(t *testing.T) {
 	}
 }
 
+// TestRequestsOfNewVersion: what is new is read by its tag, which tells its digest, too. An object that finds read what it
+// follows costs the manifest alone.
+func TestRequestsOfNewVersion(t *testing.T) {
+	t.Parallel()
+	for constraint, listings := range map[string]int{">=1.0.0": 1, "1.1.0": 0} {
+		t.Run(constraint, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.release("1.0.0")
+			cv := s.follow("1.0.0")
+			s.release("1.1.0")
+			s.forget()
+			s.Change(cv, func() { cv.Spec.Version.Semver = constraint })
+			s.Reconcile(cv)
+			wantReady(t, cv, "1.1.0")
+			want := map[string]int{"GET manifests": 1, "GET blobs": 2}
+			if listings > 0 {
+				want["GET tags"] = listings
+			}
+			if diff := cmp.Diff(want, s.registry.Requests()); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+			other := reconcilertest.ComponentVersion("other", s.url, app, "1.1.0")
+			s.Create(other)
+			s.forget()
+			s.Reconcile(other)
+			wantReady(t, other, "1.1.0")
+			if diff := cmp.Diff(map[string]int{"GET manifests": 1}, s.registry.Requests()); diff != "" {
+				t.Errorf("requests of another object (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestUnchangedVersionCostsNoDownload(t *testing.T) {
 	t.Parallel()
 	for constraint, want := range map[string]map[string]int{

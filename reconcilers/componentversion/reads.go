@@ -136,7 +136,7 @@ func (r *reader) next() *read {
 	return first
 }
 
-// fetch resolves the tag of a version that isn't pinned yet, and reads its descriptor. It runs on a goroutine that nothing
+// fetch reads the descriptor of a version, and pins the version if it isn't yet. It runs on a goroutine that nothing
 // recovers, and what a registry answers is foreign, so a panic must not end the process.
 func (r *reader) fetch(ctx context.Context, begun *read) (version *ocm.ComponentVersion, err error) {
 	defer func() {
@@ -148,12 +148,10 @@ func (r *reader) fetch(ctx context.Context, begun *read) (version *ocm.Component
 		return nil, err
 	}
 	defer r.all.leave()
-	if begun.node.ManifestDigest == "" {
-		manifest, err := r.repository.Resolve(ctx, begun.node.Component, begun.node.Version)
-		if err != nil {
-			return nil, err
-		}
-		begun.node.ManifestDigest = manifest.String()
+	if begun.node.ManifestDigest != "" {
+		return r.repository.Pinned(ctx, begun.node)
 	}
-	return r.repository.Pinned(ctx, begun.node)
+	version, manifest, err := r.repository.Current(ctx, begun.node.Component, begun.node.Version)
+	begun.node.ManifestDigest = manifest.String()
+	return version, err
 }

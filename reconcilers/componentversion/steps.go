@@ -112,11 +112,11 @@ func (c *controller) announce(r *run) bool {
 // errNothingMatches is matched by the errors that say that there is no such version.
 var errNothingMatches = errors.New("no matching versions found")
 
-// choose picks the version. An exact version costs one request and no listing.
+// choose picks the version. An exact version costs no listing.
 func (c *controller) choose(ctx context.Context, r *run, component, constraint string) (string, digest.Digest, error) {
 	since := c.arrivals.since(r.obj, c.answerAge)
 	if exact, ok := versions.Exact(constraint); ok {
-		manifest, err := r.repository.ResolveSince(ctx, component, exact, since)
+		manifest, _, err := r.resolve(ctx, exact, since)
 		if !errors.Is(err, ocm.ErrNotFound) {
 			return exact, manifest, err
 		}
@@ -154,22 +154,33 @@ const maxTried = 10
 // firstComponent returns the newest of the matching versions that is a component version. Tags may look like versions and
 // be images, or floating names of other versions.
 func (c *controller) firstComponent(ctx context.Context, r *run, matching, all []string, since time.Time) (string, digest.Digest, error) {
-	component := r.obj.Spec.Component
 	matching = matching[:min(len(matching), maxTried)]
 	for _, version := range matching {
 		if version == r.current() && !slices.Contains(all, version) {
 			return r.keepCurrent()
 		}
-		manifest, err := r.repository.ResolveSince(ctx, component, version, since)
-		if err != nil || version == r.current() && manifest.String() == r.obj.Status.ManifestDigest {
+		manifest, sure, err := r.resolve(ctx, version, since)
+		if err != nil || sure || version == r.current() && manifest.String() == r.obj.Status.ManifestDigest {
 			return version, manifest, err
 		}
-		_, err = r.repository.Pinned(ctx, source.Node{Component: component, Version: version, ManifestDigest: manifest.String()})
+		_, err = r.repository.Pinned(ctx, source.Node{Component: r.obj.Spec.Component, Version: version, ManifestDigest: manifest.String()})
 		if !errors.Is(err, ocm.ErrNotComponent) {
 			return version, manifest, nil // another error is the next step's
 		}
 	}
 	return "", "", fmt.Errorf("%w: the tags %s are no versions of the component", errNothingMatches, strings.Join(matching, ", "))
+}
+
+// resolve finds the digest that the tag of a version has now, and tells whether it is sure to be that of a component version.
+// The current version most likely is what it was, so nothing but the digest is asked for; any other one will be read, which
+// tells the digest, too.
+func (r *run) resolve(ctx context.Context, version string, since time.Time) (digest.Digest, bool, error) {
+	component := r.obj.Spec.Component
+	if version != r.current() {
+		return r.repository.ReadSince(ctx, component, version, since)
+	}
+	manifest, err := r.repository.ResolveSince(ctx, component, version, since)
+	return manifest, false, err
 }
 
 // candidates are the versions to choose from. The current one is among them even when it disappeared from the listing:

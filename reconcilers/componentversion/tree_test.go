@@ -44,8 +44,8 @@ func TestTreeIsPinned(t *testing.T) {
 	if diff := cmp.Diff(want, cv.Status.ComponentDescriptor.References); diff != "" {
 		t.Errorf("tree (-want +got):\n%s", diff)
 	}
-	if got := s.registry.Requests(); got["HEAD manifests"] != 3 || got["GET manifests"] != 3 {
-		t.Errorf("requests are %v, want each of the three versions resolved and read once, shared or not", got)
+	if got := s.registry.Requests(); got["HEAD manifests"] != 0 || got["GET manifests"] != 3 || got["GET blobs"] != 6 {
+		t.Errorf("requests are %v, want each of the three versions read once, by its tag, shared or not", got)
 	}
 	if found := s.descriptors(t); len(found) != 1 {
 		t.Errorf("descriptors %v, want that of the root alone without references.expand", found)

@@ -73,8 +73,12 @@ func show(counts map[string]int) string {
 	return text.String()
 }
 
-// maxRequests is what one pipeline may cost the API server.
-const maxRequests = 35
+// What one pipeline may cost the API server and the registry of components. The latter is asked for a listing, twice because
+// it wants a log-in, for a manifest with its config and its descriptor, and for a blob by each of three that read a resource.
+const (
+	maxRequests       = 35
+	maxSourceRequests = 8
+)
 
 // TestRequestsOfOnePipeline counts what a pipeline costs the API server and the registry of components from its creation
 // until nothing is left to do.
@@ -93,5 +97,8 @@ func TestRequestsOfOnePipeline(t *testing.T) {
 	t.Logf("%d requests to the API server:\n%s\nrequests to the registry of components: %v", sum(counts), show(counts), o.source.Requests())
 	if got := sum(counts); got > maxRequests {
 		t.Errorf("one pipeline costs %d requests to the API server, want at most %d", got, maxRequests)
+	}
+	if asked := o.source.Requests(); sum(asked) > maxSourceRequests {
+		t.Errorf("one pipeline costs %v, want at most %d requests to the registry of components", asked, maxSourceRequests)
 	}
 }
