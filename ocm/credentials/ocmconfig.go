@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	yamlv3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 )
 
@@ -32,6 +33,11 @@ func FromOCMConfig(data []byte) (*Store, error) {
 	if len(data) > MaxConfigBytes {
 		return nil, fmt.Errorf("OCM config of %d bytes is too large, at most %d are read", len(data), MaxConfigBytes)
 	}
+	if fit, err := aliasesFit(data); err != nil {
+		return nil, fmt.Errorf("OCM config is neither YAML nor JSON%s", lineOf(err))
+	} else if !fit {
+		return nil, fmt.Errorf("OCM config is too large: its aliases make more than %d bytes of it", MaxConfigBytes)
+	}
 	js, err := yaml.YAMLToJSON(data)
 	if err != nil {
 		return nil, fmt.Errorf("OCM config is neither YAML nor JSON%s", lineOf(err))
@@ -41,6 +47,37 @@ func FromOCMConfig(data []byte) (*Store, error) {
 		return nil, fmt.Errorf("OCM config: %w", err)
 	}
 	return s, nil
+}
+
+// aliasesFit reports whether a configuration would not be too large without its
+// aliases: a few of them can make gigabytes.
+func aliasesFit(data []byte) (bool, error) {
+	if !bytes.ContainsRune(data, '*') {
+		return true, nil
+	}
+	var root yamlv3.Node
+	if err := yamlv3.Unmarshal(data, &root); err != nil {
+		return false, err
+	}
+	left := MaxConfigBytes
+	return fits(&root, &left), nil
+}
+
+// fits takes what a value has from what is left. Each value has a byte at
+// least, which ends one that contains itself.
+func fits(n *yamlv3.Node, left *int) bool {
+	if *left -= 1 + len(n.Value); *left < 0 {
+		return false
+	}
+	if n.Kind == yamlv3.AliasNode {
+		return fits(n.Alias, left)
+	}
+	for _, child := range n.Content {
+		if !fits(child, left) {
+			return false
+		}
+	}
+	return true
 }
 
 var linePattern = regexp.MustCompile(`line \d+`)

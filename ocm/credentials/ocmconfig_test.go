@@ -133,6 +133,7 @@ func TestFromOCMConfigErrors(t *testing.T) {
 		"wrong shape":         {`{"type":"credentials.config.ocm.software","consumers":"secret-word"}`, "consumers"},
 		"too deep":            {deep, "more than 8"},
 		"too large":           {"secret-word" + strings.Repeat(" ", credentials.MaxConfigBytes), "too large"},
+		"aliases":             {"x: &x " + strings.Repeat("secret-word", 10_000) + "\ny: [" + strings.Repeat("*x,", 10_000) + "]\n", "aliases make more than 1048576 bytes"},
 		"no hostname":         {consumer(`{"type":"OCIRegistry"}`, `[{"type":"Credentials","properties":{"password":"secret-word"}}]`), "consumer 1: it has no hostname"},
 		"URL as hostname":     {consumer(`{"type":"OCIRegistry","hostname":"https://h.example"}`, `[]`), "more than a host name"},
 		"bad port":            {consumer(`{"type":"OCIRegistry","hostname":"h.example","port":"secret-word"}`, `[]`), "no port number"},

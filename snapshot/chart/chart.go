@@ -13,6 +13,7 @@ import (
 	"path"
 	"strings"
 
+	yamlv3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 )
 
@@ -43,6 +44,9 @@ func (m *Metadata) File() string { return m.Root + "/" + fileName }
 
 // Parse reads the content of a Chart.yaml, of which a name and a version are required.
 func Parse(text []byte) (*Metadata, error) {
+	if err := checkAliases(text); err != nil {
+		return nil, fmt.Errorf("read Chart.yaml: %w", err)
+	}
 	raw, err := yaml.YAMLToJSON(text)
 	if err != nil {
 		return nil, fmt.Errorf("read Chart.yaml: %w", err)
@@ -58,6 +62,38 @@ func Parse(text []byte) (*Metadata, error) {
 		return nil, errors.New("its Chart.yaml has no name or no version")
 	}
 	return &Metadata{Name: metadata.Name, Version: metadata.Version, JSON: raw}, nil
+}
+
+// checkAliases refuses aliases that repeat so much that the text would be larger than MaxMetadata without them: a few of them
+// can make gigabytes.
+func checkAliases(text []byte) error {
+	if !bytes.ContainsRune(text, '*') {
+		return nil
+	}
+	var root yamlv3.Node
+	if err := yamlv3.Unmarshal(text, &root); err != nil {
+		return err
+	}
+	if left := MaxMetadata; !fits(&root, &left) {
+		return fmt.Errorf("its aliases make more than %d bytes of it", MaxMetadata)
+	}
+	return nil
+}
+
+// fits takes what a value has from what is left. Each value has a byte at least, which ends one that contains itself.
+func fits(n *yamlv3.Node, left *int) bool {
+	if *left -= 1 + len(n.Value); *left < 0 {
+		return false
+	}
+	if n.Kind == yamlv3.AliasNode {
+		return fits(n.Alias, left)
+	}
+	for _, child := range n.Content {
+		if !fits(child, left) {
+			return false
+		}
+	}
+	return true
 }
 
 // Find reads the chart's own Chart.yaml, not those of charts below it, from the beginning of the packed chart.

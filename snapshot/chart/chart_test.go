@@ -77,6 +77,8 @@ func TestFindRefuses(t *testing.T) {
 		"too far behind":      {pack(t, "app/noise", string(noise), "app/Chart.yaml", metadata)[:chart.HeadBytes], "no Chart.yaml in the first 1048576 bytes"},
 		"bomb":                {pack(t, "app/zeros", strings.Repeat("\x00", 20<<20), "app/Chart.yaml", metadata), "no Chart.yaml"},
 		"huge":                {pack(t, "app/Chart.yaml", metadata+strings.Repeat("#", chart.MaxMetadata)), "more than 262144"},
+		"aliases":             {pack(t, "app/Chart.yaml", metadata+"a: &a "+strings.Repeat("x", 10_000)+"\nb: ["+strings.Repeat("*a,", 10_000)+"]\n"), "aliases make more than 262144 bytes"},
+		"itself":              {pack(t, "app/Chart.yaml", metadata+"a: &a [*a]\n"), "aliases make more than 262144 bytes"},
 		"cut off":             {pack(t, "app/Chart.yaml", metadata)[:60], "EOF"},
 		"no version":          {pack(t, "app/Chart.yaml", "name: app\n"), "no name or no version"},
 		"no name":             {pack(t, "app/Chart.yaml", "version: 1.0.0\n"), "no name or no version"},
@@ -86,6 +88,15 @@ func TestFindRefuses(t *testing.T) {
 		if got, err := chart.Find(tc.head); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v and %v, want an error with %q", name, got, err, tc.want)
 		}
+	}
+}
+
+func TestFindTakesAliases(t *testing.T) {
+	t.Parallel()
+	got, err := chart.Find(pack(t, "app/Chart.yaml", metadata+"dependencies: [{repository: &r https://charts.example.com}, {repository: *r}]\n"))
+	want := `"dependencies":[{"repository":"https://charts.example.com"},{"repository":"https://charts.example.com"}]`
+	if err != nil || !strings.Contains(string(got.JSON), want) {
+		t.Errorf("got %+v and %v, want metadata with %s", got, err, want)
 	}
 }
 

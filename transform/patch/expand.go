@@ -6,10 +6,16 @@ import (
 	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ocm-operator/ocm-operator/transform/yamledit"
 )
 
 // maxNodes bounds what the aliases of a file become.
 const maxNodes = 200_000
+
+// maxText bounds the text of these values: a few aliases can repeat a long one very often. A result that has more is too
+// large anyway.
+const maxText = yamledit.MaxBytes
 
 // maxAliases bounds how deep aliases lead to values with aliases.
 const maxAliases = 50
@@ -35,7 +41,9 @@ func (o *object) expand() error {
 }
 
 func (f *file) copyOf(n *yaml.Node, depth int) (*yaml.Node, error) {
-	if f.left--; f.left < 0 || depth > maxAliases {
+	f.left--
+	f.text -= len(n.Value) + len(n.HeadComment) + len(n.LineComment) + len(n.FootComment)
+	if f.left < 0 || f.text < 0 || depth > maxAliases {
 		return nil, errAliases
 	}
 	if n.Kind == yaml.AliasNode {

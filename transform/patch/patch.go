@@ -91,6 +91,7 @@ type file struct {
 	docs    []*document
 	objects []*object
 	left    int // how many more nodes its aliases may become
+	text    int // how many more bytes of text
 }
 
 type document struct {
@@ -127,7 +128,7 @@ func read(name string, content []byte) (*file, error) {
 	if err != nil {
 		return nil, &Error{File: name, Err: err}
 	}
-	f := &file{name: name, left: maxNodes}
+	f := &file{name: name, left: maxNodes, text: maxText}
 	for _, d := range docs {
 		doc := &document{Document: d}
 		f.docs = append(f.docs, doc)

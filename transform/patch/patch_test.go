@@ -217,6 +217,7 @@ func TestMergeFails(t *testing.T) {
 		"syntax":         {head(custom), "a: [\n", nil, "patch: parse: yaml"},
 		"duplicate":      {head(custom) + "a: 1\na: 2\n", head(custom), nil, `base: the key "a" is there twice, in lines 4 and 5`},
 		"bomb":           {head(custom) + bomb.String(), head(custom) + "x: 1\n", nil, `base: its aliases make too many values`},
+		"long text":      {head(custom) + "a: &a " + strings.Repeat("x", 100_000) + "\nb: [" + strings.Repeat("*a,", 10_000) + "]\n", head(custom) + "x: 1\n", nil, `base: its aliases make too many values`},
 		"recursive":      {head(custom) + "a: &a [*a]\n", head(custom) + "x: 1\n", nil, "base: "},
 		"merge no map":   {head(custom) + "a: {<<: [1]}\n", head(custom) + "x: 1\n", nil, "<< merges something that is no map"},
 		"complex key":    {head(custom) + "? [a]\n: 1\n", head(custom) + "x: 1\n", nil, "a key is no text"},

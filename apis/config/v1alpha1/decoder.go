@@ -16,11 +16,16 @@ const (
 	maxDepth = 100
 	// maxNodes bounds how many values a file yields, since a few anchors can stand for very many.
 	maxNodes = 200_000
+	// maxText bounds the text of these values, since an anchor can repeat a long one. No file without anchors has more.
+	maxText = MaxBytes
+	// maxShown is how much of a key the path of a field shows: with whole ones, reading takes time with the square of their length.
+	maxShown = 256
 )
 
 // decoder turns nodes into values and counts them.
 type decoder struct {
 	nodes, depth int
+	bytes        int // of text
 }
 
 // field decodes one field of an object; path is where it stands.
@@ -54,9 +59,17 @@ func (d *decoder) enter(node *yaml.Node, path string) (*yaml.Node, error) {
 		return nil, problem(node, path, "it is nested deeper than %d levels", maxDepth)
 	}
 	if node.Kind == yaml.AliasNode {
-		return node.Alias, nil
+		node = node.Alias
 	}
-	return node, nil
+	return node, d.count(node, path)
+}
+
+// count counts the text of a node.
+func (d *decoder) count(node *yaml.Node, path string) error {
+	if d.bytes += len(node.Value); d.bytes > maxText {
+		return problem(node, path, "the file holds more than %d bytes of text: use fewer anchors", maxText)
+	}
+	return nil
 }
 
 // object decodes a mapping all of whose keys must be known.
@@ -102,6 +115,9 @@ func (d *decoder) entries(node *yaml.Node, path string) ([]entry, error) {
 		}
 		if key.Kind != yaml.ScalarNode {
 			return nil, problem(key, path, "it has a key that is %s: keys must be text", describe(key))
+		}
+		if err := d.count(key, path); err != nil {
+			return nil, err
 		}
 		if key.ShortTag() == "!!merge" {
 			more, err := d.merge(value, path)
@@ -340,6 +356,9 @@ func shorten(text string) string {
 }
 
 func join(path, key string) string {
+	if len(key) > maxShown {
+		key = strings.ToValidUTF8(key[:maxShown], "") + "..."
+	}
 	if path == "file" {
 		return key
 	}

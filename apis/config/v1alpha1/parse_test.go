@@ -185,6 +185,8 @@ func TestParseIsBounded(t *testing.T) {
 		"circle":   {"an anchor that contains itself never ends", "configuration:\n  defaults: &a\n    a: *a\n"},
 		"merges":   {"one mapping merged many times is large", "configuration:\n  defaults:\n    a: &a {" + keys.String() + "}\n    b:\n      <<: [" + strings.Repeat("*a,", 100_000) + "*a]\n"},
 		"merge":    {"a merge that contains itself never ends", "configuration:\n  defaults: &a\n    <<: *a\n"},
+		"text":     {"one long text stands for gigabytes", "configuration:\n  defaults: {a: &a " + strings.Repeat("x", 100_000) + ", b: [" + strings.Repeat("*a,", 10_000) + "]}\n"},
+		"keys":     {"a key is text too", "configuration:\n  defaults: {a: &a {" + strings.Repeat("x", 1000) + ": 1}, b: [" + strings.Repeat("*a,", 50_000) + "]}\n"},
 		"depth":    {"deep nesting eats the stack", "configuration:\n  defaults: {a: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}\n"},
 		"size":     {"files are small", strings.Repeat("#", configv1.MaxBytes+1)},
 		"unclosed": {"what is no YAML is refused", "configuration: {"},
@@ -199,6 +201,24 @@ func TestParseIsBounded(t *testing.T) {
 	}
 	if _, err := configv1.Parse(bytes.Repeat([]byte("#"), configv1.MaxBytes+1)); !errors.Is(err, configv1.ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+}
+
+func TestLongKeysTakeNoLongerToRead(t *testing.T) {
+	t.Parallel()
+	const children = 50_000
+	key := strings.Repeat("k", 100_000)
+	config, err := configv1.Parse([]byte("configuration:\n  defaults:\n    ? " + key + "\n    : [" + strings.Repeat("1,", children) + "]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if items, _ := config.Configuration.Defaults[key].([]any); len(items) != children {
+		t.Errorf("it has %d items, want %d", len(items), children)
+	}
+	_, err = configv1.Parse([]byte("configuration:\n  defaults:\n    ? " + key + "\n    : {a: .inf}\n"))
+	var problem *configv1.FieldError
+	if !errors.As(err, &problem) || len(problem.Path) > 1000 || !strings.HasSuffix(problem.Path, "k....a") {
+		t.Errorf("got %.1000v, want an error with the beginning of the key", err)
 	}
 }
 
