@@ -61,37 +61,43 @@ type Version struct {
 // Repository is a place where component versions are stored: an OCI registry with an optional path below it.
 // +kubebuilder:validation:XValidation:rule="!has(self.provider) || self.provider == 'generic' || !has(self.secretRef)",message="secretRef and a provider other than generic are two ways to log in: remove secretRef to log in with the identity of the workload, or remove provider to use the Secret"
 type Repository struct {
-	// url is the address of the repository, 1 to 2048 characters: host, optional port and path, without a scheme or with oci://, https:// or http://; only
-	// http:// is read without TLS. It has no default. Example: ghcr.io/phoban01.
+	// url is the address of the repository, 1 to 2048 characters: host, optional port and path, without a scheme or with oci://, https:// or http://.
+	// Only http:// is read without TLS. It has no default. Example: ghcr.io/phoban01.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url"`
 
-	// secretRef names a Secret in the same namespace that holds the credentials: the key .dockerconfigjson, the key .ocmcredentialconfig with a configuration of
-	// the Open Component Model, or the keys username and password. The default is none. Example: {name: registry-credentials}.
+	// secretRef names a Secret in the same namespace that holds the credentials.
+	// The first of these keys is used: .dockerconfigjson, .ocmcredentialconfig with a configuration of the Open Component Model, username and password.
+	// The default is none. Example: {name: registry-credentials}.
 	// +optional
 	SecretRef *meta.LocalObjectReference `json:"secretRef,omitempty"`
 
-	// provider says with whose identity the operator logs in where no Secret says it: generic is none, aws, azure and gcp are the identity of the workload at
-	// that cloud, which must be where the registry is; at most 16 characters. The default is generic. Example: aws.
+	// provider says with whose identity the operator logs in where no Secret says it, at most 16 characters.
+	// aws, azure and gcp are the identity of the workload at that cloud, which must be where the registry is; generic is none.
+	// The default is generic. Example: aws.
 	// +optional
 	// +kubebuilder:validation:Enum=generic;aws;azure;gcp
 	// +kubebuilder:validation:MaxLength=16
 	Provider string `json:"provider,omitempty"`
 
-	// certSecretRef names a Secret in the same namespace for TLS: the key ca.crt holds certificates that are trusted besides those of the system, the keys tls.crt
-	// and tls.key the certificate by which the registry knows the operator; both are optional, one must be there. The default is none. Example: {name: registry-tls}.
+	// certSecretRef names a Secret in the same namespace for TLS, with one of these or both:
+	// the key ca.crt with certificates that are trusted besides those of the system;
+	// the keys tls.crt and tls.key with the certificate by which the registry knows the operator.
+	// The default is none. Example: {name: registry-tls}.
 	// +optional
 	CertSecretRef *meta.LocalObjectReference `json:"certSecretRef,omitempty"`
 
-	// proxySecretRef names a Secret in the same namespace with the proxy that requests are sent through: the key address, and if it wants a log-in the keys
-	// username and password. The default is what the environment of the operator says. Example: {name: proxy}.
+	// proxySecretRef names a Secret in the same namespace with the proxy that requests are sent through.
+	// It has the key address and, if the proxy wants a log-in, the keys username and password.
+	// The default is what the environment of the operator says. Example: {name: proxy}.
 	// +optional
 	ProxySecretRef *meta.LocalObjectReference `json:"proxySecretRef,omitempty"`
 
-	// componentNameMapping says how the repository of a component is named below url: urlPath is component-descriptors/ and the name of the component,
-	// sha256-digest is the digest of the name, which older tools wrote and which is read only; at most 16 characters. The default is urlPath. Example: sha256-digest.
+	// componentNameMapping says how the repository of a component is named below url, at most 16 characters.
+	// urlPath is component-descriptors/ and the name of the component; sha256-digest is the digest of the name, which older tools wrote and which is read only.
+	// The default is urlPath. Example: sha256-digest.
 	// +optional
 	// +kubebuilder:validation:Enum=urlPath;sha256-digest
 	// +kubebuilder:validation:MaxLength=16
@@ -155,8 +161,8 @@ type PublicKey struct {
 
 // References says what is done with the components that a component refers to.
 type References struct {
-	// expand tells whether a ComponentDescriptor object is written for every component that the component refers to, directly or not. The default is false:
-	// only for the component itself. Resources of nested components can be used either way. Example: true.
+	// expand tells whether a ComponentDescriptor object is written for every component that the component refers to, directly or not.
+	// The default is false: only for the component itself. Resources of nested components can be used either way. Example: true.
 	// +optional
 	Expand bool `json:"expand,omitempty"`
 }
@@ -185,8 +191,8 @@ type ComponentVersionStatus struct {
 	// +optional
 	Verified bool `json:"verified,omitempty"`
 
-	// replicatedRepositoryURL is the repository that the version is read from, at most 2048 characters: spec.destination.url after a transfer, else
-	// spec.repository.url. Example: ghcr.io/phoban01.
+	// replicatedRepositoryURL is the repository that the version is read from, at most 2048 characters: spec.destination.url after a transfer, else spec.repository.url.
+	// Example: ghcr.io/phoban01.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	ReplicatedRepositoryURL string `json:"replicatedRepositoryURL,omitempty"`
@@ -232,8 +238,7 @@ type Reference struct {
 	References []Reference `json:"references,omitempty"`
 }
 
-// ComponentVersion follows a component in an OCI registry: it takes the newest version that satisfies a constraint and carries the wanted signatures, and makes
-// its component descriptor available in the cluster.
+// ComponentVersion follows a component in an OCI registry: it takes the newest version that satisfies a constraint and carries the wanted signatures, and makes its component descriptor available in the cluster.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=cv,categories=ocm

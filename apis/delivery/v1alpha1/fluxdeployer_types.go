@@ -16,15 +16,17 @@ type FluxDeployerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="has(self.kind) && size(self.kind) > 0",message="sourceRef.kind is missing: set it to Resource, Localization or Configuration"
 	SourceRef ObjectReference `json:"sourceRef"`
 
-	// kustomizationTemplate is the spec of the Kustomization (kustomize.toolkit.fluxcd.io/v1) that applies the content; every field is passed on as it is, sourceRef is
-	// set by the controller and interval defaults to that of the FluxDeployer. The default is none. It excludes helmReleaseTemplate. Example: {path: ./, prune: true}.
+	// kustomizationTemplate is the spec of the Kustomization (kustomize.toolkit.fluxcd.io/v1) that applies the content.
+	// Every field is passed on as it is; sourceRef is set by the controller, and interval defaults to that of the FluxDeployer.
+	// The default is none. It excludes helmReleaseTemplate. Example: {path: ./, prune: true}.
 	// +optional
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	KustomizationTemplate *apiextensionsv1.JSON `json:"kustomizationTemplate,omitempty"`
 
-	// helmReleaseTemplate is the spec of the HelmRelease (helm.toolkit.fluxcd.io/v2) that installs the chart; every field is passed on as it is, chartRef is
-	// set by the controller and interval defaults to that of the FluxDeployer. The default is none. It excludes kustomizationTemplate. Example: {values: {replicas: 2}}.
+	// helmReleaseTemplate is the spec of the HelmRelease (helm.toolkit.fluxcd.io/v2) that installs the chart.
+	// Every field is passed on as it is; chartRef is set by the controller, and interval defaults to that of the FluxDeployer.
+	// The default is none. It excludes kustomizationTemplate. Example: {values: {replicas: 2}}.
 	// +optional
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
@@ -59,8 +61,9 @@ type FluxDeployerStatus struct {
 	// +kubebuilder:validation:MaxLength=317
 	HelmRelease string `json:"helmRelease,omitempty"`
 
-	// lastAppliedRevision is the content that was deployed last, as Flux writes it: version@algorithm:digest, at most 512 characters. With waitForReady it is the
-	// content with which the objects of Flux were ready last. Example: 1.0.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.
+	// lastAppliedRevision is the content that was deployed last, as Flux writes it: version@algorithm:digest, at most 512 characters.
+	// With waitForReady it is the content with which the objects of Flux were ready last.
+	// Example: 1.0.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	LastAppliedRevision string `json:"lastAppliedRevision,omitempty"`

@@ -4,8 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Localization replaces the image references in the content of its source by those of the component, so that they lead to where the component's images are stored, and writes the
-// result to a Snapshot.
+// Localization replaces the image references in the content of its source by those of the component, so that they lead to where the component's images are stored, and writes the result to a Snapshot.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.sourceRef.kind) || self.spec.sourceRef.kind != 'Localization' || self.spec.sourceRef.name != self.metadata.name || has(self.spec.sourceRef.__namespace__)",message="spec.sourceRef names the Localization itself: name the object that is to be changed"

@@ -47,7 +47,7 @@ type MutationSpec struct {
 	ValuesSources []ValuesSource `json:"valuesSources,omitempty"`
 
 	// patchStrategicMerge merges a file of the source over a file of another place, and keeps the result under the name of the source's file. The default is none.
-	// Example: {source: {sourceRef: {kind: GitRepository, name: site}, path: patch.yaml}, target: {path: deploy.yaml}}.
+	// Example: {source: {sourceRef: {kind: GitRepository, name: site}, path: deploy.yaml}, target: {path: deploy.yaml}}.
 	// +optional
 	PatchStrategicMerge *PatchStrategicMerge `json:"patchStrategicMerge,omitempty"`
 }
@@ -148,7 +148,7 @@ type SecretSource struct {
 
 // PatchStrategicMerge merges a file of the object's source over a file of another place.
 type PatchStrategicMerge struct {
-	// source is the file that is the base of the merge. It has no default. Example: {sourceRef: {kind: GitRepository, name: site}, path: patch.yaml}.
+	// source is the file that is the base of the merge. It has no default. Example: {sourceRef: {kind: GitRepository, name: site}, path: deploy.yaml}.
 	// +required
 	Source PatchSource `json:"source"`
 
@@ -159,12 +159,13 @@ type PatchStrategicMerge struct {
 
 // PatchSource is a file of another place.
 type PatchSource struct {
-	// sourceRef names the place: a GitRepository, OCIRepository, Bucket or ExternalArtifact of Flux, or a Resource, Localization or Configuration. It has no default; its namespace defaults to that of the object.
+	// sourceRef names the place: a GitRepository, OCIRepository, Bucket or ExternalArtifact of Flux, or a Resource, Localization or Configuration.
+	// It has no default; its namespace defaults to that of the object.
 	// Example: {kind: GitRepository, name: site}.
 	// +required
 	SourceRef meta.NamespacedObjectKindReference `json:"sourceRef"`
 
-	// path is the path of the file in that place, 1 to 4096 characters. It has no default. Example: overlays/patch.yaml.
+	// path is the path of the file in that place, 1 to 4096 characters. It has no default. Example: apps/podinfo/deploy.yaml.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
@@ -194,8 +195,9 @@ type MutationStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	LatestConfigVersion string `json:"latestConfigVersion,omitempty"`
 
-	// latestPatchSourceVersio is the revision of the Flux source that the base of the patch came from, or the version of the component behind the snapshot that it came from, at most 1024 characters. Its name has always lacked its last letter and stays so
-	// for the programs that read it. Example: main@sha1: followed by 40 hexadecimal digits.
+	// latestPatchSourceVersio is the revision of the Flux source that the base of the patch came from, at most 1024 characters.
+	// If that is a snapshot, it is the version of the component behind it.
+	// Its name has always lacked its last letter and stays so for the programs that read it. Example: main@sha1: followed by 40 hexadecimal digits.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	LatestPatchSourceVersion string `json:"latestPatchSourceVersio,omitempty"`

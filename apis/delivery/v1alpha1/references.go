@@ -60,8 +60,8 @@ type ResourceReference struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Name string `json:"name"`
 
-	// version is the version of the resource, at most 1024 characters. The default, and the meaning of "latest", is whichever version the component descriptor holds;
-	// any other value must be there. Example: 6.3.6.
+	// version is the version of the resource, at most 1024 characters.
+	// The default, and the meaning of "latest", is whichever version the component descriptor holds; any other value must be there. Example: 6.3.6.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Version string `json:"version,omitempty"`
@@ -80,8 +80,9 @@ type ResourceReference struct {
 	// +kubebuilder:validation:MaxItems=256
 	Labels []Label `json:"labels,omitempty"`
 
-	// referencePath leads from the component to the nested component that holds the resource: each entry is the identity of one component reference, outermost first,
-	// at most 64 entries. The default is none: the component itself holds the resource. Example: [{name: backend}].
+	// referencePath leads from the component to the nested component that holds the resource, at most 64 entries.
+	// Each entry is the identity of one component reference, outermost first.
+	// The default is none: the component itself holds the resource. Example: [{name: backend}].
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64

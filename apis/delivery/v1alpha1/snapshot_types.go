@@ -18,7 +18,7 @@ type SnapshotSpec struct {
 	// +kubebuilder:validation:MaxLength=512
 	Digest string `json:"digest"`
 
-	// tag is the tag of the content in the registry, at most 128 characters: a version in which .build- stands for the plus sign. It has no default. Example: 6.3.6.
+	// tag is the tag of the content in the registry, at most 128 characters: a version in which .build- stands for the plus sign, and _ in that of a chart. It has no default. Example: 6.3.6.
 	// +required
 	// +kubebuilder:validation:MaxLength=128
 	Tag string `json:"tag"`
