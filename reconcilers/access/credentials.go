@@ -89,6 +89,11 @@ func (p *Provider) gather(ctx context.Context, cv *v1alpha1.ComponentVersion, re
 		}
 	}
 	if repository.WantsIdentity() && !g.has(repository.URL) {
+		if g.account == nil && len(g.connection.authority) > 0 {
+			// With a proxy of the same namespace it would read the token of the operator, which is no tenant's.
+			return gathered{}, g.unusable(repository.CertSecretRef.Name, fmt.Sprintf("has the key %q, but whom to trust with the identity of the operator is not up to an object: "+
+				"remove the key, or log in as a ServiceAccount with spec.serviceAccountName", authorityKey))
+		}
 		credential, err := p.identities.login(ctx, cv, repository, g.account, g.connection.proxy)
 		if err != nil {
 			return gathered{}, err

@@ -99,7 +99,8 @@ func newIdentities(accounts client.Client) (*identities, error) {
 	return &identities{accounts: accounts, tokens: tokens}, nil
 }
 
-// login returns the credential of the operator, or of a ServiceAccount if there is one, for the registry of a repository.
+// login returns the credential of the operator, or of a ServiceAccount if there is one, for the registry of a repository. The
+// proxy is for the ServiceAccount only.
 func (i *identities) login(ctx context.Context, cv *v1alpha1.ComponentVersion, r v1alpha1.Repository, account *corev1.ServiceAccount, proxy *url.URL) (credentials.Credential, error) {
 	host := hostOf(r.URL)
 	known, ok := clouds[r.Provider]
@@ -113,9 +114,6 @@ func (i *identities) login(ctx context.Context, cv *v1alpha1.ComponentVersion, r
 	options := []auth.Option{auth.WithCache(*i.tokens, cache.InvolvedObject{
 		Kind: v1alpha1.ComponentVersionKind, Namespace: cv.Namespace, Name: cv.Name, Operation: cache.OperationReconcile,
 	})}
-	if proxy != nil {
-		options = append(options, auth.WithProxyURL(*proxy))
-	}
 	failed := &LoginError{Provider: r.Provider, Host: host}
 	if account != nil {
 		if err := i.checkAccount(known.login, r.Provider, account); err != nil {
@@ -123,6 +121,11 @@ func (i *identities) login(ctx context.Context, cv *v1alpha1.ComponentVersion, r
 		}
 		failed.Account = account.Namespace + "/" + account.Name
 		options = append(options, auth.WithClient(i.accounts), auth.WithServiceAccountName(account.Name), auth.WithServiceAccountNamespace(account.Namespace))
+	}
+	if account != nil && proxy != nil {
+		// The operator's own log-in must not see it: clouds give machines their identity over plain HTTP, and whoever chose the
+		// proxy would get that of the operator.
+		options = append(options, auth.WithProxyURL(*proxy))
 	}
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,19 +167,48 @@ func TestWorkloadIdentity(t *testing.T) {
 	}
 }
 
-// TestIdentityOfTheOperator logs in with what the environment of the process holds.
+// throughProxy sends what knows no proxy of its own through one. It is for tests that are not parallel.
+func throughProxy(t *testing.T, address string) {
+	t.Helper()
+	proxy, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usual, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		t.Fatalf("default transport is a %T", http.DefaultTransport)
+	}
+	before := usual.Proxy
+	t.Cleanup(func() { usual.Proxy = before })
+	usual.Proxy = http.ProxyURL(proxy)
+}
+
+// TestIdentityOfTheOperator logs in with what the environment of the process holds, and shows nothing of it to the proxy that
+// an object names.
 func TestIdentityOfTheOperator(t *testing.T) {
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CA_BUNDLE": ""} {
 		t.Setenv(name, value)
 	}
 	var tokens atomic.Int64
 	hosts := clouds(t, &tokens)
-	hosts[ecr] = registryOf(t, "AWS", func(password string) bool { return password == token })
-	n := newInternet(t, hosts)
+	registry := registryOf(t, "AWS", func(password string) bool { return password == token })
+	throughProxy(t, newInternet(t, hosts).Address)
+	n := newInternet(t, map[string]http.Handler{ecr: registry})
 	w := reconcilertest.New(t, proxySecret(n), account("puller", "elsewhere"), dockerConfig("elsewhere", "registry.example.com", "user", "word"))
 	repository := open(t, w.Repositories, identified(v1alpha1.AWSProvider, ecr+"/ocm", ""))
+	if asked := n.Asked(); len(asked) > 0 || tokens.Load() == 0 {
+		t.Errorf("the proxy of the object was asked for %v while the operator logged in", asked)
+	}
 	if _, err := repository.Get(t.Context(), component, "1.0.0"); err != nil {
 		t.Error(err)
+	}
+	// Whoever chooses the proxy and whom to trust would read the token.
+	cv := identified(v1alpha1.AWSProvider, ecr+"/ocm", "")
+	cv.Spec.Repository.CertSecretRef = &meta.LocalObjectReference{Name: "trust"}
+	w.Create(&corev1.Secret{ObjectMeta: reconcilertest.Named("trust"), Data: map[string][]byte{"ca.crt": world.pem}})
+	var unusable *access.UnusableError
+	if _, err := w.Repositories.Source(t.Context(), cv); !errors.As(err, &unusable) || unusable.Name != "trust" {
+		t.Errorf("error is %v, want that the Secret can't be used with the identity of the operator", err)
 	}
 	// What is static wins: nobody is asked.
 	w.Create(dockerConfig("static", ecr, "AWS", token))
