@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -38,6 +39,7 @@ func (r *Reconciler[T, R]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		return ctrl.Result{}, r.release(ctx, obj)
 	}
 	if obj.GetSchedule().Suspend {
+		r.waiting.forget(req.NamespacedName)
 		ctrl.LoggerFrom(ctx).V(1).Info("Suspended, nothing to do")
 		return ctrl.Result{}, nil
 	}
@@ -118,14 +120,41 @@ func (r *Reconciler[T, R]) patch(ctx context.Context, obj, before T) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	if err := r.opts.Client.Status().Patch(ctx, obj, client.MergeFrom(before)); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil // deleted meanwhile
-		}
+	err := r.write(ctx, obj, before)
+	if apierrors.IsNotFound(err) {
+		return nil // deleted meanwhile
+	}
+	if err != nil {
 		return fmt.Errorf("write the status of %s %s: %w", r.kind.Name, client.ObjectKeyFromObject(obj), err)
 	}
 	r.written.note(obj)
 	return nil
+}
+
+// maxWrites bounds how often a status is written anew because others write the object at the same time.
+const maxWrites = 5
+
+// write writes the status of this very object. Another one that was made under its name meanwhile is not touched: its first
+// generation would seem to be done. The server compares no identities when a status is written, but versions it does; what
+// others write beside the status, which nobody else writes, is no reason to do the work again. The error matches
+// apierrors.IsNotFound when the object is gone.
+func (r *Reconciler[T, R]) write(ctx context.Context, obj, before T) error {
+	base := before
+	for try := 1; ; try++ {
+		err := r.opts.Client.Status().Patch(ctx, obj, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
+		if !apierrors.IsConflict(err) || try == maxWrites {
+			return err
+		}
+		current := r.kind.New()
+		if err := r.opts.Live.Get(ctx, client.ObjectKeyFromObject(obj), current); err != nil {
+			return err
+		}
+		if current.GetUID() != obj.GetUID() {
+			return apierrors.NewNotFound(schema.GroupResource{Resource: r.kind.Name}, obj.GetName())
+		}
+		base = clone(before)
+		base.SetResourceVersion(current.GetResourceVersion())
+	}
 }
 
 // release lets a deleted object go.
