@@ -118,6 +118,16 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, repository strin
 	if err != nil {
 		return err
 	}
+	// Flux fetches an artifact at every interval, also one that nothing names any more because what points to it is held back.
+	// So whoever asks for it counts on it.
+	_, err = repo.StatBlob(r.Context(), blob)
+	if errors.Is(err, store.ErrNotFound) {
+		http.NotFound(w, r)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	content, _, err := repo.OpenBlob(r.Context(), blob)
 	if errors.Is(err, store.ErrNotFound) {
 		http.NotFound(w, r)

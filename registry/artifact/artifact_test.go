@@ -2,11 +2,14 @@ package artifact_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -21,7 +24,12 @@ var content = bytes.Repeat([]byte("content of an archive "), 1000)
 // open returns a store with the content in one repository.
 func open(t testing.TB) (*store.Store, digest.Digest) {
 	t.Helper()
-	s, err := store.Open(t.TempDir(), store.Options{NoSync: true})
+	return openWith(t, store.Options{NoSync: true})
+}
+
+func openWith(t testing.TB, options store.Options) (*store.Store, digest.Digest) {
+	t.Helper()
+	s, err := store.Open(t.TempDir(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +82,35 @@ func ask(t testing.TB, h http.Handler, method, path string, header map[string]st
 		t.Fatal(err)
 	}
 	return response, body
+}
+
+// nothing are the roots of a store whose content nothing refers to.
+type nothing struct{}
+
+func (nothing) Roots(context.Context) (store.RootSet, error) {
+	return store.RootSet{Complete: true, Managed: func(string) bool { return true }}, nil
+}
+
+// TestWhatIsFetchedStays: an object that is held back points to older content, and Flux fetches that again and again.
+func TestWhatIsFetchedStays(t *testing.T) {
+	t.Parallel()
+	var now atomic.Int64
+	now.Store(time.Now().Unix())
+	s, blob := openWith(t, store.Options{NoSync: true, LeaseTTL: time.Hour, Now: func() time.Time { return time.Unix(now.Load(), 0) }})
+	h := handler(t, s, 1)
+	path := "/" + h.Path(repository, blob)
+	for i, step := range []struct {
+		after time.Duration
+		want  int
+	}{{50 * time.Minute, http.StatusOK}, {50 * time.Minute, http.StatusOK}, {2 * time.Hour, http.StatusNotFound}} {
+		now.Add(int64(step.after / time.Second))
+		if _, err := s.Collect(t.Context(), nothing{}); err != nil {
+			t.Fatal(err)
+		}
+		if response, _ := ask(t, h, http.MethodGet, path, nil); response.StatusCode != step.want {
+			t.Errorf("request %d, %s after the one before: %s, want %d", i+1, step.after, response.Status, step.want)
+		}
+	}
 }
 
 func TestAnswers(t *testing.T) {
