@@ -12,7 +12,25 @@ import (
 // format itself is seven; the rest is for the values of labels.
 const maxDepth = 64
 
-// checkNesting bounds the depth, and refuses a key that occurs twice in one
+const (
+	// maxElements bounds a list of the format. An element takes hundreds of
+	// bytes of memory even where it is two bytes of text; one that says
+	// something has so many that no more fit into MaxBytes.
+	maxElements = 20_000
+	// maxMarks bounds the line breaks and commas of YAML, whose parser takes
+	// hundreds of bytes for each value.
+	maxMarks = 500_000
+)
+
+// checkMarks bounds how many values a document in YAML may have.
+func checkMarks(data []byte) error {
+	if n := bytes.Count(data, []byte("\n")) + bytes.Count(data, []byte(",")); n > maxMarks {
+		return fmt.Errorf("%w: it has %d lines and commas, at most %d are read", ErrTooLarge, n, maxMarks)
+	}
+	return nil
+}
+
+// checkNesting bounds the depth and the lists, and refuses a key that occurs twice in one
 // object, where two readers could see two different descriptors. Keys that
 // differ in case only are the same: decoders take either for a field.
 func checkNesting(js []byte) error {
@@ -62,7 +80,9 @@ func (n *nesting) take(tok json.Token) error {
 		top := (*n)[len(*n)-1]
 		switch {
 		case !top.isMap:
-			top.index++
+			if top.index++; top.index > maxElements && !top.free {
+				return fmt.Errorf("%w: %s has more than %d elements", ErrTooLarge, n, maxElements)
+			}
 		case top.inValue:
 			top.inValue = false
 		default:

@@ -2,6 +2,8 @@ package descriptor_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -37,6 +39,27 @@ func TestParseRefusesTwoReadings(t *testing.T) {
 				t.Errorf("Parse = %v, want an error with %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestParseBoundsWhatFitsIntoLittleText is about values of a few bytes that take
+// hundreds of bytes of memory each.
+func TestParseBoundsWhatFitsIntoLittleText(t *testing.T) {
+	t.Parallel()
+	const many = 1_000_000
+	asJSON := `{"meta":{"schemaVersion":"v2"},"component":{"name":"acme.org/shop","version":"1.0.0","provider":"acme",%s}}`
+	for name, tc := range map[string]struct{ document, want string }{
+		"elements in JSON": {fmt.Sprintf(asJSON, `"resources":[`+strings.Repeat("{},", many)+`{}]`), "component.resources has more than 20000 elements"},
+		"labels in JSON":   {fmt.Sprintf(asJSON, `"resources":[{"labels":[`+strings.Repeat("{},", many)+`{}]}]`), "component.resources[0].labels has more than 20000 elements"},
+		"flow in YAML":     {head + "  labels: [{name: key, value: [" + strings.Repeat("1,", many) + "]}]\n", "lines and commas"},
+		"lines in YAML":    {head + "  resources:\n" + strings.Repeat("- \n", many), "lines and commas"},
+	} {
+		if _, err := descriptor.Parse([]byte(tc.document)); !errors.Is(err, descriptor.ErrTooLarge) || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: Parse = %v, want that it is too large: %q", name, err, tc.want)
+		}
+	}
+	if _, err := descriptor.Parse(fmt.Appendf(nil, asJSON, `"labels":[{"name":"key","value":[`+strings.Repeat("1,", many)+`1]}]`)); err != nil {
+		t.Errorf("Parse = %v, want that the value of a label may be a long list: it stays text", err)
 	}
 }
 

@@ -16,7 +16,8 @@ const MaxBytes = 4 << 20
 
 // Errors of Parse. Errors that wrap none of them are about the content.
 var (
-	// ErrTooLarge says that a descriptor is larger than MaxBytes.
+	// ErrTooLarge says that a descriptor is larger than MaxBytes, or has more in
+	// it than fits into memory.
 	ErrTooLarge = errors.New("component descriptor is too large")
 	// ErrUnknownSchema says that the schema is missing or not known.
 	ErrUnknownSchema = errors.New("unknown component descriptor schema")
@@ -49,6 +50,9 @@ func Parse(data []byte) (*Descriptor, error) {
 func toJSON(data []byte) ([]byte, error) {
 	js := bytes.TrimSpace(data)
 	if !bytes.HasPrefix(js, []byte("{")) || !json.Valid(js) {
+		if err := checkMarks(data); err != nil {
+			return nil, err
+		}
 		if err := refuseAliases(data); err != nil {
 			return nil, err
 		}
