@@ -114,7 +114,8 @@ func refuse(obj *unstructured.Unstructured) error {
 }
 
 // handover returns the patch by which an object changes hands, nil when there is nothing to do: the fields of its spec that
-// were written by those before become ours, so that those which are not in the template go.
+// were written by those before become ours, so that those which are not in the template go. It belongs to the deployer from
+// then on: should what follows fail, its template be refused or we be stopped, nothing else would tell whose it is.
 func handover(owner *v1alpha1.FluxDeployer, obj *unstructured.Unstructured, wholly bool) ([]byte, error) {
 	former := formerOwners(owner, obj)
 	fields, moved, err := moveSpec(obj.GetManagedFields(), obj.GetAPIVersion(), func(e metav1.ManagedFieldsEntry) bool {
@@ -128,11 +129,11 @@ func handover(owner *v1alpha1.FluxDeployer, obj *unstructured.Unstructured, whol
 		metadata["managedFields"] = fields
 	}
 	if wholly {
-		metadata["ownerReferences"] = []metav1.OwnerReference{}
+		metadata["ownerReferences"] = []metav1.OwnerReference{ownerReference(owner)}
 		metadata["labels"] = without(obj.GetLabels())
 		metadata["annotations"] = without(obj.GetAnnotations(), adoptAnnotation)
-	} else if kept := withoutStale(owner, obj); len(kept) < len(obj.GetOwnerReferences()) {
-		metadata["ownerReferences"] = kept
+	} else if others := withoutFormer(owner, obj); slices.ContainsFunc(former, func(uid string) bool { return uid != string(owner.GetUID()) }) {
+		metadata["ownerReferences"] = append(others, ownerReference(owner))
 	}
 	if !moved && !wholly && metadata["ownerReferences"] == nil {
 		return nil, nil
@@ -150,17 +151,6 @@ func formerOwners(owner *v1alpha1.FluxDeployer, obj *unstructured.Unstructured) 
 		}
 	}
 	return uids
-}
-
-// withoutStale returns the owners without earlier deployers of the name.
-func withoutStale(owner *v1alpha1.FluxDeployer, obj *unstructured.Unstructured) []metav1.OwnerReference {
-	kept := withoutFormer(owner, obj)
-	for _, ref := range obj.GetOwnerReferences() {
-		if ref.UID == owner.GetUID() {
-			kept = append(kept, ref)
-		}
-	}
-	return kept
 }
 
 // without returns the deletion of the marks of others, as a merge patch has it.
