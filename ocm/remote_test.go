@@ -245,3 +245,37 @@ func TestChartCredentials(t *testing.T) {
 		}
 	}
 }
+
+// TestCertificateAuthorityOfAComponent trusts it where no credential is at
+// stake: a component that was tampered with must not lead one astray.
+func TestCertificateAuthorityOfAComponent(t *testing.T) {
+	t.Parallel()
+	secure := serveWeb(t, true, map[string]string{"/index.yaml": index(chartOf("1.0.0", "web.tgz", "chart")), "/web.tgz": "chart"})
+	store, err := credentials.FromOCMConfig([]byte(`{"type":"credentials.config.ocm.software","consumers":[{"identity":{"type":"HelmChartRepository",
+		"hostname":"127.0.0.1"},"credentials":[{"type":"Credentials","properties":{"username":"u","password":"p"}}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := ocmtest.Start(t)
+	publish(t, registry.URL, shopVersion("1.0.0"))
+	res := build(t, ocmtest.Resource{Access: accessOf(t, access.Helm{Type: "helm", Repository: secure.URL, Chart: "web:1.0.0", CACert: pemOf(secure)})})
+	for name, tc := range map[string]struct {
+		store *credentials.Store
+		works bool
+	}{
+		"without a credential": {nil, true},
+		"with a credential":    {store, false},
+	} {
+		before := len(secure.seen())
+		cv, err := open(t, registry.URL, ocm.Options{Allow: []string{"helm"}, Credentials: tc.store}).Get(t.Context(), shop, "1.0.0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := drain(t, cv, res); (err == nil) != tc.works {
+			t.Errorf("%s: error is %v, want that it works: %t", name, err, tc.works)
+		}
+		if seen := len(secure.seen()) > before; seen != tc.works {
+			t.Errorf("%s: the server was asked: %t, want %t", name, seen, tc.works)
+		}
+	}
+}

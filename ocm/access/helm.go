@@ -117,7 +117,10 @@ func (s *Source) openChart(ctx context.Context, res *descriptor.Resource, spec *
 	}
 	repository.RawQuery, repository.Fragment = "", ""
 	credential := s.Remote.credential(repository)
-	credential.CertificateAuthority += spec.CACert
+	if credential.IsZero() && spec.CACert != "" {
+		// The component must not decide who gets to see a credential.
+		credential.CertificateAuthority += "\n" + spec.CACert
+	}
 	raw, err := s.Remote.small(ctx, request{url: repository.JoinPath(indexFile), credential: credential}, s.Remote.IndexBytes)
 	if err != nil {
 		return nil, err

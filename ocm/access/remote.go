@@ -74,18 +74,17 @@ func parseAddress(raw string) (*url.URL, error) {
 
 // get sends a request and returns the answer if it is good.
 func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) {
-	base := r.Transport
-	if base == nil {
-		base = oci.DefaultTransport()
-	}
-	transport, err := oci.WithTLS(base, what.credential)
+	own, err := r.transport(what.credential)
 	if err != nil {
 		return nil, err
 	}
-	if own, ok := transport.(*http.Transport); ok && transport != base {
-		own.DisableKeepAlives = true // nobody uses it again
+	// A certificate of the client is for the server only, as its password is.
+	other, err := r.transport(credentials.Credential{CertificateAuthority: what.credential.CertificateAuthority})
+	if err != nil {
+		return nil, err
 	}
-	client := &http.Client{Transport: &hostGuard{base: transport, hosts: r.Hosts}, CheckRedirect: r.redirect(what.noRedirect)}
+	guard := &hostGuard{own: own, other: other, server: what.url.Host, hosts: r.Hosts}
+	client := &http.Client{Transport: guard, CheckRedirect: r.redirect(what.noRedirect)}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, what.url.String(), http.NoBody)
 	if err != nil {
 		return nil, err
@@ -123,10 +122,29 @@ func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) 
 	return nil, err
 }
 
-// hostGuard refuses requests to hosts that are not allowed, whatever led there.
+// transport returns what sends the requests with the certificates of a
+// credential.
+func (r *Remote) transport(c credentials.Credential) (http.RoundTripper, error) {
+	base := r.Transport
+	if base == nil {
+		base = oci.DefaultTransport()
+	}
+	transport, err := oci.WithTLS(base, c)
+	if err != nil {
+		return nil, err
+	}
+	if own, ok := transport.(*http.Transport); ok && transport != base {
+		own.DisableKeepAlives = true // nobody uses it again
+	}
+	return transport, nil
+}
+
+// hostGuard refuses requests to hosts that are not allowed, whatever led there,
+// and identifies itself to one server only.
 type hostGuard struct {
-	base  http.RoundTripper
-	hosts *oci.Hosts
+	own, other http.RoundTripper
+	server     string
+	hosts      *oci.Hosts
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -134,7 +152,10 @@ func (g *hostGuard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := g.hosts.Check(req.URL.Host, req.URL.Scheme); err != nil {
 		return nil, err
 	}
-	return g.base.RoundTrip(req)
+	if req.URL.Host == g.server {
+		return g.own.RoundTrip(req)
+	}
+	return g.other.RoundTrip(req)
 }
 
 // redirect bounds redirects, keeps them encrypted, and keeps credentials from
