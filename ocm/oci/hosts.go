@@ -172,6 +172,7 @@ var (
 		netip.MustParseAddr("168.63.129.16"),   // Azure
 		netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud
 		netip.MustParseAddr("fd00:ec2::254"),   // AWS
+		netip.MustParseAddr("fd00:ec2::23"),    // AWS, the identities of pods
 		netip.MustParseAddr("fd20:ce::254"),    // Google Cloud
 	}
 	// translated are IPv4 addresses as IPv6-only networks write them.

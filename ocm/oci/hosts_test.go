@@ -63,6 +63,7 @@ func TestHostsCheck(t *testing.T) {
 		"no list, mapped address":    {nil, "[::ffff:169.254.169.254]", "http", false},
 		"no list, zone":              {nil, "[fe80::1%25eth0]", "http", false},
 		"no list, AWS":               {nil, "[fd00:ec2::254]", "http", false},
+		"no list, AWS, for pods":     {nil, "[fd00:ec2::23]", "http", false},
 		"no list, translated":        {nil, "[64:ff9b::a9fe:a9fe]", "http", false},
 		"no list, Alibaba":           {nil, "100.100.100.200", "http", false},
 		"no list, private":           {nil, "10.0.0.1", "http", true},
