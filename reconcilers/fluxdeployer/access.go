@@ -6,11 +6,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
@@ -33,9 +35,17 @@ func pullSecretName(obj *v1alpha1.FluxDeployer) string { return obj.Name + "-reg
 func caSecretName(obj *v1alpha1.FluxDeployer) string { return obj.Name + "-registry-ca" }
 
 // renewAccess keeps the access of what was deployed before, whatever its source is like now: Flux pulls it again and again.
+// While that is still the content of another source than the spec names, its credential is left as it is. It is not renewed
+// either: what the OCIRepository points to is no proof of what its namespace may read.
 func (d *deployer) renewAccess(ctx context.Context, r *run) error {
 	if r.obj.Status.OCIRepository == "" {
 		return nil
+	}
+	deployed, err := d.get(ctx, ociRepositoryKind, client.ObjectKeyFromObject(r.obj))
+	if err == nil && deployed != nil {
+		if url, _, _ := unstructured.NestedString(deployed.Object, "spec", "url"); !strings.HasSuffix(url, "/"+r.repository) {
+			return nil
+		}
 	}
 	return d.writeAccess(ctx, r)
 }
