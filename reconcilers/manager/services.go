@@ -52,11 +52,20 @@ func NewServices(live client.Reader, o *options.Options, registerer prometheus.R
 			return nil, fmt.Errorf("register the metrics of reconciliations: %w", err)
 		}
 	}
-	gate := lifecycle.NewGate(turns*o.Concurrent,
+	gate := lifecycle.NewGate(turnsOf(o),
 		v1alpha1.ComponentVersionKind, v1alpha1.ResourceKind, v1alpha1.LocalizationKind, v1alpha1.ConfigurationKind, v1alpha1.FluxDeployerKind,
 		v1alpha1.SnapshotKind, // what was written becomes usable
 	)
 	return &Services{live: live, options: o, metrics: metrics, durations: durations, gate: gate}, nil
+}
+
+// turnsOf returns how many objects of all kinds are worked on at once: never less than how many of one kind may be.
+func turnsOf(o *options.Options) int {
+	limit := turns * o.Concurrent
+	for _, n := range o.ConcurrentKinds {
+		limit = max(limit, n)
+	}
+	return limit
 }
 
 // Lifecycle returns the options of the lifecycle for a manager.
