@@ -29,7 +29,7 @@ type HostError struct {
 func (e *HostError) Error() string {
 	if e.Address.IsValid() {
 		return fmt.Sprintf("no request is sent to host %s: its address %s is one of those that only a machine itself should reach, "+
-			"such as the metadata of a cloud; add %s to --allowed-hosts if this is intended", e.Host, e.Address, e.Address)
+			"such as the metadata of a cloud; if this is intended, list %s in --allowed-hosts, with all the hosts that components may lead to", e.Host, e.Address, e.Address)
 	}
 	return fmt.Sprintf("no request is sent to host %s, which the component leads to: it is not one of --allowed-hosts; "+
 		"add it there, or transfer the component version by value", e.Host)
