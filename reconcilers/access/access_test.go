@@ -216,6 +216,8 @@ func TestVerdict(t *testing.T) {
 		"unauthorized":  {fmt.Errorf("read: %w", ocm.ErrUnauthorized), reconcilertest.Fails, "the registry answered"},
 		"no component":  {ocm.ErrNotComponent, reconcilertest.Fails, "it stays so until somebody publishes again"},
 		"unsupported":   {ocm.ErrUnsupported, reconcilertest.Fails, "it stays so until somebody publishes again"},
+		"descriptor":    {fmt.Errorf("read: %w", descriptor.ErrTooLarge), reconcilertest.Fails, "it stays so until somebody publishes again"},
+		"schema":        {fmt.Errorf("read: %w", descriptor.ErrUnknownSchema), reconcilertest.Fails, "it stays so until somebody publishes again"},
 		"too large":     {ocm.ErrTooLarge, reconcilertest.Fails, "it stays so until somebody publishes again"},
 		"mismatch":      {&ocm.DigestMismatchError{}, reconcilertest.Fails, "content that is not what was promised is refused"},
 		"no resource":   {&descriptor.NotFoundError{}, reconcilertest.Fails, "the descriptor says so"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
 
@@ -28,7 +29,10 @@ func Verdict(reason string, err error) error {
 
 // isAnswer tells what a repository answered, and would answer again, from what may pass.
 func isAnswer(err error) bool {
-	for _, answer := range []error{ocm.ErrNotFound, ocm.ErrUnauthorized, ocm.ErrNotComponent, ocm.ErrUnsupported, ocm.ErrTooLarge, ocm.ErrHostRefused} {
+	for _, answer := range []error{
+		ocm.ErrNotFound, ocm.ErrUnauthorized, ocm.ErrNotComponent, ocm.ErrUnsupported, ocm.ErrTooLarge, ocm.ErrHostRefused,
+		descriptor.ErrTooLarge, descriptor.ErrUnknownSchema,
+	} {
 		if errors.Is(err, answer) {
 			return true
 		}
