@@ -127,6 +127,7 @@ func (r Resolver) Snapshot(ctx context.Context, namespace string, ref v1alpha1.O
 type writer interface {
 	client.Object
 	v1alpha1.SnapshotWriter
+	GetSchedule() v1alpha1.Schedule
 	GetStatus() *v1alpha1.CommonStatus
 }
 
@@ -168,6 +169,7 @@ func (r Resolver) get(ctx context.Context, ref Ref, obj client.Object) error {
 type reconciled interface {
 	client.Object
 	conditions.Getter
+	GetSchedule() v1alpha1.Schedule
 	GetStatus() *v1alpha1.CommonStatus
 }
 
@@ -177,7 +179,7 @@ func notReady(obj reconciled) string {
 	switch {
 	case !obj.GetDeletionTimestamp().IsZero():
 		return "is being deleted"
-	case ready == nil, obj.GetStatus().ObservedGeneration != obj.GetGeneration() && ready.Status != "False":
+	case ready == nil, obj.GetStatus().ObservedGeneration != obj.GetGeneration() && ready.Status != "False" && !keepsContent(obj):
 		return "is not ready yet"
 	case ready.Status != "True" && waits(obj):
 		return "is not ready yet"
@@ -185,6 +187,13 @@ func notReady(obj reconciled) string {
 		return "is not ready: " + ready.Message
 	}
 	return ""
+}
+
+// keepsContent tells an object that is suspended, which is a change of its spec that nobody will observe. Its status names the
+// content that it stands for until then. A ComponentVersion stands for the component that its spec names.
+func keepsContent(obj reconciled) bool {
+	_, component := obj.(*v1alpha1.ComponentVersion)
+	return !component && obj.GetSchedule().Suspend && conditions.IsTrue(obj, meta.ReadyCondition)
 }
 
 // waits tells an object that waits for others itself from one that something is wrong with. What it waits for is said by

@@ -79,6 +79,9 @@ func TestResolveComponentVersion(t *testing.T) {
 		"spec changed": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
 			w.Change(cv, func() { cv.Spec.Component = "acme.org/other" })
 		}, v1alpha1.ObjectReference{Name: "app"}, "is not ready yet", "its status speaks of what it was before"},
+		"suspended": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
+			w.Change(cv, func() { cv.Spec.Suspend = true })
+		}, v1alpha1.ObjectReference{Name: "app"}, "is not ready yet", "its spec may name another component than its status"},
 		"deleted": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
 			w.Change(cv, func() { cv.Finalizers = []string{"example.com/keep"} })
 			w.Delete(cv)
@@ -123,6 +126,14 @@ func TestResolveSnapshot(t *testing.T) {
 		"writer has another generation": {func(w *reconcilertest.World, r *v1alpha1.Resource, _ *v1alpha1.Snapshot) {
 			w.Change(r, func() { r.Spec.SourceRef.Name = "other" })
 		}, "Resource default/app is not ready yet", "its content is of the old spec"},
+		"writer is suspended": {func(w *reconcilertest.World, r *v1alpha1.Resource, s *v1alpha1.Snapshot) {
+			w.Change(r, func() { r.Spec.Suspend = true })
+			w.Change(s, func() { s.Spec.Suspend = true })
+		}, "", "its content stays what it is"},
+		"writer is suspended before it was ready": {func(w *reconcilertest.World, r *v1alpha1.Resource, _ *v1alpha1.Snapshot) {
+			w.SetStatus(r, func() { r.Status.Conditions = condition("Unknown", "working") })
+			w.Change(r, func() { r.Spec.Suspend = true })
+		}, "Resource default/app is not ready yet", "what it holds is not what it should"},
 		"nothing written": {func(w *reconcilertest.World, r *v1alpha1.Resource, _ *v1alpha1.Snapshot) {
 			w.SetStatus(r, func() { r.Status.SnapshotName = "" })
 		}, "Resource default/app has no snapshot yet", "there is nothing to read"},
