@@ -3,20 +3,23 @@ package registryserver
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/registry"
 	"github.com/ocm-operator/ocm-operator/registry/store"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
 
-// roots tells the collector of the registry what must stay: what Snapshot objects name. It reads the cache, which has seen
-// all objects before it answers at all.
+// roots tells the collector of the registry what must stay: what Snapshot objects name, and what is deployed of it.
+// It reads the cache, which has seen all objects before it answers at all.
 type roots struct {
 	reader client.Reader
 }
@@ -41,10 +44,38 @@ func (r roots) Roots(ctx context.Context) (store.RootSet, error) {
 			}
 		}
 	}
+	deployed, err := r.deployed(ctx)
+	if err != nil {
+		return store.RootSet{}, err
+	}
+	set.Manifests = append(set.Manifests, deployed...)
 	return set, nil
 }
 
-// collector frees what no Snapshot names any more, in every replica, beside everything else.
+// deployed is what Flux may still pull though its source has moved on: a FluxDeployer that is suspended, or stuck, leaves
+// Flux with what it was given before.
+func (r roots) deployed(ctx context.Context) ([]store.Root, error) {
+	all := &v1alpha1.FluxDeployerList{}
+	err := r.reader.List(ctx, all)
+	if apimeta.IsNoMatchError(err) {
+		return nil, nil // without the kind, nothing was deployed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list FluxDeployers: %w", err)
+	}
+	var kept []store.Root
+	for i := range all.Items {
+		d := &all.Items[i]
+		ref := source.RefTo(d.Spec.SourceRef, d.Namespace)
+		if _, manifest, ok := strings.Cut(d.Status.LastAppliedRevision, "@"); ok {
+			repository := snapshot.RepositoryName(ref.Namespace, snapshot.Name(ref.Kind, ref.Name))
+			kept = append(kept, store.Root{Repository: repository, Digest: digest.Digest(manifest)})
+		}
+	}
+	return kept, nil
+}
+
+// collector frees what no Snapshot and no FluxDeployer names any more, in every replica, beside everything else.
 func (r *Registry) collector(mgr ctrl.Manager, metrics *registry.Metrics) *store.Collector {
 	return &store.Collector{
 		Store:    r.store,

@@ -1,14 +1,19 @@
 package registryserver
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 	"github.com/ocm-operator/ocm-operator/registry/store"
+	"github.com/ocm-operator/ocm-operator/snapshot"
 )
 
 func TestRootsAreWhatSnapshotsName(t *testing.T) {
@@ -34,5 +39,52 @@ func TestRootsAreWhatSnapshotsName(t *testing.T) {
 	}
 	if !got.Complete || !got.Managed("any/repository") {
 		t.Error("the roots are not all that there is, or tags keep content by themselves")
+	}
+}
+
+func TestRootsAreWhatIsDeployed(t *testing.T) {
+	t.Parallel()
+	old := digest.FromString("old")
+	suspended := &v1alpha1.FluxDeployer{ObjectMeta: reconcilertest.Named("suspended")}
+	suspended.Spec.SourceRef = v1alpha1.ObjectReference{Kind: v1alpha1.ResourceKind, Namespace: "team", Name: "app"}
+	fresh := &v1alpha1.FluxDeployer{ObjectMeta: reconcilertest.Named("fresh")} // has deployed nothing yet
+	w := reconcilertest.New(t, suspended, fresh)
+	w.SetStatus(suspended, func() { suspended.Status.LastAppliedRevision = "1.0.0@" + old.String() })
+	got, err := roots{reader: w.Client}.Roots(t.Context())
+	want := []store.Root{{Repository: snapshot.RepositoryName("team", snapshot.Name(v1alpha1.ResourceKind, "app")), Digest: old}}
+	if diff := cmp.Diff(want, got.Manifests); err != nil || diff != "" {
+		t.Errorf("roots: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// withoutDeployers fails to list FluxDeployers.
+type withoutDeployers struct {
+	client.Reader
+	err error
+}
+
+func (r withoutDeployers) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if _, ok := list.(*v1alpha1.FluxDeployerList); ok {
+		return r.err
+	}
+	return r.Reader.List(ctx, list, opts...)
+}
+
+func TestRootsWithoutFluxDeployers(t *testing.T) {
+	t.Parallel()
+	down := errors.New("the server does not answer")
+	for name, tc := range map[string]struct {
+		err    error
+		passes bool
+		reason string
+	}{
+		"no such kind": {&apimeta.NoKindMatchError{}, true, "nothing can be deployed"},
+		"no answer":    {down, false, "what is deployed would be collected"},
+	} {
+		w := reconcilertest.New(t, &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("app"), Spec: v1alpha1.SnapshotSpec{ManifestDigest: "sha256:a"}})
+		got, err := roots{reader: withoutDeployers{w.Client, tc.err}}.Roots(t.Context())
+		if passes := err == nil && got.Complete && len(got.Manifests) == 1; passes != tc.passes || !tc.passes && !errors.Is(err, tc.err) {
+			t.Errorf("%s: got %v (%v), want that it passes %t: %s", name, got.Manifests, err, tc.passes, tc.reason)
+		}
 	}
 }
