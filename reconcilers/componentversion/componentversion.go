@@ -88,6 +88,12 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentVersion, *run] {
 			{Name: "prune", Run: c.prune},
 		},
 		Ready: func(r *run) string { return "Applied version: " + r.obj.Status.ReconciledVersion },
+		Delivered: func(obj *v1alpha1.ComponentVersion) map[string]string {
+			return map[string]string{
+				v1alpha1.ComponentVersionAnnotation: obj.Spec.Component + ":" + obj.Status.ReconciledVersion,
+				v1alpha1.RevisionAnnotation:         v1alpha1.Revision(obj.Status.ReconciledVersion, obj.Status.ManifestDigest),
+			}
+		},
 		Progress: func(obj *v1alpha1.ComponentVersion) string {
 			return "reconciliation in progress for component: " + obj.Spec.Component
 		},

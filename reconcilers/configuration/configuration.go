@@ -23,7 +23,8 @@ func Plugin(o mutation.Options) plugin.Plugin {
 		Parts: func(obj *v1alpha1.Configuration) (*v1alpha1.MutationSpec, *v1alpha1.MutationStatus) {
 			return &obj.Spec, &obj.Status
 		},
-		Plan: plan,
+		DigestAnnotation: v1alpha1.ConfigurationDigestAnnotation,
+		Plan:             plan,
 	}, o)
 }
 

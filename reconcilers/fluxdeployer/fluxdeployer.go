@@ -132,6 +132,9 @@ func kind(d *deployer) lifecycle.Kind[*v1alpha1.FluxDeployer, *run] {
 			{Name: "announce", Run: d.announce},
 		},
 		Ready: func(r *run) string { return "FluxDeployer '" + r.obj.Name + "' is ready" },
+		Delivered: func(obj *v1alpha1.FluxDeployer) map[string]string {
+			return map[string]string{v1alpha1.RevisionAnnotation: obj.Status.LastAppliedRevision}
+		},
 	}
 }
 

@@ -27,6 +27,12 @@ func (e Events) Normal(obj client.Object, reason, message string) {
 	e.recorder.Event(obj, corev1.EventTypeNormal, reason, message)
 }
 
+// Delivered reports the end of a reconciliation, with annotations for notifications.
+func (e Events) Delivered(obj client.Object, annotations map[string]string, reason, message string) {
+	e.log.Info(message, "reason", reason)
+	e.recorder.AnnotatedEventf(obj, annotations, corev1.EventTypeNormal, reason, "%s", message)
+}
+
 // Warning reports a failure.
 func (e Events) Warning(obj client.Object, reason, message string) {
 	e.log.Error(errors.New(reason), message, "reason", reason)

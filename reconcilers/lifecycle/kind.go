@@ -52,6 +52,9 @@ type Kind[T Object, R any] struct {
 	Steps []Step[R]
 	// Ready returns the message of the condition Ready after the last step.
 	Ready func(run R) string
+	// Delivered returns what notifications can say about a finished reconciliation, as the annotations of its event; nil says
+	// nothing.
+	Delivered func(obj T) map[string]string
 	// Progress returns the message of the condition Reconciling; a default names the kind.
 	Progress func(obj T) string
 	// Instant kinds take no time worth showing: no object of theirs is marked as in progress first.
@@ -105,6 +108,9 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 	}
 	if o.MaxRetryDelay < o.MinRetryDelay {
 		o.MaxRetryDelay = max(15*time.Minute, o.MinRetryDelay)
+	}
+	if kind.Delivered == nil {
+		kind.Delivered = func(T) map[string]string { return nil }
 	}
 	if kind.Progress == nil {
 		kind.Progress = func(obj T) string {

@@ -79,7 +79,7 @@ func (r *Reconciler[T, R]) report(ctx context.Context, obj, before T, out outcom
 			if interval > 0 {
 				message += fmt.Sprintf(", next run in %s", interval)
 			}
-			events.Normal(obj, meta.SucceededReason, message)
+			events.Delivered(obj, r.kind.Delivered(obj), meta.SucceededReason, message)
 		}
 	case out.verdict.kind == wait:
 		// Waiting is no event: what is waited for reports itself.

@@ -26,7 +26,8 @@ func Plugin(o mutation.Options) plugin.Plugin {
 		Parts: func(obj *v1alpha1.Localization) (*v1alpha1.MutationSpec, *v1alpha1.MutationStatus) {
 			return &obj.Spec, &obj.Status
 		},
-		Plan: plan,
+		DigestAnnotation: v1alpha1.LocalizationDigestAnnotation,
+		Plan:             plan,
 	}, o)
 }
 

@@ -63,6 +63,8 @@ type Kind[T lifecycle.Object] struct {
 	List func() client.ObjectList
 	// Parts returns spec and status of an object.
 	Parts func(T) (*v1alpha1.MutationSpec, *v1alpha1.MutationStatus)
+	// DigestAnnotation is the annotation by which events tell the digest of what was written.
+	DigestAnnotation string
 	// Plan turns the rules of a ConfigData into edits of files.
 	Plan func(context.Context, *Run) ([]transform.Substitution, error)
 }
@@ -155,6 +157,13 @@ func sequence[T lifecycle.Object](e *engine, k Kind[T]) lifecycle.Kind[T, *Run] 
 			{Name: "publish", Run: e.publish},
 		},
 		Ready: func(r *Run) string { return "Applied version: " + r.status.LatestSourceVersion },
+		Delivered: func(obj T) map[string]string {
+			_, status := k.Parts(obj)
+			return map[string]string{
+				k.DigestAnnotation:          status.LatestSnapshotDigest,
+				v1alpha1.RevisionAnnotation: v1alpha1.Revision(status.LatestSourceVersion, status.LatestManifestDigest),
+			}
+		},
 	}
 }
 

@@ -171,7 +171,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.MetricsAddr, "metrics-addr", ":8080", "Address that metrics are served on; 0 switches them off.")
 	f.StringVar(&o.HealthAddr, "health-addr", ":9440", "Address that /healthz and /readyz are served on.")
 	f.StringVar(&o.PprofAddr, "pprof-addr", "", "Address that profiles are served on under /debug/pprof/, such as localhost:6060; empty switches them off.")
-	f.StringVar(&o.EventsAddr, "events-addr", "", "Address that events are posted to besides, such as Flux's notification-controller.")
+	f.StringVar(&o.EventsAddr, "events-addr", "", "URL that events are posted to besides, such as "+
+		"http://notification-controller.flux-system.svc.cluster.local./ of Flux.")
 	o.Leader.BindFlags(f)
 	o.Log.BindFlags(f)
 }

@@ -86,6 +86,15 @@ func (w *World) Delete(obj client.Object) {
 
 // Events returns the events since it was called last, such as "Normal Succeeded Reconciliation finished".
 func (w *World) Events() []string {
+	events := w.AnnotatedEvents()
+	for i, event := range events {
+		events[i], _, _ = strings.Cut(event, " map[")
+	}
+	return events
+}
+
+// AnnotatedEvents is like Events, with the annotations behind each event, as in "map[key:value]".
+func (w *World) AnnotatedEvents() []string {
 	var events []string
 	for {
 		select {

@@ -88,6 +88,13 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.Resource, *run] {
 			{Name: "publish", Run: c.publish},
 		},
 		Ready: func(r *run) string { return "Applied version: " + r.obj.Status.LastAppliedComponentVersion },
+		Delivered: func(obj *v1alpha1.Resource) map[string]string {
+			return map[string]string{
+				v1alpha1.ResourceVersionAnnotation: obj.Status.LastAppliedResourceVersion,
+				v1alpha1.SnapshotDigestAnnotation:  obj.Status.LatestSnapshotDigest,
+				v1alpha1.RevisionAnnotation:        v1alpha1.Revision(obj.Status.LastAppliedComponentVersion, obj.Status.LatestManifestDigest),
+			}
+		},
 	}
 }
 

@@ -57,11 +57,14 @@ func setup(mgr ctrl.Manager, o Options) error {
 
 func kind(c *controller, recheck time.Duration) lifecycle.Kind[*v1alpha1.Snapshot, *v1alpha1.Snapshot] {
 	return lifecycle.Kind[*v1alpha1.Snapshot, *v1alpha1.Snapshot]{
-		Name:    v1alpha1.SnapshotKind,
-		New:     func() *v1alpha1.Snapshot { return &v1alpha1.Snapshot{} },
-		Begin:   func(obj *v1alpha1.Snapshot, _ lifecycle.Events) *v1alpha1.Snapshot { return obj },
-		Steps:   []lifecycle.Step[*v1alpha1.Snapshot]{{Name: "prove", Run: c.prove}},
-		Ready:   func(s *v1alpha1.Snapshot) string { return fmt.Sprintf("Snapshot with name '%s' is ready", s.Name) },
+		Name:  v1alpha1.SnapshotKind,
+		New:   func() *v1alpha1.Snapshot { return &v1alpha1.Snapshot{} },
+		Begin: func(obj *v1alpha1.Snapshot, _ lifecycle.Events) *v1alpha1.Snapshot { return obj },
+		Steps: []lifecycle.Step[*v1alpha1.Snapshot]{{Name: "prove", Run: c.prove}},
+		Ready: func(s *v1alpha1.Snapshot) string { return fmt.Sprintf("Snapshot with name '%s' is ready", s.Name) },
+		Delivered: func(s *v1alpha1.Snapshot) map[string]string {
+			return map[string]string{v1alpha1.SnapshotDigestAnnotation: s.Status.Digest}
+		},
 		Instant: true,
 		Every:   recheck,
 		// The controllers that came before set it, and waited for their registry when an object was deleted.

@@ -11,20 +11,14 @@ const (
 	ComponentVerificationFailedReason = "ComponentVerificationFailed"
 	// ComponentVersionInvalidReason says that the component version could not be read from its repository, or that what was read is no component version.
 	ComponentVersionInvalidReason = "ComponentVersionInvalid"
-	// MutatedVersionReason says that a version which was accepted before now has other content in the repository; versions are meant to be immutable.
-	MutatedVersionReason = "MutatedVersion"
 	// ReferenceCycleReason says that a component refers to itself, directly or by way of others.
 	ReferenceCycleReason = "ReferenceCycle"
 	// ParseReferencesFailedReason says that a component that the component refers to could not be read.
 	ParseReferencesFailedReason = "ParseReferencesFailed"
 	// TransferFailedReason says that the component version could not be transferred to its destination.
 	TransferFailedReason = "TransferFailed"
-	// ConvertComponentDescriptorFailedReason says that the component descriptor cannot be shown as a ComponentDescriptor object.
-	ConvertComponentDescriptorFailedReason = "ConvertComponentDescriptorFailed"
 	// CreateOrUpdateComponentDescriptorFailedReason says that a ComponentDescriptor object could not be written.
 	CreateOrUpdateComponentDescriptorFailedReason = "CreateOrUpdateComponentDescriptorFailed"
-	// NameGenerationFailedReason says that no object name could be formed for a component descriptor or a snapshot.
-	NameGenerationFailedReason = "NameGenerationFailed"
 
 	// ComponentVersionNotFoundReason says that the ComponentVersion that an object refers to does not exist.
 	ComponentVersionNotFoundReason = "ComponentVersionNotFound"
@@ -43,8 +37,6 @@ const (
 	CreateOrUpdateSnapshotFailedReason = "CreateOrUpdateSnapshotFailed"
 	// CreateRepositoryNameFailedReason says that no name in the registry could be formed for a snapshot.
 	CreateRepositoryNameFailedReason = "CreateRepositoryNameFailed"
-	// SnapshotNameEmptyReason says that the source has written no snapshot yet.
-	SnapshotNameEmptyReason = "SnapshotNameEmpty"
 	// ContentMissingReason says that the content of a Snapshot is no longer in the registry; its owner is asked to write it again.
 	ContentMissingReason = "ContentMissing"
 

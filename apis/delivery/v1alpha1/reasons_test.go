@@ -64,12 +64,12 @@ func TestReasonsStayAsTheyWere(t *testing.T) {
 		known[value] = true
 	}
 	for _, reason := range []string{
-		"AuthenticatedContextCreationFailed", "CheckVersionFailed", "ComponentVerificationFailed", "ComponentVersionInvalid", "ConvertComponentDescriptorFailed",
-		"NameGenerationFailed", "CreateOrUpdateComponentDescriptorFailed", "ParseReferencesFailed", "ReconcileMutationObjectFailed", "SourceReasonNotATarArchive",
+		"AuthenticatedContextCreationFailed", "CheckVersionFailed", "ComponentVerificationFailed", "ComponentVersionInvalid",
+		"CreateOrUpdateComponentDescriptorFailed", "ParseReferencesFailed", "ReconcileMutationObjectFailed", "SourceReasonNotATarArchive",
 		"GetResourceFailed", "GetComponentDescriptorFailed", "ComponentDescriptorNotFound", "ComponentVersionNotFound", "ComponentVersionNotReady",
 		"CreateOrUpdateSnapshotFailed", "CreateOrUpdateKustomizationFailed", "CreateOrUpdateHelmFailed", "CreateRepositoryNameFailed", "ConfigRefNotReadyWithError",
 		"ConfigRefNotReady", "SourceRefNotReadyWithError", "SourceRefNotReady", "CreatedObjectsNotReady", "PatchStrategicMergeSourceRefNotReadyWithError",
-		"PatchStrategicMergeSourceRefNotReady", "SnapshotNameEmpty", "TransferFailed",
+		"PatchStrategicMergeSourceRefNotReady", "TransferFailed",
 	} {
 		if !known[reason] {
 			t.Errorf("the reason %s is gone", reason)

@@ -18,7 +18,12 @@ const (
 	ConfigurationDigestAnnotation = GroupName + "/configuration_digest"
 	// LocalizationDigestAnnotation holds the digest of the content that a Localization has written.
 	LocalizationDigestAnnotation = GroupName + "/localization_digest"
+	// RevisionAnnotation holds what was delivered as Flux writes revisions, see Revision.
+	RevisionAnnotation = GroupName + "/revision"
 )
+
+// Revision returns what Flux calls a revision: a version, and the digest of the manifest that it is to the last byte.
+func Revision(version, manifestDigest string) string { return version + "@" + manifestDigest }
 
 // Keys of the identity in the spec of a Snapshot.
 const (
