@@ -109,8 +109,8 @@ func refersTo(obj *unstructured.Unstructured, kind string) bool {
 func (d *deployer) find(ctx context.Context, r *run) (string, error) {
 	found, err := d.artifacts.Find(ctx, r.repository, r.content.ManifestDigest)
 	if errors.Is(err, snapshot.ErrNotFound) {
-		// The Snapshot is about to notice, and has it written again.
-		return "", lifecycle.Wait(v1alpha1.SourceRefNotReadyReason, lookAgain, err)
+		// The Snapshot is about to notice, and has it written again; its being ready then wakes the deployer.
+		return "", lifecycle.Wait(v1alpha1.SourceRefNotReadyReason, 0, err)
 	}
 	if err != nil {
 		return "", lifecycle.Retry(v1alpha1.SourceRefNotReadyReason, err)

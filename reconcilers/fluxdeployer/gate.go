@@ -2,6 +2,7 @@ package fluxdeployer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ const (
 	probeName = "ocm-operator-external-artifact-probe"
 	// probePatience is how long a controller may take to answer, and probePoll how often it is looked.
 	probePatience, probePoll = 30 * time.Second, 250 * time.Millisecond
+	// probeLabel marks the object, so that it is found again when it was left behind.
+	probeLabel = "delivery.ocm.software/probe"
 	// askAgain is how long a refusal holds. An administrator who opens the gate restarts Flux, not us.
 	askAgain = time.Hour
 )
@@ -73,6 +76,11 @@ func newGate(c client.Client, live client.Reader, namespace string, log logr.Log
 
 // Start implements manager.Runnable: it asks the controllers, one after the other. Only the leader does.
 func (g *gate) Start(ctx context.Context) error {
+	for _, consumer := range []schema.GroupVersionKind{kustomizationKind, helmReleaseKind} {
+		if err := g.cleanUp(ctx, consumer); err != nil && ctx.Err() == nil {
+			g.log.Error(err, "Objects that Flux was asked by before may be left behind", "kind", consumer.Kind)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -81,6 +89,20 @@ func (g *gate) Start(ctx context.Context) error {
 			g.settle(ctx, consumer)
 		}
 	}
+}
+
+// cleanUp deletes what was left behind by one of us that was killed.
+func (g *gate) cleanUp(ctx context.Context, consumer schema.GroupVersionKind) error {
+	all := &unstructured.UnstructuredList{}
+	all.SetGroupVersionKind(consumer)
+	err := g.live.List(ctx, all, client.InNamespace(g.namespace), client.HasLabels{probeLabel})
+	if apimeta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+	for i := range all.Items {
+		err = errors.Join(err, client.IgnoreNotFound(g.client.Delete(ctx, &all.Items[i])))
+	}
+	return err
 }
 
 // ask returns what is known of the controller of a kind, and has it asked when that is nothing, or too old.
@@ -134,9 +156,8 @@ func (g *gate) settle(ctx context.Context, consumer schema.GroupVersionKind) {
 // probe asks the controller of a kind whether it takes ExternalArtifacts, and returns its words if not.
 func (g *gate) probe(ctx context.Context, consumer schema.GroupVersionKind) (bool, string, error) {
 	obj := probeObject(consumer, g.namespace)
-	err := g.client.Create(ctx, obj, fieldOwner)
+	err := g.create(ctx, obj)
 	switch {
-	case apierrors.IsAlreadyExists(err): // left behind by one of us that was killed
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apimeta.IsNoMatchError(err):
 		return false, err.Error(), nil // its schema is older than the feature
 	case err != nil:
@@ -153,7 +174,7 @@ func (g *gate) probe(ctx context.Context, consumer schema.GroupVersionKind) (boo
 	var reason, message string
 	err = wait.PollUntilContextTimeout(ctx, probePoll, probePatience, true, func(ctx context.Context) (bool, error) {
 		found, err := read(ctx, g.live, consumer, client.ObjectKeyFromObject(obj))
-		if err != nil || found == nil {
+		if err != nil || found == nil || found.GetUID() != obj.GetUID() {
 			return false, err
 		}
 		var status string
@@ -172,6 +193,24 @@ func (g *gate) probe(ctx context.Context, consumer schema.GroupVersionKind) (boo
 	return true, "", nil
 }
 
+// create creates the object. One that was left behind makes room first: what its status says may be of another day.
+func (g *gate) create(ctx context.Context, obj *unstructured.Unstructured) error {
+	wanted := obj.DeepCopy()
+	var refused error
+	err := wait.PollUntilContextTimeout(ctx, probePoll, probePatience, true, func(ctx context.Context) (bool, error) {
+		wanted.DeepCopyInto(obj)
+		refused = g.client.Create(ctx, obj, fieldOwner)
+		if !apierrors.IsAlreadyExists(refused) {
+			return true, refused
+		}
+		return false, client.IgnoreNotFound(g.client.Delete(ctx, wanted.DeepCopy()))
+	})
+	if wait.Interrupted(err) && refused != nil {
+		return refused
+	}
+	return err
+}
+
 // probeObject is an object that asks for an artifact that doesn't exist.
 func probeObject(consumer schema.GroupVersionKind, namespace string) *unstructured.Unstructured {
 	reference := map[string]any{"kind": externalArtifactKind.Kind, "name": probeName}
@@ -183,6 +222,7 @@ func probeObject(consumer schema.GroupVersionKind, namespace string) *unstructur
 	obj.SetGroupVersionKind(consumer)
 	obj.SetNamespace(namespace)
 	obj.SetName(probeName)
+	obj.SetLabels(map[string]string{probeLabel: "external-artifacts"})
 	return obj
 }
 

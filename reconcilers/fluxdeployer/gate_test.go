@@ -1,7 +1,9 @@
 package fluxdeployer
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,51 +11,96 @@ import (
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/snapshot"
 )
 
-// answered is an object as a controller leaves it that has looked at a probe.
-func answered(status, reason, message string) *unstructured.Unstructured {
+// answered writes what a controller says that has looked at a probe.
+func answered(obj *unstructured.Unstructured, reason, message string) {
+	_ = unstructured.SetNestedSlice(obj.Object, []any{map[string]any{"type": "Ready", "status": "False", "reason": reason, "message": message}}, "status", "conditions")
+}
+
+// answering is a client of a cluster whose controller answers every new probe.
+type answering struct {
+	client.Client
+	reason, message string
+}
+
+func (a answering) Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error {
+	if probe, ok := obj.(*unstructured.Unstructured); ok {
+		answered(probe, a.reason, a.message)
+	}
+	return a.Client.Create(ctx, obj, opts...)
+}
+
+// leftBehind is a probe of one of us that was killed, with an answer of another day.
+func leftBehind(w *reconcilertest.World) *unstructured.Unstructured {
 	obj := probeObject(kustomizationKind, reconcilertest.Namespace)
-	_ = unstructured.SetNestedSlice(obj.Object, []any{map[string]any{"type": "Ready", "status": status, "reason": reason, "message": message}}, "status", "conditions")
+	answered(obj, "AccessDenied", "ExternalArtifact feature gate is disabled, that day")
+	w.Create(obj)
 	return obj
 }
 
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		found  *unstructured.Unstructured
-		refuse error
-		taken  bool
-		why    string
-		reason string
+		reason, message string
+		refuse          error
+		taken           bool
+		why             string
+		because         string
 	}{
-		"open":    {answered("False", "ArtifactFailed", "Source 'ExternalArtifact/x' not found"), nil, true, "", "it has looked for the artifact"},
-		"closed":  {answered("False", "AccessDenied", "can't access it, ExternalArtifact feature gate is disabled"), nil, false, "feature gate is disabled", "it says so"},
-		"by name": {answered("False", "FeatureGateDisabled", "no"), nil, false, "no", "that is what Flux calls it elsewhere"},
+		"open":    {"ArtifactFailed", "Source 'ExternalArtifact/x' not found", nil, true, "", "it has looked for the artifact"},
+		"closed":  {"AccessDenied", "can't access it, ExternalArtifact feature gate is disabled", nil, false, "feature gate is disabled", "it says so"},
+		"by name": {"FeatureGateDisabled", "no", nil, false, "no", "that is what Flux calls it elsewhere"},
 		"older": {
-			nil, apierrors.NewInvalid(kustomizationKind.GroupKind(), probeName, nil), false, "is invalid", "its schema has no such source",
+			"", "", apierrors.NewInvalid(kustomizationKind.GroupKind(), probeName, nil), false, "is invalid", "its schema has no such source",
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := reconcilertest.New(t)
-			w.Serve(kustomizationKind)
-			if tc.found != nil {
-				w.Create(tc.found) // left behind by one of us that was killed
-			}
-			w.Refuse("create Kustomization", tc.refuse)
-			g := newGate(w.Client, w.Client, reconcilertest.Namespace, logr.Discard())
-			taken, why, err := g.probe(t.Context(), kustomizationKind)
-			if err != nil || taken != tc.taken || !strings.Contains(why, tc.why) {
-				t.Errorf("taken is %t, %q (%v): %s", taken, why, err, tc.reason)
-			}
-			if w.Has(probeObject(kustomizationKind, reconcilertest.Namespace)) {
-				t.Error("the probe is left behind")
-			}
-		})
+		for _, left := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, left behind %t", name, left), func(t *testing.T) {
+				t.Parallel()
+				w := reconcilertest.New(t)
+				w.Serve(kustomizationKind)
+				if left {
+					leftBehind(w)
+				}
+				w.Refuse("create Kustomization", tc.refuse)
+				g := newGate(answering{w.Client, tc.reason, tc.message}, w.Client, reconcilertest.Namespace, logr.Discard())
+				taken, why, err := g.probe(t.Context(), kustomizationKind)
+				if err != nil || taken != tc.taken || !strings.Contains(why, tc.why) || strings.Contains(why, "that day") {
+					t.Errorf("taken is %t, %q (%v): %s", taken, why, err, tc.because)
+				}
+				if tc.refuse == nil && w.Has(probeObject(kustomizationKind, reconcilertest.Namespace)) {
+					t.Error("the probe is left behind")
+				}
+			})
+		}
+	}
+}
+
+func TestProbesThatWereLeftBehindAreDeleted(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	w.Serve(kustomizationKind)
+	users := probeObject(kustomizationKind, reconcilertest.Namespace)
+	users.SetName("app")
+	users.SetLabels(nil)
+	w.Create(users)
+	left := leftBehind(w)
+	g := newGate(w.Client, w.Client, reconcilertest.Namespace, logr.Discard())
+	for _, kind := range []schema.GroupVersionKind{kustomizationKind, helmReleaseKind} {
+		if err := g.cleanUp(t.Context(), kind); err != nil {
+			t.Errorf("%s: %v, want that a kind that is not there is clean", kind.Kind, err)
+		}
+	}
+	if w.Has(left) || !w.Has(users) {
+		t.Errorf("the probe is there: %t, the user's object: %t", w.Has(left), w.Has(users))
 	}
 }
 
@@ -122,5 +169,15 @@ func TestLostRace(t *testing.T) {
 	w.Get(theirs)
 	if path, _, _ := unstructured.NestedString(theirs.Object, "spec", "path"); path != "./theirs" {
 		t.Errorf("it was overwritten with %s", path)
+	}
+}
+
+// TestMissingContentIsWaitedFor without a timer: the Snapshot says when it is there again.
+func TestMissingContentIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	d := &deployer{artifacts: Artifacts{Find: func(context.Context, string, string) (Artifact, error) { return Artifact{}, snapshot.ErrNotFound }}}
+	_, err := d.find(t.Context(), &run{content: &source.Content{}})
+	if verdict, ok := errors.AsType[*lifecycle.Verdict](err); !ok || verdict.After != 0 || !errors.Is(err, snapshot.ErrNotFound) {
+		t.Errorf("error is %v (%+v), want to wait for the Snapshot", err, verdict)
 	}
 }
