@@ -46,7 +46,7 @@ type engine struct {
 func newEngine(cached client.Client, live client.Reader, foreign *source.Foreign, o Options) *engine {
 	artifacts := o.Artifacts
 	if artifacts == nil {
-		artifacts = &http.Client{Timeout: artifactTimeout}
+		artifacts = &http.Client{Timeout: artifactTimeout, Transport: artifactTransport()}
 	}
 	return &engine{
 		live:         live,

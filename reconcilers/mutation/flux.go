@@ -2,11 +2,14 @@ package mutation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 
+	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -16,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
@@ -114,6 +118,42 @@ func (e *engine) fluxValues(ctx context.Context, ref source.Ref, from v1alpha1.F
 	return in, nil
 }
 
+// artifactTransport never connects to where clouds serve secrets to their machines: an artifact is wherever the status of a
+// source says, and not only Flux writes that. A source-controller may well be on this machine.
+var artifactTransport = sync.OnceValue(func() *http.Transport {
+	hosts, err := oci.ParseHosts([]string{"localhost", "127.0.0.1", "::1"})
+	if err != nil {
+		panic(err) // they are hosts
+	}
+	transport, err := oci.NewTransport(oci.TransportOptions{Hosts: hosts})
+	if err != nil {
+		panic(err) // nothing in the options can be wrong
+	}
+	return transport
+})
+
+// fetch returns the answer of a server that has the artifact. What else it answers is told to the administrator alone, so
+// that nobody learns from a message what there is behind an address.
+func (e *engine) fetch(request *http.Request) (*http.Response, error) {
+	client := *e.artifacts
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	response, err := client.Do(request)
+	if host := (*oci.HostError)(nil); errors.As(err, &host) {
+		return nil, &fileError{fmt.Errorf(
+			"no request is sent to %s: host %s has an address that only a machine itself should reach, and no source-controller has", request.URL.Redacted(), host.Host)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		logr.FromContextOrDiscard(request.Context()).Info("No artifact where its source says", "url", request.URL.Redacted(), "answer", response.Status)
+		return nil, fmt.Errorf("the server does not answer %s with the artifact: see whether its source is ready; redirects are not followed, "+
+			"and the log of the operator has the answer", request.URL.Redacted())
+	}
+	return response, nil
+}
+
 // fileOf fetches an artifact, checks it against its digest, and returns one file of it.
 func (e *engine) fileOf(ctx context.Context, at artifact, name string, limit fileLimit) ([]byte, error) {
 	want, err := digest.Parse(at.digest)
@@ -124,14 +164,11 @@ func (e *engine) fileOf(ctx context.Context, at artifact, name string, limit fil
 	if err != nil {
 		return nil, err
 	}
-	response, err := e.artifacts.Do(request)
+	response, err := e.fetch(request)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch %s: %s", at.url, response.Status)
-	}
 	verifier := want.Verifier()
 	limited := &io.LimitedReader{R: response.Body, N: maxArtifact + 1}
 	body := io.TeeReader(limited, verifier)

@@ -34,7 +34,8 @@ type Options struct {
 	Store snapshot.Store
 	// Foreign tells when the kinds of Flux are served.
 	Foreign func(ctrl.Manager) (*source.Foreign, error)
-	// Artifacts fetches the artifacts of Flux sources; nil is a client with a timeout.
+	// Artifacts fetches the artifacts of Flux sources; nil is a client with a timeout that connects to no
+	// address where clouds serve secrets to their machines. Redirects are never followed.
 	Artifacts *http.Client
 	// Mappings evaluates the programs of mappings; nil switches them off.
 	Mappings Mappings
