@@ -112,7 +112,7 @@ func (c *collection) blob(d digest.Digest) []byte { return c.blobs[d] }
 func (c *collection) serveRegistry(t *testing.T) ocm.Options {
 	t.Helper()
 	server := ocmtest.Start(t)
-	client := oci.NewClient(oci.Options{})
+	client := oci.NewClient(oci.Options{Home: server.Host})
 	for _, a := range c.Registry {
 		repo, err := client.Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: a.Repository})
 		if err != nil {
@@ -120,7 +120,7 @@ func (c *collection) serveRegistry(t *testing.T) ocm.Options {
 		}
 		copyArtifact(t, repo, c.blob, a.Digest, a.Tag)
 	}
-	return ocm.Options{Transport: redirect{from: imageHost, to: server.Host}}
+	return ocm.Options{Transport: redirect{from: imageHost, to: server.Host}, Hosts: allowed(t, "127.0.0.1")}
 }
 
 // TestAllVectorArchives reads every archive of the reference tools that is good,

@@ -91,7 +91,7 @@ func TestBrokenAccess(t *testing.T) {
 // pushRaw publishes the shop with a descriptor as it is.
 func pushRaw(t *testing.T, server *ocmtest.Server, mediaType string, text []byte) {
 	t.Helper()
-	repo, err := oci.NewClient(oci.Options{}).Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: "component-descriptors/" + shop})
+	repo, err := oci.NewClient(oci.Options{Home: server.Host}).Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: "component-descriptors/" + shop})
 	if err != nil {
 		t.Fatal(err)
 	}

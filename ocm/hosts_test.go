@@ -19,7 +19,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
-func allowed(t *testing.T, patterns ...string) *oci.Hosts {
+func allowed(t testing.TB, patterns ...string) *oci.Hosts {
 	t.Helper()
 	h, err := oci.ParseHosts(patterns)
 	if err != nil {
@@ -62,14 +62,17 @@ func TestHostsOfComponents(t *testing.T) {
 		patterns []string
 		refused  map[string]string
 	}{
-		"no list":    {nil, map[string]string{"metadata": "169.254.169.254", "metadata-image": "169.254.169.254"}},
+		"no list":    {nil, map[string]string{"artifact": away.Host, "blob": away.Host, "chart": fileHost, "file": fileHost, "moved": away.Host, "moved-file": fileHost, "metadata": "169.254.169.254", "metadata-image": "169.254.169.254"}},
 		"other host": {[]string{"registry.example"}, map[string]string{"artifact": away.Host, "blob": away.Host, "chart": fileHost, "file": fileHost, "moved": away.Host, "moved-file": fileHost, "metadata": "169.254.169.254", "metadata-image": "169.254.169.254"}},
 		"registry":   {[]string{away.Host}, map[string]string{"chart": fileHost, "file": fileHost, "moved": store.Host, "moved-file": fileHost, "metadata": "169.254.169.254", "metadata-image": "169.254.169.254"}},
 		"web server": {[]string{fileHost}, map[string]string{"artifact": away.Host, "blob": away.Host, "moved": away.Host, "moved-file": store.Host, "metadata": "169.254.169.254", "metadata-image": "169.254.169.254"}},
 		"all ports":  {[]string{"127.0.0.1"}, map[string]string{"metadata": "169.254.169.254", "metadata-image": "169.254.169.254"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			repo := open(t, home.URL, ocm.Options{Hosts: allowed(t, tc.patterns...), Allow: access.Guarded()})
+			repo, err := ocm.Open(home.URL, ocm.Options{Hosts: allowed(t, tc.patterns...), Allow: access.Guarded()})
+			if err != nil {
+				t.Fatal(err)
+			}
 			cv, err := repo.Get(t.Context(), shop, "1.0.0")
 			if err != nil {
 				t.Fatal(err)
@@ -101,7 +104,7 @@ func TestHomeMayLeadAnywhere(t *testing.T) {
 	home, store := ocmtest.Start(t), ocmtest.Start(t)
 	publish(t, home.URL, shopVersion("1.0.0"))
 	publish(t, store.URL, shopVersion("1.0.0"))
-	target := store.URL
+	target := "http://store.example"
 	home.Inject(func(w http.ResponseWriter, req *http.Request) bool {
 		if req.Method != http.MethodGet || ocmtest.Class(req) != ocmtest.ClassBlobs {
 			return false
@@ -109,11 +112,11 @@ func TestHomeMayLeadAnywhere(t *testing.T) {
 		http.Redirect(w, req, target+req.URL.Path, http.StatusTemporaryRedirect)
 		return true
 	})
-	o := ocm.Options{Hosts: allowed(t, "registry.example")}
+	o := ocm.Options{Hosts: allowed(t, "registry.example"), Transport: redirect{from: "store.example", to: store.Host}}
 	if _, err := open(t, home.URL, o).Get(t.Context(), shop, "1.0.0"); err != nil {
 		t.Errorf("Get = %v, want that blobs come from elsewhere", err)
 	}
-	for _, target = range []string{"http://169.254.169.254", "http://[fe80::1]"} {
+	for _, target = range []string{"http://169.254.169.254", "http://[fe80::1]", "http://metadata.google.internal", store.URL} {
 		if _, err := open(t, home.URL, o).Get(t.Context(), shop, "1.0.0"); !errors.Is(err, ocm.ErrHostRefused) {
 			t.Errorf("Get with a redirect to %s = %v, want ErrHostRefused", target, err)
 		}
@@ -195,7 +198,7 @@ func TestPutHashesWhatIsThere(t *testing.T) {
 	other := shopVersion("1.0.0")
 	other.Resources[0].Content = []byte("other")
 	wanted := publish(t, elsewhere.URL, other)
-	there, err := oci.NewClient(oci.Options{}).Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: "component-descriptors/" + shop})
+	there, err := oci.NewClient(oci.Options{Home: server.Host}).Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: "component-descriptors/" + shop})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +229,7 @@ func TestDigestMapping(t *testing.T) {
 	server := ocmtest.Start(t)
 	c := shopVersion("1.0.0")
 	pinned := publish(t, server.URL+"/sub", c)
-	client := oci.NewClient(oci.Options{})
+	client := oci.NewClient(oci.Options{Home: server.Host})
 	from, err := client.Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: "sub/component-descriptors/" + shop})
 	if err != nil {
 		t.Fatal(err)

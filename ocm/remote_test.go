@@ -220,7 +220,7 @@ func TestChartCredentials(t *testing.T) {
 	}
 	registry := ocmtest.Start(t)
 	publish(t, registry.URL, shopVersion("1.0.0"))
-	o := ocm.Options{Allow: []string{"helm"}, Credentials: store, Transport: secure.Client().Transport}
+	o := ocm.Options{Allow: []string{"helm"}, Credentials: store, Transport: secure.Client().Transport, Hosts: allowed(t, "127.0.0.1")}
 	cv, err := open(t, registry.URL, o).Get(t.Context(), shop, "1.0.0")
 	if err != nil {
 		t.Fatal(err)

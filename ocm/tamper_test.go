@@ -158,7 +158,7 @@ func repository(t *testing.T, server *ocmtest.Server) *oci.Repository {
 func componentRepository(t *testing.T, server *ocmtest.Server, path string) *oci.Repository {
 	t.Helper()
 	l := oci.Location{PlainHTTP: true, Host: server.Host, Path: path}.Join(oci.ComponentPath(shop))
-	repo, err := oci.NewClient(oci.Options{}).Repository(l)
+	repo, err := oci.NewClient(oci.Options{Home: l.Host}).Repository(l)
 	if err != nil {
 		t.Fatal(err)
 	}

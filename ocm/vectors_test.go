@@ -40,7 +40,7 @@ func serve(t *testing.T, file string) (*ocmtest.Server, vectors) {
 		t.Fatal(err)
 	}
 	server := ocmtest.Start(t)
-	client := oci.NewClient(oci.Options{})
+	client := oci.NewClient(oci.Options{Home: server.Host})
 	for _, a := range v.Artifacts {
 		repo, err := client.Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: "vectors/" + a.Repository})
 		if err != nil {

@@ -192,22 +192,25 @@ func (e *realmError) Error() string {
 type guard struct {
 	own, other http.RoundTripper
 	registry   string
-	// home is true for the registry that the user chose, which may lead anywhere:
-	// many keep their blobs at other hosts.
+	// home is true for the registry that the user chose, which may lead anywhere
+	// but to this machine: many keep their blobs at other hosts.
 	home  bool
 	hosts *Hosts
 }
 
 // RoundTrip implements http.RoundTripper.
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	own := strings.EqualFold(req.URL.Host, g.registry)
 	check := g.hosts.Check(req.URL.Host, req.URL.Scheme)
 	if g.home {
-		check = g.hosts.checkLiteral(req.URL.Host)
+		check = g.hosts.checkLiteral(req.URL.Host, req.URL.Scheme, own)
 	}
-	if check != nil {
+	switch {
+	case check != nil:
 		return nil, check
-	}
-	if strings.EqualFold(req.URL.Host, g.registry) {
+	case own && g.home:
+		return g.own.RoundTrip(toChosen(req))
+	case own:
 		return g.own.RoundTrip(req)
 	}
 	if carriesSecret(req) && !sameSite(req.URL, g.registry) {

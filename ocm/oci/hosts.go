@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -21,8 +22,10 @@ type HostError struct {
 	// Host is the host as it was written, with its port if it has one.
 	Host string
 	// Address is the address of the host that is refused. It is empty if the
-	// host itself is not allowed.
+	// host itself is.
 	Address netip.Addr
+	// Special is true for a name that stands for such an address.
+	Special bool
 }
 
 // Error says what to do.
@@ -30,6 +33,10 @@ func (e *HostError) Error() string {
 	if e.Address.IsValid() {
 		return fmt.Sprintf("no request is sent to host %s: its address %s is one of those that only a machine itself should reach, "+
 			"such as the metadata of a cloud; if this is intended, list %s in --allowed-hosts, with all the hosts that components may lead to", e.Host, e.Address, e.Address)
+	}
+	if e.Special {
+		return fmt.Sprintf("no request is sent to host %s: it is another name of an address that only a machine itself should reach, "+
+			"such as the metadata of a cloud; if this is intended, list %s in --allowed-hosts, with all the hosts that components may lead to", e.Host, e.Host)
 	}
 	return fmt.Sprintf("no request is sent to host %s, which the component leads to: it is not one of --allowed-hosts; "+
 		"add it there, or transfer the component version by value", e.Host)
@@ -41,8 +48,9 @@ func (e *HostError) Is(target error) bool { return target == ErrHostRefused }
 // Hosts are the hosts that components may lead to. Whoever publishes a component
 // version chooses where its resources are, and so where this process sends
 // requests. Nil allows all hosts but the special addresses, where clouds serve
-// secrets to their machines; those are refused for every host unless they are
-// listed.
+// secrets to their machines, and this machine itself, where profiles and metrics
+// are. The former are refused for every host, the latter for all but the one that
+// the user chose, unless they are listed.
 type Hosts struct {
 	patterns []hostGlob
 }
@@ -120,35 +128,68 @@ func (h *Hosts) lists(host, port string) bool {
 	})
 }
 
+// names reports whether a host is listed as itself: a whole domain is no leave to
+// connect to what is special in it.
+func (h *Hosts) names(host, port string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		host = addr.Unmap().WithZone("").String()
+	}
+	return h != nil && slices.ContainsFunc(h.patterns, func(g hostGlob) bool {
+		return !g.below && g.host == host && (g.port == "" || g.port == port)
+	})
+}
+
 // Check returns a *HostError if a component must not lead to a host, which has
 // a port if that is not the one of its scheme. The addresses of a name are left
 // to the transport, which knows them when it connects.
 func (h *Hosts) Check(hostport, scheme string) error {
-	host, port := splitPort(hostport)
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[scheme]
-	}
+	host, port := splitHost(hostport, scheme)
 	if h != nil && !h.lists(host, port) {
 		return &HostError{Host: hostport}
 	}
-	return h.checkLiteral(hostport)
+	return h.checkLiteral(hostport, scheme, false)
 }
 
-// checkLiteral refuses special addresses in place of names, which a proxy would
-// connect to.
-func (h *Hosts) checkLiteral(hostport string) error {
-	host, port := splitPort(hostport)
-	addr, err := netip.ParseAddr(host)
-	if err != nil || !special(addr) || h.lists(host, port) {
-		return nil //nolint:nilerr // names are no addresses
+// splitHost is splitPort with the port of the scheme where there is none.
+func splitHost(hostport, scheme string) (host, port string) {
+	host, port = splitPort(hostport)
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
 	}
-	return &HostError{Host: hostport, Address: addr.Unmap()}
+	return host, port
+}
+
+// checkLiteral refuses special addresses in place of names, and names that are
+// known to stand for them, which a proxy would connect to. The host that the user
+// chose may be this machine.
+func (h *Hosts) checkLiteral(hostport, scheme string, chosen bool) error {
+	host, port := splitHost(hostport, scheme)
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case h.names(host, port):
+		return nil
+	case err == nil && refused(addr, chosen):
+		return &HostError{Host: hostport, Address: addr.Unmap()}
+	case err != nil && (specialName(host) || !chosen && localName(host)):
+		return &HostError{Host: hostport, Special: true}
+	}
+	return nil
+}
+
+// chosenKey marks the context of requests to the host that the user chose.
+type chosenKey struct{}
+
+// toChosen returns a request that may connect to this machine.
+func toChosen(req *http.Request) *http.Request {
+	return req.WithContext(context.WithValue(req.Context(), chosenKey{}, true))
 }
 
 // dial connects to a host unless its address is special. The check is on the
 // address that is connected to, so that no name and no redirect gets around it.
-func (h *Hosts) dial(dialer net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+// A proxy may be on this machine: it was not a component that chose it.
+func (h *Hosts) dial(dialer net.Dialer, proxies *proxies) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		chosen := ctx.Value(chosenKey{}) != nil || proxies.has(address)
 		d := dialer
 		d.Control = func(_, resolved string, _ syscall.RawConn) error {
 			host, port := splitPort(resolved)
@@ -156,7 +197,7 @@ func (h *Hosts) dial(dialer net.Dialer) func(ctx context.Context, network, addre
 			if err != nil {
 				return fmt.Errorf("connect to %q: %w", resolved, err)
 			}
-			if special(addr) && !h.lists(addr.WithZone("").String(), port) {
+			if refused(addr, chosen) && !h.names(host, port) {
 				return &HostError{Host: address, Address: addr.Unmap()}
 			}
 			return nil
@@ -182,10 +223,47 @@ var (
 // special reports whether an address is one that only a machine itself should
 // connect to.
 func special(addr netip.Addr) bool {
+	addr = untranslated(addr)
+	return addr.IsLinkLocalUnicast() || slices.Contains(metadataAddresses, addr)
+}
+
+// untranslated returns the IPv4 address that an IPv6 address stands for, or the
+// address itself.
+func untranslated(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	if translated.Contains(addr) {
 		raw := addr.As16()
-		addr = netip.AddrFrom4([4]byte(raw[12:]))
+		return netip.AddrFrom4([4]byte(raw[12:]))
 	}
-	return addr.IsLinkLocalUnicast() || slices.Contains(metadataAddresses, addr)
+	return addr
+}
+
+// refused reports whether an address is not to be connected to. What the user
+// chose may be on this machine.
+func refused(addr netip.Addr, chosen bool) bool {
+	return special(addr) || !chosen && local(addr)
+}
+
+// local reports whether an address is that of this machine.
+func local(addr netip.Addr) bool {
+	addr = untranslated(addr)
+	return addr.IsLoopback() || addr.IsUnspecified()
+}
+
+// metadataNames are the names that clouds give to those addresses.
+var metadataNames = []string{"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+
+// otherDigits are the last labels of addresses as only some resolvers read them:
+// 2852039166, 0xa9fea9fe and 0251.0376.0251.0376. No domain ends like this.
+var otherDigits = regexp.MustCompile(`(^|\.)(\d+|0x[0-9a-f]*)$`)
+
+// specialName reports whether a name stands for a special address wherever it is
+// resolved. A proxy does that where nobody checks the address.
+func specialName(host string) bool {
+	return slices.Contains(metadataNames, host) || otherDigits.MatchString(host)
+}
+
+// localName reports whether a name stands for the machine that resolves it.
+func localName(host string) bool {
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

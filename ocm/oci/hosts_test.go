@@ -67,7 +67,23 @@ func TestHostsCheck(t *testing.T) {
 		"no list, translated":        {nil, "[64:ff9b::a9fe:a9fe]", "http", false},
 		"no list, Alibaba":           {nil, "100.100.100.200", "http", false},
 		"no list, private":           {nil, "10.0.0.1", "http", true},
-		"no list, loopback":          {nil, "127.0.0.1:5000", "http", true},
+		"no list, loopback":          {nil, "127.0.0.1:5000", "http", false},
+		"no list, loopback, IPv6":    {nil, "[::1]:5000", "http", false},
+		"no list, unspecified":       {nil, "0.0.0.0:8080", "http", false},
+		"no list, unspecified, IPv6": {nil, "[::]:8080", "http", false},
+		"no list, localhost":         {nil, "LocalHost.:6060", "http", false},
+		"no list, below localhost":   {nil, "a.localhost", "http", false},
+		"no list, one number":        {nil, "2852039166", "http", false},
+		"no list, hexadecimal":       {nil, "0xA9FEA9FE:80", "http", false},
+		"no list, octal":             {nil, "0251.0376.0251.0376", "http", false},
+		"no list, short":             {nil, "127.1", "http", false},
+		"no list, name of Google":    {nil, "metadata.google.internal", "http", false},
+		"no list, short name":        {nil, "metadata.", "http", false},
+		"no list, digits in a name":  {nil, "registry1.example2.com:5000", "https", true},
+		"whole domain of metadata":   {[]string{"*.google.internal"}, "metadata.google.internal", "http", false},
+		"named metadata":             {[]string{"metadata.google.internal"}, "metadata.google.internal", "http", true},
+		"named loopback":             {[]string{"127.0.0.1:5000"}, "127.0.0.1:5000", "http", true},
+		"other port of loopback":     {[]string{"127.0.0.1:5000"}, "127.0.0.1:6060", "http", false},
 		"listed":                     {listed, "ghcr.io", "https", true},
 		"listed, any port":           {listed, "ghcr.io:8443", "https", true},
 		"listed, other case":         {listed, "GHCR.io.", "https", true},
@@ -99,14 +115,14 @@ func TestHostsCheck(t *testing.T) {
 // TestTransportChecksAddresses connects by a name, which says nothing.
 func TestTransportChecksAddresses(t *testing.T) {
 	t.Parallel()
-	for name, addr := range map[string]string{"metadata": "169.254.169.254", "v6": "fe80::1", "mapped": "::ffff:169.254.0.1"} {
+	for name, addr := range map[string]string{"metadata": "169.254.169.254", "v6": "fe80::1", "mapped": "::ffff:169.254.0.1", "loopback": "127.0.0.1", "unspecified": "::"} {
 		var refused *HostError
-		_, err := hosts(t).dial(net.Dialer{})(t.Context(), "tcp", net.JoinHostPort(addr, "80"))
+		_, err := hosts(t).dial(net.Dialer{}, nil)(t.Context(), "tcp", net.JoinHostPort(addr, "80"))
 		if !errors.As(err, &refused) || refused.Address != netip.MustParseAddr(addr).Unmap() {
 			t.Errorf("%s: dial = %v, want a HostError with the address", name, err)
 		}
 	}
-	// Other addresses are connected to, by their names too.
+	// This machine is connected to for whom the user chose, by its names too.
 	server := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(server.Close)
 	transport, err := NewTransport(TransportOptions{})
@@ -118,7 +134,10 @@ func TestTransportChecksAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := transport.RoundTrip(req)
+	if _, err := transport.RoundTrip(req); !errors.Is(err, ErrHostRefused) {
+		t.Fatalf("RoundTrip to this machine = %v, want ErrHostRefused", err)
+	}
+	resp, err := transport.RoundTrip(toChosen(req))
 	if err != nil || resp.StatusCode != http.StatusNotFound {
 		t.Fatalf("loopback is refused: %v", err)
 	}

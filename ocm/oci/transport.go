@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -37,9 +38,13 @@ type TransportOptions struct {
 // NewTransport returns a transport with time limits for servers that do not
 // answer. It never connects to the addresses that Hosts refuses.
 func NewTransport(o TransportOptions) (*http.Transport, error) {
+	through := &proxies{choose: http.ProxyFromEnvironment}
+	if o.Proxy != nil {
+		through.choose = http.ProxyURL(o.Proxy)
+	}
 	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           o.Hosts.dial(net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}),
+		Proxy:                 through.of,
+		DialContext:           o.Hosts.dial(net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}, through),
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          100,
 		MaxIdleConnsPerHost:   idlePerHost,
@@ -48,9 +53,6 @@ func NewTransport(o TransportOptions) (*http.Transport, error) {
 		ExpectContinueTimeout: time.Second,
 		ResponseHeaderTimeout: answerTimeout,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-	}
-	if o.Proxy != nil {
-		transport.Proxy = http.ProxyURL(o.Proxy)
 	}
 	if len(o.CertificateAuthority) > 0 {
 		roots, err := trusted(nil)
@@ -70,6 +72,34 @@ func NewTransport(o TransportOptions) (*http.Transport, error) {
 		transport.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	}
 	return transport, nil
+}
+
+// proxies are the addresses of those that requests were sent through, for whoever
+// connects and sees nothing but an address.
+type proxies struct {
+	choose func(*http.Request) (*url.URL, error)
+	known  sync.Map
+}
+
+// of returns the proxy of a request.
+func (p *proxies) of(req *http.Request) (*url.URL, error) {
+	proxy, err := p.choose(req)
+	if proxy != nil {
+		port := proxy.Port()
+		if port == "" {
+			port = map[string]string{"https": "443", "socks5": "1080", "socks5h": "1080"}[proxy.Scheme]
+		}
+		p.known.Store(net.JoinHostPort(proxy.Hostname(), cmp.Or(port, "80")), true)
+	}
+	return proxy, err
+}
+
+func (p *proxies) has(address string) bool {
+	if p == nil {
+		return false
+	}
+	_, ok := p.known.Load(address)
+	return ok
 }
 
 // DefaultTransport is the transport of clients that are given none.

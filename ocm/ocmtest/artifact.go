@@ -54,7 +54,7 @@ func (a Artifact) Publish(ctx context.Context, reference string, o ocm.Options) 
 	if err != nil {
 		return "", err
 	}
-	repo, err := oci.NewClient(oci.Options{Credentials: o.Credentials, Transport: o.Transport, UserAgent: o.UserAgent}).Repository(ref.Location)
+	repo, err := oci.NewClient(oci.Options{Home: ref.Host, Credentials: o.Credentials, Transport: o.Transport, UserAgent: o.UserAgent}).Repository(ref.Location)
 	if err != nil {
 		return "", err
 	}

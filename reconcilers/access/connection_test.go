@@ -152,7 +152,7 @@ func TestCertificatesStayAtHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := reconcilertest.New(t, secret("client", home.client(t)))
-	p := provider(t, access.Options{Live: w.Client})
+	p := provider(t, access.Options{Live: w.Client, AllowedHosts: []string{"127.0.0.1"}})
 	version, err := open(t, p, secured(home.TLS+"/ocm", "client")).Get(t.Context(), component, "2.0.0")
 	if err != nil {
 		t.Fatal(err)
@@ -374,7 +374,7 @@ func TestWhereComponentsMayLead(t *testing.T) {
 		want string
 	}{
 		"not enabled":      {access.Options{}, "--enable-access-methods=wget"},
-		"enabled":          {access.Options{AccessMethods: []string{"wget"}}, ""},
+		"this machine":     {access.Options{AccessMethods: []string{"wget"}}, "--allowed-hosts"},
 		"host not allowed": {access.Options{AccessMethods: []string{"wget"}, AllowedHosts: []string{"ghcr.io"}}, "--allowed-hosts"},
 		"host allowed":     {access.Options{AccessMethods: []string{"wget"}, AllowedHosts: []string{"127.0.0.1"}}, ""},
 	} {

@@ -140,7 +140,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 		"Kinds of access to resources that read from web servers which components name: helm, wget. None is enabled by default.")
 	f.StringSliceVar(&o.AllowedHosts, "allowed-hosts", nil,
 		"Hosts that components may lead to beside their own registry, as in ghcr.io,*.example.com,10.0.0.1:5000. "+
-			"The default is all but link-local addresses, where clouds serve secrets to their machines.")
+			"The default is all but the operator itself and link-local addresses, where clouds serve secrets to their machines.")
 	f.BoolVar(&o.ObjectIdentity, "object-level-workload-identity", false,
 		"Let ComponentVersions log in at a cloud with the identity of their ServiceAccount.")
 	f.DurationVar(&o.SnapshotRecheck, "snapshot-recheck-interval", 10*time.Minute, "Time after which the presence of a snapshot's content is proved again.")

@@ -67,7 +67,7 @@ func New(t testing.TB, objects ...client.Object) *World {
 	}
 	t.Cleanup(func() { _ = contents.Close() })
 	w.Contents, w.Store = contents, snapshot.Embedded(contents)
-	if w.Repositories, err = access.New(access.Options{Live: w.Client, Transport: http.DefaultTransport}); err != nil {
+	if w.Repositories, err = access.New(access.Options{Live: w.Client, Transport: http.DefaultTransport, AllowedHosts: []string{"127.0.0.1"}}); err != nil {
 		t.Fatalf("open repositories: %v", err)
 	}
 	for _, object := range objects {
