@@ -24,6 +24,9 @@ var (
 	// ErrNotComponent says that what was found is not the component version it
 	// should be.
 	ErrNotComponent = oci.ErrNotComponent
+	// ErrMalformed says that a component version cannot be parsed, whoever reads
+	// it again.
+	ErrMalformed = oci.ErrMalformed
 	// ErrUnsupported says that content is of a kind that cannot be read.
 	ErrUnsupported = access.ErrUnsupported
 	// ErrHostRefused says that a component leads to a host that requests must

@@ -81,7 +81,7 @@ func ReadComponent(ctx context.Context, s Storage, l Limits, name, version strin
 	}
 	d, err := descriptor.Parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%s:%s in %s: %w", name, version, s, err)
+		return nil, fmt.Errorf("%s:%s in %s: %w", name, version, s, malformed(err))
 	}
 	if d.Component.Name != name || d.Component.Version != version {
 		return nil, fmt.Errorf("%w: %s has a descriptor of %s:%s where %s:%s was asked for; publish the component version again",
@@ -99,7 +99,7 @@ func (c *Component) enter(ctx context.Context, s Storage, m *Manifest) (*Manifes
 	}
 	index, err := m.Index()
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	at, err := componentEntry(index)
 	if err != nil {
@@ -146,7 +146,7 @@ func componentManifest(m *Manifest) (*ocispec.Manifest, error) {
 	}
 	image, err := m.Image()
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	if !isComponentConfig(image.Config.MediaType) {
 		return nil, fmt.Errorf("%w: its config has media type %q", ErrNotComponent, image.Config.MediaType)
@@ -178,8 +178,11 @@ func descriptorBytes(ctx context.Context, s Storage, l Limits, c *Component) ([]
 	if err != nil {
 		return nil, fmt.Errorf("read descriptor: %w", err)
 	}
-	if isTar {
-		return ReadDescriptorTar(data)
+	if !isTar {
+		return data, nil
+	}
+	if data, err = ReadDescriptorTar(data); err != nil {
+		return nil, malformed(err)
 	}
 	return data, nil
 }

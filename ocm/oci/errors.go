@@ -29,7 +29,13 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrNotComponent says that an artifact is no component version.
 	ErrNotComponent = errors.New("not a component version")
+	// ErrMalformed says that a component version cannot be parsed. Its digest
+	// promises these bytes, so they stay as they are.
+	ErrMalformed = errors.New("malformed")
 )
+
+// malformed is an error about content that its digest promises.
+func malformed(err error) error { return &hint{err.Error(), ErrMalformed, err} }
 
 // DigestMismatchError says that content is not what its digest promised.
 type DigestMismatchError struct {

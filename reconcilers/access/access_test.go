@@ -214,6 +214,7 @@ func TestVerdict(t *testing.T) {
 		"unusable":      {&access.UnusableError{Kind: "Secret"}, reconcilertest.Stalls, "the user has to make it"},
 		"not found":     {fmt.Errorf("read: %w", ocm.ErrNotFound), reconcilertest.Fails, "the registry answered"},
 		"unauthorized":  {fmt.Errorf("read: %w", ocm.ErrUnauthorized), reconcilertest.Fails, "the registry answered"},
+		"malformed":     {ocm.ErrMalformed, reconcilertest.Fails, "its digest promises these bytes"},
 		"no component":  {ocm.ErrNotComponent, reconcilertest.Fails, "it stays so until somebody publishes again"},
 		"unsupported":   {ocm.ErrUnsupported, reconcilertest.Fails, "it stays so until somebody publishes again"},
 		"descriptor":    {fmt.Errorf("read: %w", descriptor.ErrTooLarge), reconcilertest.Fails, "it stays so until somebody publishes again"},

@@ -30,7 +30,7 @@ func Verdict(reason string, err error) error {
 // isAnswer tells what a repository answered, and would answer again, from what may pass.
 func isAnswer(err error) bool {
 	for _, answer := range []error{
-		ocm.ErrNotFound, ocm.ErrUnauthorized, ocm.ErrNotComponent, ocm.ErrUnsupported, ocm.ErrTooLarge, ocm.ErrHostRefused,
+		ocm.ErrNotFound, ocm.ErrUnauthorized, ocm.ErrNotComponent, ocm.ErrMalformed, ocm.ErrUnsupported, ocm.ErrTooLarge, ocm.ErrHostRefused,
 		descriptor.ErrTooLarge, descriptor.ErrUnknownSchema,
 	} {
 		if errors.Is(err, answer) {
