@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,6 +64,8 @@ type server struct {
 	namespace string
 	registry  *ocmtest.Server
 	store     snapshot.Store
+	// asked holds the paths that the manager has got from the server.
+	asked *sync.Map
 }
 
 func newServer(t *testing.T) *server {
@@ -81,7 +84,7 @@ func newServer(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = contents.Close() })
-	s := &server{Client: kubernetes, t: t, registry: ocmtest.Start(t), store: snapshot.Embedded(contents)}
+	s := &server{Client: kubernetes, t: t, registry: ocmtest.Start(t), store: snapshot.Embedded(contents), asked: &sync.Map{}}
 	s.define()
 	s.start(to)
 	return s
@@ -137,6 +140,15 @@ func (s *server) define() {
 func (s *server) start(to *rest.Config) {
 	s.t.Helper()
 	skip := true
+	to = rest.CopyConfig(to)
+	to.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodGet {
+				s.asked.Store(r.URL.Path, true)
+			}
+			return next.RoundTrip(r)
+		})
+	})
 	mgr, err := ctrl.NewManager(to, ctrl.Options{
 		Scheme: s.Scheme(), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip},
@@ -288,6 +300,10 @@ func (s *server) offer(source *unstructured.Unstructured, revision string, files
 	})
 }
 
+var fluxPlurals = map[string]string{
+	"GitRepository": "gitrepositories", "OCIRepository": "ocirepositories", "Bucket": "buckets", "ExternalArtifact": "externalartifacts",
+}
+
 // fluxSpecs are the least that the kinds of Flux need.
 var fluxSpecs = map[string]map[string]any{
 	"GitRepository":    {"url": "https://example.com/site.git", "interval": "1h"},
@@ -357,6 +373,10 @@ func (s *server) takesValuesFromFlux(kind string) {
 	for _, replicas := range []string{"replicas: 7", "replicas: 8"} {
 		s.offer(site, "main@sha1:"+replicas[10:], map[string]string{"values.yaml": "here: {" + replicas + "}\n"})
 		s.holds("configured", replicas)
+	}
+	path := "/apis/source.toolkit.fluxcd.io/v1/namespaces/" + s.namespace + "/" + fluxPlurals[kind] + "/site"
+	if _, asked := s.asked.Load(path); asked {
+		s.t.Errorf("the server was asked for %s, which is watched", path)
 	}
 }
 

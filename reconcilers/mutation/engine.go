@@ -30,8 +30,9 @@ const artifactTimeout = time.Minute
 
 // engine holds what the steps of every run share.
 type engine struct {
-	live         client.Reader
-	cached       client.Reader
+	live client.Reader
+	// cache reads what is watched of kinds that the client has no type for: the client would ask the server for them.
+	cache        client.Reader
 	foreign      *source.Foreign
 	artifacts    *http.Client
 	repositories *access.Provider
@@ -43,19 +44,19 @@ type engine struct {
 	maxBytes     int64
 }
 
-func newEngine(cached client.Client, live client.Reader, foreign *source.Foreign, o Options) *engine {
+func newEngine(c client.Client, cache, live client.Reader, foreign *source.Foreign, o Options) *engine {
 	artifacts := o.Artifacts
 	if artifacts == nil {
 		artifacts = &http.Client{Timeout: artifactTimeout, Transport: artifactTransport()}
 	}
 	return &engine{
 		live:         live,
-		cached:       cached,
+		cache:        cache,
 		foreign:      foreign,
 		artifacts:    artifacts,
 		repositories: o.Repositories,
-		resolver:     source.Resolver{Reader: cached, NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
-		publisher:    publish.Publisher{Client: cached, Store: o.Store},
+		resolver:     source.Resolver{Reader: c, NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
+		publisher:    publish.Publisher{Client: c, Store: o.Store},
 		store:        o.Store,
 		mappings:     o.Mappings,
 		limits:       o.Limits.withDefaults(),

@@ -86,7 +86,7 @@ func (e *engine) artifact(ctx context.Context, ref source.Ref, instead string) (
 			"the cluster has no kind %s: install Flux's source-controller, or %s", ref.Kind, instead))
 	}
 	obj := newFluxSource(kind)
-	err := e.cached.Get(ctx, ref.Key(), obj)
+	err := e.cache.Get(ctx, ref.Key(), obj)
 	if apierrors.IsNotFound(err) {
 		return artifact{}, &source.NotReadyError{Ref: ref, Why: "does not exist", Missing: true}
 	}

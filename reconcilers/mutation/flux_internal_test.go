@@ -15,7 +15,7 @@ import (
 // fetchFile fetches values.yaml as an operator does that is given no client of its own.
 func fetchFile(t *testing.T, url, sum string) ([]byte, error) {
 	t.Helper()
-	e := newEngine(nil, nil, nil, Options{})
+	e := newEngine(nil, nil, nil, nil, Options{})
 	return e.fileOf(t.Context(), artifact{url: url, digest: sum}, "values.yaml", e.valuesFile())
 }
 

@@ -89,7 +89,7 @@ func setup[T lifecycle.Object](ctx context.Context, mgr ctrl.Manager, k Kind[T],
 	if err != nil {
 		return err
 	}
-	e := newEngine(mgr.GetClient(), options.Live, foreign, o)
+	e := newEngine(mgr.GetClient(), mgr.GetCache(), options.Live, foreign, o)
 	reconciler, err := lifecycle.New(sequence(e, k), options)
 	if err != nil {
 		return err
