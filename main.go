@@ -146,6 +146,7 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 func accessTo(live client.Client, o *options.Options) access.Options {
 	to := access.Options{
 		Live: live, UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, AccessMethods: o.AccessMethods,
+		NoOperatorIdentity: o.NoOperatorIdentity,
 	}
 	if o.ObjectIdentity {
 		to.Identities = live
@@ -188,6 +189,7 @@ func features(s *shared) []plugin.Plugin {
 				Address: o.Registry.Address, PlainHTTP: o.Registry.PlainHTTP,
 				CA: s.registry.CA, Issue: s.registry.Issue, Valid: s.registry.Valid,
 			},
+			Store:                s.store,
 			Artifacts:            artifacts(s),
 			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Workers(v1alpha1.FluxDeployerKind),
 		}),

@@ -38,6 +38,9 @@ type Options struct {
 	// Identities makes tokens of ServiceAccounts, so that objects can log in at clouds with an identity of their own; nil
 	// refuses that.
 	Identities client.Client
+	// NoOperatorIdentity refuses objects without a ServiceAccount that want to log in at a cloud, as in the flag
+	// --no-operator-identity.
+	NoOperatorIdentity bool
 	// Repositories and Versions bound how many opened repositories and component descriptors are remembered; zero is a
 	// default of 256 and 512.
 	Repositories, Versions int

@@ -17,6 +17,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
 
 // Keys of Secrets that hold credentials.
@@ -89,6 +90,10 @@ func (p *Provider) gather(ctx context.Context, cv *v1alpha1.ComponentVersion, re
 		}
 	}
 	if repository.WantsIdentity() && !g.has(repository.URL) {
+		if g.account == nil && p.opts.NoOperatorIdentity {
+			return gathered{}, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("repository.provider %s would log in with the identity of the operator, "+
+				"which --no-operator-identity refuses: name a ServiceAccount in spec.serviceAccountName", repository.Provider))
+		}
 		if g.account == nil && len(g.connection.authority) > 0 {
 			// With a proxy of the same namespace it would read the token of the operator, which is no tenant's.
 			return gathered{}, g.unusable(repository.CertSecretRef.Name, fmt.Sprintf("has the key %q, but whom to trust with the identity of the operator is not up to an object: "+

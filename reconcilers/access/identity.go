@@ -161,7 +161,7 @@ func (i *identities) checkAccount(p auth.Provider, provider string, account *cor
 	}
 	if i.accounts == nil {
 		return unusable(fmt.Sprintf("has no image pull secret for the registry, and it can't log in by provider %s: "+
-			"start the operator with --object-level-workload-identity, or remove spec.serviceAccountName to log in as the operator", provider))
+			"start the operator with --object-level-workload-identity, or give it such a Secret", provider))
 	}
 	if _, err := p.GetIdentity(*account); err != nil {
 		return unusable(fmt.Sprintf("can't log in by provider %s: %s", provider, steady(err)))

@@ -228,6 +228,25 @@ func TestIdentityOfTheOperator(t *testing.T) {
 	}
 }
 
+// TestNoOperatorIdentity has objects that want a registry of a cloud, where the operator's own identity isn't theirs.
+func TestNoOperatorIdentity(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t, annotated("reader", nil), secret("proxy", map[string]string{"address": "http://proxy.example.com:3128"}))
+	provide, err := access.New(access.Options{Live: w.Client, NoOperatorIdentity: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for account, want := range map[string]string{"": "spec.serviceAccountName", "reader": "--object-level-workload-identity"} {
+		_, err := provide.Source(t.Context(), identified(v1alpha1.AWSProvider, ecr+"/ocm", account))
+		if outcome, _ := reconcilertest.Judge(t, access.Verdict("Reason", err)); outcome != reconcilertest.Stalls || !strings.Contains(err.Error(), want) {
+			t.Errorf("ServiceAccount %q: it %s with %v, want a stall that names %s", account, outcome, err, want)
+		}
+	}
+	if _, err := provide.Source(t.Context(), identified(v1alpha1.GenericProvider, "ghcr.io/ocm", "")); err != nil {
+		t.Errorf("without an identity: %v", err)
+	}
+}
+
 func TestRefusedIdentities(t *testing.T) {
 	t.Parallel()
 	denied := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

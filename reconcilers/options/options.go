@@ -53,6 +53,8 @@ type Options struct {
 	AllowedHosts []string
 	// ObjectIdentity lets objects log in at clouds with the identity of their ServiceAccount.
 	ObjectIdentity bool
+	// NoOperatorIdentity refuses that objects log in at clouds with the identity of the operator.
+	NoOperatorIdentity bool
 	// SnapshotRecheck is the time after which the presence of a snapshot's content is proved again.
 	SnapshotRecheck time.Duration
 
@@ -143,6 +145,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 			"The default is all but the operator itself and link-local addresses, where clouds serve secrets to their machines.")
 	f.BoolVar(&o.ObjectIdentity, "object-level-workload-identity", false,
 		"Let ComponentVersions log in at a cloud with the identity of their ServiceAccount.")
+	f.BoolVar(&o.NoOperatorIdentity, "no-operator-identity", false,
+		"Refuse that ComponentVersions without a ServiceAccount log in at a cloud with the identity of the operator.")
 	f.DurationVar(&o.SnapshotRecheck, "snapshot-recheck-interval", 10*time.Minute, "Time after which the presence of a snapshot's content is proved again.")
 
 	f.StringVar(&o.Registry.Listen, "registry-listen", ":5000", "Address that the embedded registry listens on.")
