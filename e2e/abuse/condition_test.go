@@ -79,7 +79,7 @@ var mistakes = map[string]struct {
 	"deployer-component":    {"FluxDeployer", "sourceRef: {kind: ComponentVersion, name: app}", "InvalidSpec", []string{"refer to a Resource, a Localization or a Configuration"}},
 	"deployer-kind":         {"FluxDeployer", "sourceRef: {kind: Snapshot, name: app}", "InvalidSpec", []string{`"Snapshot"`, "use Resource, Localization"}},
 	"deployer-field":        {"FluxDeployer", fromApp + "kustomizationTemplate: {path: ./, prune: always}", "CreateOrUpdateKustomizationFailed", []string{"Kustomization ${NAMESPACE}/deployer-field", "prune"}},
-	"deployer-release":      {"FluxDeployer", fromApp + "helmReleaseTemplate: {timeout: soon}", "CreateOrUpdateHelmFailed", []string{"HelmRelease ${NAMESPACE}/deployer-release", "timeout"}},
+	"deployer-release":      {"FluxDeployer", fromApp + "helmReleaseTemplate: {timeout: soon}", "CreateOrUpdateHelmFailed", []string{"${NAMESPACE}/app is no Helm chart", "use kustomizationTemplate"}},
 }
 
 const good2 = name + semver + "repository: {url: ${REPOSITORY}}\n"

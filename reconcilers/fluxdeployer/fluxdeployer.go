@@ -14,6 +14,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/snapshot"
 )
 
 // Kinds of Flux that are created.
@@ -44,6 +45,8 @@ type Options struct {
 	Lifecycle func(ctrl.Manager) lifecycle.Options
 	// Registry is how Flux reaches the snapshots.
 	Registry Registry
+	// Store keeps snapshots, and tells which are Helm charts; nil leaves that to Flux.
+	Store snapshot.Store
 	// Artifacts is how Flux reads snapshots without the registry; the zero value leaves it to the registry.
 	Artifacts Artifacts
 	// Foreign tells when the kinds of Flux are served.
@@ -82,6 +85,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		foreign:  foreign,
 		resolver: source.Resolver{Reader: mgr.GetClient(), NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
 		registry: o.Registry,
+		store:    o.Store,
 		now:      time.Now,
 
 		artifacts: o.Artifacts,

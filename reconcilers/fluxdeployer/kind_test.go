@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -296,6 +297,57 @@ func TestHelmRelease(t *testing.T) {
 	selector, _, _ := unstructured.NestedMap(s.flux(ociRepository).Object, "spec", "layerSelector")
 	if diff := cmp.Diff(map[string]any{"mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip", "operation": "copy"}, selector); diff != "" {
 		t.Errorf("layer selector (-want +got):\n%s", diff)
+	}
+}
+
+// store lets the Resource hold content of a kind.
+func (s *stage) store(t *testing.T, version string, meta snapshot.Meta) {
+	t.Helper()
+	repository, err := s.Store.Repository(snapshot.RepositoryName(reconcilertest.Namespace, snapshotName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta.Component, meta.ComponentVersion, meta.Resource, meta.ResourceVersion = "acme.org/app", version, "manifests", version
+	written, err := snapshot.Write(t.Context(), repository, meta, func(w io.Writer) error {
+		_, err := io.WriteString(w, version)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(version, written.ManifestDigest.String())
+}
+
+// TestContentThatIsNoChart is not handed to helm-controller, and what it has stays.
+func TestContentThatIsNoChart(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.Controller = s.Install(fluxdeployer.Plugin(fluxdeployer.Options{Lifecycle: s.Lifecycle, Registry: registry(), Foreign: s.Foreign, Store: s.Store}))
+	chart := snapshot.Meta{Kind: snapshot.Chart, ChartConfig: []byte(`{"name":"app","version":"1.0.0"}`)}
+	s.store(t, "1.0.0", chart)
+	d := s.deploy(helm)
+	wantConditions(t, d, ready)
+	pinned := s.flux(ociRepository).Object["spec"]
+
+	s.store(t, "1.1.0", snapshot.Meta{Kind: snapshot.Directory})
+	s.Reconcile(d)
+	wantConditions(t, d, map[string]string{"Ready": "False " + v1alpha1.CreateOrUpdateHelmFailedReason, "Reconciling": "True ProgressingWithRetry"})
+	want := "content of Resource default/manifests is no Helm chart: use kustomizationTemplate, or refer to a Resource of type helmChart"
+	if got := reconcilertest.Message(d, "Ready"); !strings.Contains(got, want) {
+		t.Errorf("message is %q, want %q", got, want)
+	}
+	if diff := cmp.Diff(pinned, s.flux(ociRepository).Object["spec"]); diff != "" || s.flux(helmRelease) == nil {
+		t.Errorf("what is deployed was changed (-want +got):\n%s", diff)
+	}
+
+	s.store(t, "1.2.0", chart)
+	s.Reconcile(d)
+	wantConditions(t, d, ready)
+
+	s.deliver("1.3.0", "sha256:"+strings.Repeat("0", 64))
+	s.Reconcile(d)
+	if got := reconcilertest.Conditions(d)["Reconciling"]; got != "True "+v1alpha1.SourceRefNotReadyReason {
+		t.Errorf("Reconciling is %q, want to wait for content that is gone", got)
 	}
 }
 

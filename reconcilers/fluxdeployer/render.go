@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/opencontainers/go-digest"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // render makes the Flux objects from the templates.
-func (d *deployer) render(_ context.Context, r *run) error {
+func (d *deployer) render(ctx context.Context, r *run) error {
 	spec := r.obj.Spec
 	if spec.KustomizationTemplate != nil && spec.HelmReleaseTemplate != nil {
 		return lifecycle.Stall(v1alpha1.InvalidSpecReason, errors.New("spec has both kustomizationTemplate and helmReleaseTemplate: keep one of them"))
@@ -39,6 +40,9 @@ func (d *deployer) render(_ context.Context, r *run) error {
 		if err != nil {
 			return lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("spec.helmReleaseTemplate: %w", err))
 		}
+		if err := d.checkChart(ctx, r); err != nil {
+			return err
+		}
 		delete(template, "chart") // Flux forbids it beside chartRef
 		template["chartRef"] = reference
 		r.add(helmReleaseKind, template)
@@ -50,6 +54,42 @@ func (d *deployer) render(_ context.Context, r *run) error {
 		}
 	}
 	return nil
+}
+
+// checkChart says, in place of Flux, that the content is no Helm chart. Flux would say of the same bytes, elsewhere, that they
+// have no layer of some type.
+func (d *deployer) checkChart(ctx context.Context, r *run) error {
+	if d.store == nil && r.artifact == nil {
+		return nil
+	}
+	kind, err := d.mediaType(ctx, r)
+	if errors.Is(err, snapshot.ErrNotFound) {
+		return lifecycle.Wait(v1alpha1.SourceRefNotReadyReason, 0, err)
+	}
+	if err != nil {
+		return lifecycle.Retry(v1alpha1.SourceRefNotReadyReason, err)
+	}
+	if kind != snapshot.MediaTypeChart {
+		return lifecycle.Fail(v1alpha1.CreateOrUpdateHelmFailedReason, fmt.Errorf(
+			"content of %s is no Helm chart: use kustomizationTemplate, or refer to a Resource of type helmChart", r.content.Ref))
+	}
+	return nil
+}
+
+// mediaType returns the type of the content.
+func (d *deployer) mediaType(ctx context.Context, r *run) (string, error) {
+	if r.artifact != nil {
+		return r.artifact.MediaType, nil
+	}
+	repository, err := d.store.Repository(r.repository)
+	if err != nil {
+		return "", err
+	}
+	content, err := snapshot.Open(ctx, repository, digest.Digest(r.content.ManifestDigest))
+	if err != nil {
+		return "", err
+	}
+	return content.MediaType, content.Close()
 }
 
 // ociRepository pins the snapshot by the digest of its manifest, so that Flux applies these bytes or none.

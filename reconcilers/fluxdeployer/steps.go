@@ -32,6 +32,7 @@ type deployer struct {
 	foreign  *source.Foreign
 	resolver source.Resolver
 	registry Registry
+	store    snapshot.Store
 	now      func() time.Time
 
 	artifacts Artifacts
