@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"sync"
 	"testing"
@@ -41,6 +42,16 @@ func Run(b *testing.B, content []byte, work func() error) {
 	b.ReportMetric(hashed.Seconds()/spent.Seconds(), "x/sha256")
 	b.ReportMetric(zipped.Seconds()/spent.Seconds(), "x/gzip")
 	b.ReportMetric(float64(heap.stop())/(1<<20), "MiB-live")
+}
+
+// Live returns how many bytes were alive on the heap at most while work was done, beyond what was so before. It collects
+// much more often than a program does, and sees what other tests do at the same time.
+func Live(work func()) uint64 {
+	const often = 20 // percent of growth
+	defer debug.SetGCPercent(debug.SetGCPercent(often))
+	heap := watch()
+	work()
+	return heap.stop()
 }
 
 func clock(b *testing.B, work func() error) time.Duration {

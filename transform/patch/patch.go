@@ -65,6 +65,11 @@ func Merge(base, patch []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if yamledit.CheckValues(patch) == nil { // else it says so by itself
+		if err := yamledit.CheckValues(base, patch); err != nil {
+			return nil, &Error{File: "patch", Err: fmt.Errorf("with its base: %w", err)}
+		}
+	}
 	patches, err := read("patch", patch)
 	if err != nil {
 		return nil, err
@@ -243,7 +248,8 @@ func (f *file) bytes() ([]byte, error) {
 			return nil, &Error{File: "result", Err: yamledit.ErrTooLarge}
 		}
 	}
-	if err := f.verify(out.Bytes(), kept); err != nil {
+	f.docs, f.objects = nil, nil // what comes next takes as much memory
+	if err := verify(out.Bytes(), kept); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil
@@ -272,7 +278,7 @@ func (d *document) write(out *bytes.Buffer, marker bool) error {
 
 // verify makes sure that the result has as many documents as it should: directives and markers in
 // the comments of a base can make its parts mean something else together than alone.
-func (f *file) verify(result []byte, want int) error {
+func verify(result []byte, want int) error {
 	docs, err := yamledit.Documents(result)
 	if err != nil {
 		return &Error{File: "result", Err: err}

@@ -222,6 +222,7 @@ func TestMergeFails(t *testing.T) {
 		"merge no map":   {head(custom) + "a: {<<: [1]}\n", head(custom) + "x: 1\n", nil, "<< merges something that is no map"},
 		"complex key":    {head(custom) + "? [a]\n: 1\n", head(custom) + "x: 1\n", nil, "a key is no text"},
 		"base too large": {strings.Repeat(" ", yamledit.MaxBytes+1), head(custom), yamledit.ErrTooLarge, "base: the file is larger"},
+		"too many both":  {head(custom) + "a: [" + strings.Repeat("1,", 150_000) + "]\n", head(custom) + "a: [" + strings.Repeat("1,", 150_000) + "]\n", yamledit.ErrTooMany, "patch: with its base: the file has more values"},
 		"too many":       {head(custom), strings.Repeat(",", 600_000), yamledit.ErrTooMany, "patch: the file has more values"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,10 +18,6 @@ const (
 
 	maxDepth = 200
 
-	// maxMarks bounds what a parsed file takes in memory, which is much more than its text: it is
-	// the number of commas, colons and line breaks, of which each value has about one.
-	maxMarks = 500_000
-
 	// maxWork bounds what the edits of one file may cost in time, in bytes of parsed text: each edit
 	// parses its document anew.
 	maxWork = 128 << 20
@@ -32,9 +28,6 @@ const (
 var (
 	// ErrTooLarge is wrapped by errors about files, or results, larger than MaxBytes.
 	ErrTooLarge = fmt.Errorf("the file is larger than %d MiB", MaxBytes>>20)
-
-	// ErrTooMany is wrapped by errors about files with too many values.
-	ErrTooMany = errors.New("the file has more values than can be edited")
 
 	// ErrWork is wrapped by errors about too many edits of too large documents.
 	ErrWork = fmt.Errorf("the edits of the file would parse more than %d MiB of it: make fewer edits, or split the file or its documents", maxWork>>20)
@@ -131,14 +124,7 @@ func affordable(content []byte) error {
 	if bytes.HasPrefix(content, []byte("\xfe\xff")) || bytes.HasPrefix(content, []byte("\xff\xfe")) {
 		return errors.New("the file is in UTF-16, only UTF-8 can be edited")
 	}
-	if n := marks(content); n > maxMarks && (n-bytes.Count(content, []byte("\n")) > maxMarks || !isJSON(content)) {
-		return ErrTooMany // in JSON line breaks stand beside commas, and mean nothing
-	}
-	return nil
-}
-
-func marks(text []byte) int {
-	return bytes.Count(text, []byte(",")) + bytes.Count(text, []byte(":")) + bytes.Count(text, []byte("\n"))
+	return CheckValues(content)
 }
 
 func open(text []byte) *file {

@@ -26,7 +26,7 @@ type jsonScanner struct {
 }
 
 func parseJSON(text []byte) (*tree, error) {
-	s := &jsonScanner{scanner{text: text, spans: map[*yaml.Node]span{}}}
+	s := &jsonScanner{scanner{text: text}}
 	root, err := s.value()
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (s *jsonScanner) value() (*yaml.Node, error) {
 		s.bare(n)
 	}
 	sp.end = s.pos
-	s.spans[n] = sp
+	s.spans.add(n, sp)
 	return n, err
 }
 

@@ -128,7 +128,7 @@ func detect(t *tree, eol string) writer {
 			if len(child.Content) == 0 || child.Style&yaml.FlowStyle != 0 {
 				continue
 			}
-			offset := t.column(t.spans[child].content) - t.column(t.spans[n.Content[i]].start)
+			offset := t.column(t.span(child).content) - t.column(t.span(n.Content[i]).start)
 			if child.Kind == yaml.MappingNode && offset > 0 {
 				indents[offset]++
 			} else if child.Kind == yaml.SequenceNode && offset >= 0 {
@@ -146,13 +146,13 @@ func (w *writer) detectJSON(t *tree) {
 	if len(t.root.Content) == 0 {
 		return
 	}
-	first := t.spans[t.root.Content[0]]
+	first := t.span(t.root.Content[0])
 	if line := lineStart(t.text, first.start); line > 0 {
 		w.unit = string(t.text[line:first.start])
 	}
 	walk(t.root, func(n *yaml.Node) {
 		if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
-			key, value := t.spans[n.Content[0]], t.spans[n.Content[1]]
+			key, value := t.span(n.Content[0]), t.span(n.Content[1])
 			w.colon = string(t.text[key.end:value.start])
 		}
 	})

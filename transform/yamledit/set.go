@@ -34,45 +34,58 @@ func (f *file) set(d *document, path Path, value *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	p, err := resolve(t, path)
-	if err != nil {
-		return err
+	candidates, want, err := f.ways(t, path, value)
+	if err != nil || len(candidates) == 0 {
+		return err // without a way the value is there already
 	}
-	s := surgeon{tree: t, writer: detect(t, f.lineBreak(t, p.node))}
-	var candidates [][]splice
-	if len(p.rest) > 0 && p.node != nil && len(p.node.Content) > 0 {
-		candidates = s.insert(p.node, p.rest, value)
-	} else {
-		value = nest(p.rest, value)
-		if candidates, err = s.replace(p, value); err != nil {
-			return err
-		}
-	}
-	if len(candidates) == 0 {
-		return nil // the value is there already
-	}
-	expected := expect(t, p, value)
+	text := t.text
+	d.tree = nil // what comes next takes as much memory as the tree
 	for _, splices := range candidates {
-		next, err := f.try(t, splices)
+		next, err := f.try(text, splices)
 		if stopped := f.spend(0); stopped != nil {
 			return stopped
 		}
-		if err == nil && equalNodes(expected, next.root) {
+		if err == nil && slices.Contains(want, meaning(next.root)) {
 			d.text, d.tree, d.edited = next.text, next, true
 			return nil
 		}
 	}
-	if len(t.text) > 0 && t.text[len(t.text)-1] != '\n' {
+	if len(text) > 0 && text[len(text)-1] != '\n' {
 		return errors.New("the value cannot be set without changing the text at the end of the file: end the file with a line break")
 	}
 	return errors.New("the value cannot be set without changing other parts of the file")
+}
+
+// ways returns how the value may be set and what the document may mean afterwards. The tree is of no use then. Without a
+// way the value is there already.
+func (f *file) ways(t *tree, path Path, value *yaml.Node) ([][]splice, []digest, error) {
+	p, err := resolve(t, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := surgeon{tree: t, writer: detect(t, f.lineBreak(t, p.node))}
+	if len(p.rest) > 0 && p.node != nil && len(p.node.Content) > 0 {
+		candidates := s.insert(p.node, p.rest, value)
+		want := []digest{meaning(expect(t, p, value))}
+		if n := len(p.node.Content); p.node.Kind == yaml.MappingNode { // a new key may be the first one as well
+			p.node.Content = slices.Concat(p.node.Content[n-2:], p.node.Content[:n-2])
+			want = append(want, meaning(t.root))
+		}
+		return candidates, want, nil
+	}
+	value = nest(p.rest, value)
+	candidates, err := s.replace(p, value)
+	if err != nil || len(candidates) == 0 {
+		return nil, nil, err
+	}
+	return candidates, []digest{meaning(expect(t, p, value))}, nil
 }
 
 // lineBreak returns the line break of the place of an edit, so that in a file with both kinds the
 // lines around it stay as they are, or else the first one of the file.
 func (f *file) lineBreak(t *tree, n *yaml.Node) string {
 	if n != nil {
-		end := lineEnd(t.text, t.spans[n].end)
+		end := lineEnd(t.text, t.span(n).end)
 		if next := nextLine(t.text, end); next > end {
 			return string(t.text[end:next])
 		}
@@ -86,7 +99,7 @@ func (f *file) lineBreak(t *tree, n *yaml.Node) string {
 }
 
 // try applies splices and parses the result.
-func (f *file) try(t *tree, splices []splice) (*tree, error) {
+func (f *file) try(text []byte, splices []splice) (*tree, error) {
 	slices.SortStableFunc(splices, func(a, b splice) int { return cmp.Compare(a.from, b.from) })
 	var b bytes.Buffer
 	pos := 0
@@ -94,11 +107,11 @@ func (f *file) try(t *tree, splices []splice) (*tree, error) {
 		if s.from < pos || s.to < s.from {
 			return nil, errLocate
 		}
-		b.Write(t.text[pos:s.from])
+		b.Write(text[pos:s.from])
 		b.WriteString(s.text)
 		pos = s.to
 	}
-	b.Write(t.text[pos:])
+	b.Write(text[pos:])
 	if b.Len() > MaxBytes {
 		return nil, ErrTooLarge
 	}
@@ -138,27 +151,6 @@ func expect(t *tree, p place, value *yaml.Node) *yaml.Node {
 	return t.root
 }
 
-// equalNodes compares what two documents say, in the order in which they say it, except that a
-// key may be new at the beginning instead of the end of its map.
-func equalNodes(a, b *yaml.Node) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	if a.Kind == yaml.AliasNode && b.Kind == yaml.AliasNode {
-		return a.Value == b.Value // its tag is that of what it stands for
-	}
-	if a.Kind != b.Kind || a.ShortTag() != b.ShortTag() || a.Value != b.Value || a.Anchor != b.Anchor || len(a.Content) != len(b.Content) {
-		return false
-	}
-	if slices.EqualFunc(a.Content, b.Content, equalNodes) {
-		return true
-	}
-	if n := len(a.Content); a.Kind == yaml.MappingNode && n > 2 && equalNodes(a.Content[n-2], b.Content[0]) && equalNodes(a.Content[n-1], b.Content[1]) {
-		return slices.EqualFunc(a.Content[:n-2], b.Content[2:], equalNodes)
-	}
-	return false
-}
-
 // replace puts a value where a node is. No candidates mean that there is nothing to do.
 func (s surgeon) replace(p place, value *yaml.Node) ([][]splice, error) {
 	if p.node == nil || p.parent == nil && p.node.Anchor == "" && p.node.Style == 0 && isEmpty(p.node) {
@@ -167,9 +159,7 @@ func (s surgeon) replace(p place, value *yaml.Node) ([][]splice, error) {
 	if err := s.anchors(p.node); err != nil {
 		return nil, err
 	}
-	same := *p.node
-	same.Anchor = ""
-	if p.node.Kind == yaml.ScalarNode && equalNodes(&same, value) && p.node.Style&yaml.TaggedStyle == 0 && !isEmpty(p.node) {
+	if p.node.Kind == yaml.ScalarNode && sameScalar(p.node, value) && p.node.Style&yaml.TaggedStyle == 0 && !isEmpty(p.node) {
 		return nil, nil
 	}
 	plain := s
@@ -189,7 +179,7 @@ func (s surgeon) replace(p place, value *yaml.Node) ([][]splice, error) {
 
 // blankAround tells whether splices take away nothing but white space outside of a node.
 func (s surgeon) blankAround(n *yaml.Node, splices []splice) bool {
-	sp := s.spans[n]
+	sp := s.span(n)
 	for _, c := range splices {
 		before, after := s.text[c.from:max(c.from, min(c.to, sp.start))], s.text[min(c.to, max(c.from, sp.end)):c.to]
 		if c.from < sp.start && len(bytes.TrimSpace(before)) > 0 || len(bytes.TrimSpace(after)) > 0 {
@@ -232,7 +222,7 @@ func (s surgeon) fill(value *yaml.Node) [][]splice {
 
 // replacement computes the splices that put a value where a node is.
 func (s surgeon) replacement(p place, value *yaml.Node) []splice {
-	sp := s.spans[p.node]
+	sp := s.span(p.node)
 	style := p.node.Style
 	if p.node.Kind != yaml.ScalarNode {
 		style = 0
@@ -283,7 +273,7 @@ func (s surgeon) outer(p place) int {
 	if p.parent == nil {
 		return -s.indent
 	}
-	return s.column(s.spans[p.parent].content)
+	return s.column(s.span(p.parent).content)
 }
 
 // margin is the white space at the beginning of a line.
@@ -356,7 +346,7 @@ func (s surgeon) insert(n *yaml.Node, rest Path, value *yaml.Node) [][]splice {
 }
 
 func (s surgeon) insertBlock(n *yaml.Node, entries []*yaml.Node) [][]splice {
-	sp := s.spans[n]
+	sp := s.span(n)
 	column := s.column(sp.content)
 	margin := s.eol + strings.Repeat(" ", column)
 	end := lineEnd(s.text, sp.end)
@@ -375,13 +365,13 @@ func (s surgeon) insertBlock(n *yaml.Node, entries []*yaml.Node) [][]splice {
 }
 
 func (s surgeon) insertFlow(n *yaml.Node, entries []*yaml.Node) [][]splice {
-	last := s.spans[n.Content[len(n.Content)-1]]
+	last := s.span(n.Content[len(n.Content)-1])
 	first := last
 	if n.Kind == yaml.MappingNode {
-		first = s.spans[n.Content[len(n.Content)-2]]
+		first = s.span(n.Content[len(n.Content)-2])
 	}
 	margin := s.margin(first.start)
-	ownLine := lineStart(s.text, first.start)+len(margin) == first.start && lineStart(s.text, s.spans[n].start) < lineStart(s.text, first.start)
+	ownLine := lineStart(s.text, first.start)+len(margin) == first.start && lineStart(s.text, s.span(n).start) < lineStart(s.text, first.start)
 	between := s.comma
 	if ownLine {
 		between = "," + s.eol + margin
@@ -401,7 +391,7 @@ func (s surgeon) insertFlow(n *yaml.Node, entries []*yaml.Node) [][]splice {
 		}
 	}
 	text := strings.Join(parts, between)
-	comma := s.trailingComma(last.end, s.spans[n].end)
+	comma := s.trailingComma(last.end, s.span(n).end)
 	rest := bytes.TrimSpace(s.text[last.end:lineEnd(s.text, last.end)])
 	line := lineEnd(s.text, last.end)
 	switch {

@@ -27,8 +27,34 @@ var errLocate = errors.New("the value cannot be located in the text")
 type tree struct {
 	text  []byte
 	root  *yaml.Node // the content of the document, nil if there is none
-	spans map[*yaml.Node]span
+	spans spans
 	json  bool
+}
+
+// span returns where a node of the document is. It is nowhere if an edit made it.
+func (t *tree) span(n *yaml.Node) span { return t.spans.of(n) }
+
+// spans are the places of the nodes of a document. The column of a node, which nobody asks for, is the number of its
+// place: a map from nodes to places takes three times the memory.
+type spans []place32
+
+// place32 is a span in half of the memory. No file is so large that it needs more.
+type place32 struct {
+	indicator, start, body, content, end int32
+	flow                                 bool
+}
+
+func (s *spans) add(n *yaml.Node, at span) {
+	*s = append(*s, place32{int32(at.indicator), int32(at.start), int32(at.body), int32(at.content), int32(at.end), at.flow}) //nolint:gosec // below MaxBytes
+	n.Column = len(*s)
+}
+
+func (s spans) of(n *yaml.Node) span {
+	if n.Column == 0 {
+		return span{}
+	}
+	at := s[n.Column-1]
+	return span{int(at.indicator), int(at.start), int(at.body), int(at.content), int(at.end), at.flow}
 }
 
 // scanner walks over the text along the parsed nodes. The nodes say what comes next, so it only
@@ -36,13 +62,13 @@ type tree struct {
 type scanner struct {
 	text  []byte
 	pos   int
-	spans map[*yaml.Node]span
+	spans spans
 	depth int
 }
 
 // locate finds the spans of all nodes of a document.
-func locate(text []byte, root *yaml.Node) (map[*yaml.Node]span, error) {
-	s := &scanner{text: text, spans: map[*yaml.Node]span{}}
+func locate(text []byte, root *yaml.Node) (spans, error) {
+	s := &scanner{text: text, spans: make(spans, 0, size(root))}
 	s.directives()
 	s.blank()
 	if isMarker(text[s.pos:], "---") && s.column(s.pos) == 0 {
@@ -56,6 +82,15 @@ func locate(text []byte, root *yaml.Node) (map[*yaml.Node]span, error) {
 		return nil, errLocate
 	}
 	return s.spans, nil
+}
+
+// size counts a node and all that are in it.
+func size(n *yaml.Node) int {
+	nodes := 1
+	for _, child := range n.Content {
+		nodes += size(child)
+	}
+	return nodes
 }
 
 // directives skips the directives before the document, and comments between them.
@@ -105,7 +140,7 @@ func (s *scanner) node(n *yaml.Node, indent int, flow bool) error {
 	sp := span{indicator: s.pos, flow: flow}
 	if isEmpty(n) && n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
 		sp.start, sp.body, sp.content, sp.end = s.pos, s.pos, s.pos, s.pos
-		s.spans[n] = sp
+		s.spans.add(n, sp)
 		return nil
 	}
 	s.blank()
@@ -113,7 +148,7 @@ func (s *scanner) node(n *yaml.Node, indent int, flow bool) error {
 	s.properties(n, &sp)
 	if isEmpty(n) {
 		sp.content, sp.end = s.pos, s.pos
-		s.spans[n] = sp
+		s.spans.add(n, sp)
 		return nil
 	}
 	s.blank()
@@ -123,7 +158,7 @@ func (s *scanner) node(n *yaml.Node, indent int, flow bool) error {
 	}
 	err := s.content(n, indent, flow)
 	sp.end = s.pos
-	s.spans[n] = sp
+	s.spans.add(n, sp)
 	return err
 }
 
@@ -266,7 +301,7 @@ func (s *scanner) flowList(n *yaml.Node) error {
 		if err := s.pair(item.Content[0], item.Content[1], 0, true); err != nil {
 			return err
 		}
-		s.spans[item] = span{indicator: start, start: start, body: start, content: start, end: s.pos, flow: true}
+		s.spans.add(item, span{indicator: start, start: start, body: start, content: start, end: s.pos, flow: true})
 	}
 	return s.closing(']')
 }
