@@ -47,6 +47,9 @@ func Parse(data []byte) (*ConfigData, error) {
 	if len(data) > MaxBytes {
 		return nil, fmt.Errorf("read ConfigData of %d bytes: %w: split it into several", len(data), ErrTooLarge)
 	}
+	if err := checkMarks(data); err != nil {
+		return nil, fmt.Errorf("read ConfigData: %w", err)
+	}
 	root, err := document(data)
 	if err != nil {
 		return nil, fmt.Errorf("read ConfigData: %w", err)

@@ -15,6 +15,9 @@ func ParseValues(data []byte) (map[string]any, error) {
 	if len(data) > MaxBytes {
 		return nil, fmt.Errorf("read values of %d bytes: %w: split them into several", len(data), ErrTooLarge)
 	}
+	if err := checkMarks(data); err != nil {
+		return nil, fmt.Errorf("read values: %w", err)
+	}
 	parser := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, more yaml.Node
 	if err := parser.Decode(&doc); errors.Is(err, io.EOF) {
