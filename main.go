@@ -32,6 +32,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/resource"
 	snapshotkind "github.com/ocm-operator/ocm-operator/reconcilers/snapshot"
 	"github.com/ocm-operator/ocm-operator/snapshot"
+	"github.com/ocm-operator/ocm-operator/transform"
 	"github.com/ocm-operator/ocm-operator/transform/cuemap"
 )
 
@@ -146,7 +147,7 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 func accessTo(live client.Client, o *options.Options) access.Options {
 	to := access.Options{
 		Live: live, UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, AccessMethods: o.AccessMethods,
-		NoOperatorIdentity: o.NoOperatorIdentity,
+		NoOperatorIdentity: o.NoOperatorIdentity, Limits: o.Limits.Components(),
 	}
 	if o.ObjectIdentity {
 		to.Identities = live
@@ -165,6 +166,7 @@ func features(s *shared) []plugin.Plugin {
 		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store, Mappings: s.mappings,
 		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize,
 		Limits: mutation.Limits{Archives: o.Limits.Archives(), ConfigBytes: o.Limits.ConfigSize, ValuesBytes: o.Limits.ValuesSize},
+		Turn:   transform.NewTurn(),
 	}
 	localizations, configurations := mutations, mutations
 	localizations.Concurrent, configurations.Concurrent = o.Workers(v1alpha1.LocalizationKind), o.Workers(v1alpha1.ConfigurationKind)

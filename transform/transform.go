@@ -74,6 +74,8 @@ type Plan struct {
 	// Root is the folder that everything in the archive lies in, where files may be named without it: that of a
 	// packed Helm chart, in which podinfo/values.yaml and values.yaml are the same. It may be empty.
 	Root string
+	// Turn is waited for before a large file is edited. Those who run plans at once share one; nil is none.
+	Turn *Turn
 }
 
 // Apply copies an archive in canonical form and carries out the substitutions, those of one file in
@@ -121,10 +123,11 @@ type editor struct {
 	into  string // the file that is merged
 	done  map[string]bool
 	there listing
+	turn  *Turn
 }
 
 func newEditor(ctx context.Context, p Plan) (*editor, error) {
-	e := &editor{ctx: ctx, subs: map[string][]Substitution{}, merge: p.Merge, done: map[string]bool{}}
+	e := &editor{ctx: ctx, subs: map[string][]Substitution{}, merge: p.Merge, done: map[string]bool{}, turn: p.Turn}
 	for _, s := range p.Substitutions {
 		if _, err := yamledit.ParsePath(s.Path); err != nil {
 			return nil, s.fail(err)
@@ -173,7 +176,7 @@ func (e *editor) concerns(file string) bool {
 // Edit implements archive.Editor.
 func (e *editor) Edit(file string, content []byte) ([]byte, error) {
 	e.done[file] = true
-	done, err := takeTurn(e.ctx, len(content)+e.base(file))
+	done, err := e.turn.Take(e.ctx, len(content)+e.base(file))
 	if err != nil {
 		return nil, err
 	}

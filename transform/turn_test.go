@@ -7,12 +7,13 @@ import (
 	"testing"
 )
 
-// TestLargeFilesTakeTurns is not parallel: it holds the turn that others wait for.
 func TestLargeFilesTakeTurns(t *testing.T) {
+	t.Parallel()
+	turn := NewTurn()
 	large := []byte("key: value\ntext: " + strings.Repeat("x", largeFile) + "\n")
-	plan := Plan{Substitutions: []Substitution{{Rule: "rule", File: "file.yaml", Path: "key", Value: "other"}}}
-	merge := Plan{Merge: &Merger{Rule: "merge", File: "file.yaml", Base: large}}
-	done, err := takeTurn(t.Context(), largeFile)
+	plan := Plan{Turn: turn, Substitutions: []Substitution{{Rule: "rule", File: "file.yaml", Path: "key", Value: "other"}}}
+	merge := Plan{Turn: turn, Merge: &Merger{Rule: "merge", File: "file.yaml", Base: large}}
+	done, err := turn.Take(t.Context(), largeFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +30,11 @@ func TestLargeFilesTakeTurns(t *testing.T) {
 	if out, err := plan.File(t.Context(), "file.yaml", []byte("key: value\n")); err != nil || string(out) != "key: other\n" {
 		t.Errorf("a small file has to wait: got %q, %v", out, err)
 	}
+	plan.Turn = NewTurn()
+	if out, err := plan.File(t.Context(), "file.yaml", large); err != nil || !strings.HasPrefix(string(out), "key: other\n") {
+		t.Errorf("a large file waits for those of others: %v", err)
+	}
+	plan.Turn = turn
 	done()
 	for range 2 {
 		if out, err := plan.File(t.Context(), "file.yaml", large); err != nil || !strings.HasPrefix(string(out), "key: other\n") {

@@ -1,6 +1,7 @@
 package mutation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ type engine struct {
 	store        snapshot.Store
 	mappings     Mappings
 	limits       Limits
+	turn         *transform.Turn
 	maxBytes     int64
 }
 
@@ -60,6 +62,7 @@ func newEngine(c client.Client, cache, live client.Reader, foreign *source.Forei
 		store:        o.Store,
 		mappings:     o.Mappings,
 		limits:       o.Limits.withDefaults(),
+		turn:         cmp.Or(o.Turn, transform.NewTurn()),
 		maxBytes:     o.MaxBytes,
 	}
 }
@@ -101,6 +104,7 @@ func (r *Run) HasValues() bool { return r.spec.Values != nil || len(r.spec.GetVa
 // resolveInputs finds everything that the object combines, and checks that it belongs together.
 func (e *engine) resolveInputs(ctx context.Context, r *Run) error {
 	r.mappings = e.mappings
+	r.changes.Turn = e.turn
 	namespace := r.obj.GetNamespace()
 	if err := complete(r); err != nil {
 		return lifecycle.Stall(v1alpha1.InvalidSpecReason, err)
@@ -194,7 +198,13 @@ func (e *engine) readConfig(ctx context.Context, r *Run) error {
 	if err != nil {
 		return judged(v1alpha1.ConfigRefNotReadyWithErrorReason, judgedFile(v1alpha1.InvalidConfigDataReason, err))
 	}
-	if r.Config, err = configv1.Parse(raw); err != nil {
+	done, err := e.turn.Take(ctx, len(raw))
+	if err != nil {
+		return err
+	}
+	r.Config, err = configv1.Parse(raw)
+	done()
+	if err != nil {
 		return lifecycle.Fail(v1alpha1.InvalidConfigDataReason, noConfig(r.config, w, err))
 	}
 	r.Values, err = e.loadValues(ctx, r)

@@ -113,7 +113,7 @@ func (e *engine) fluxValues(ctx context.Context, ref source.Ref, from v1alpha1.F
 		if err != nil {
 			return nil, judgedFile(v1alpha1.InvalidValuesReason, fmt.Errorf("values from %s at %s: %w", ref, at.revision, err))
 		}
-		return e.decodeValues(raw, fmt.Sprintf("%s, file %s", ref, from.Path), from.SubPath)
+		return e.decodeValues(ctx, raw, fmt.Sprintf("%s, file %s", ref, from.Path), from.SubPath)
 	}
 	return in, nil
 }

@@ -45,6 +45,8 @@ type Options struct {
 	MaxBytes int64
 	// Limits bounds what is read whole, and what sources may unpack to.
 	Limits Limits
+	// Turn is what all kinds wait for before they parse a large file; nil is one of the kind's own.
+	Turn *transform.Turn
 	// Concurrent is how many objects are reconciled at once.
 	Concurrent int
 }

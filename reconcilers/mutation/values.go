@@ -59,7 +59,7 @@ func (e *engine) resolveValues(ctx context.Context, namespace, field string, fro
 		if err != nil {
 			return nil, judgedFile(v1alpha1.InvalidValuesReason, err)
 		}
-		return e.decodeValues(raw, in.String(), "")
+		return e.decodeValues(ctx, raw, in.String(), "")
 	}}, nil
 }
 
@@ -91,8 +91,11 @@ func (e *engine) dataValues(ctx context.Context, ref source.Ref, obj client.Obje
 	}
 	in.key = []string{keyOf(obj, raw), at.subPath}
 	_, in.secret = obj.(*corev1.Secret)
-	in.load = func(context.Context) (map[string]any, error) {
-		values, err := e.decodeValues(raw, fmt.Sprintf("%s, key %s", ref, at.key), at.subPath)
+	in.load = func(ctx context.Context) (map[string]any, error) {
+		values, err := e.decodeValues(ctx, raw, fmt.Sprintf("%s, key %s", ref, at.key), at.subPath)
+		if stopped := ctx.Err(); err != nil && stopped != nil {
+			return nil, stopped // not the fault of the values
+		}
 		if err != nil && in.secret {
 			// The parser quotes what it doesn't understand.
 			return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, fmt.Errorf(
@@ -128,7 +131,7 @@ func dataOf(obj client.Object) map[string][]byte {
 // loadValues reads all values; of several places the later wins.
 func (e *engine) loadValues(ctx context.Context, r *Run) (map[string]any, error) {
 	if r.spec.Values != nil {
-		return e.decodeValues(r.spec.Values.Raw, "spec.values", "")
+		return e.decodeValues(ctx, r.spec.Values.Raw, "spec.values", "")
 	}
 	var merged map[string]any
 	for _, from := range r.values {
@@ -148,11 +151,16 @@ func (e *engine) loadValues(ctx context.Context, r *Run) (map[string]any, error)
 }
 
 // decodeValues reads values from YAML or JSON and goes down to the sub-path, whose keys are separated by dots.
-func (e *engine) decodeValues(raw []byte, origin, subPath string) (map[string]any, error) {
+func (e *engine) decodeValues(ctx context.Context, raw []byte, origin, subPath string) (map[string]any, error) {
 	if int64(len(raw)) > e.limits.ValuesBytes {
 		return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, e.valuesFile().error(fmt.Sprintf("the text of values in %s", origin)))
 	}
+	done, err := e.turn.Take(ctx, len(raw))
+	if err != nil {
+		return nil, err
+	}
 	values, err := configv1.ParseValues(raw)
+	done()
 	if err != nil {
 		return nil, lifecycle.Fail(v1alpha1.InvalidValuesReason, fmt.Errorf("values of %s are not a YAML or JSON map: %w", origin, err))
 	}
