@@ -89,9 +89,11 @@ func TestB17DeployerNeedsNothing(t *testing.T) {
 	e.Wait("OCIRepository", "app", e2etest.Field(text(e.Get("Resource", "app"), "status", "latestManifestDigest"), "spec", "ref", "digest"))
 
 	e.Kubectl("patch", "fd/app", "--type=merge", "--patch", `{"spec":{"kustomizationTemplate":null,"helmReleaseTemplate":{"values":{"replicas":2}}}}`)
+	e.Wait("FluxDeployer", "app", e2etest.NotReady("CreateOrUpdateHelmFailed", "is no Helm chart", "use kustomizationTemplate"))
+	e.Wait("Kustomization", "app", e2etest.Ready)
+	e.Kubectl("patch", "fd/app", "--type=merge", "--patch", `{"spec":{"helmReleaseTemplate":null}}`)
 	e.Gone("Kustomization", "app")
-	e.Wait("HelmRelease", "app", e2etest.Field("app", "spec", "chartRef", "name"))
-	e.Wait("FluxDeployer", "app", e2etest.Ready, e2etest.Field("", "status", "kustomization"), e2etest.Field(e.Namespace+"/app", "status", "helmRelease"))
+	e.Wait("FluxDeployer", "app", e2etest.Ready, e2etest.Field("", "status", "kustomization"))
 }
 
 func TestB18UnchangedIsQuiet(t *testing.T) {
