@@ -223,6 +223,37 @@ func TestPutHashesWhatIsThere(t *testing.T) {
 	}
 }
 
+// TestPutComparesBytes writes again to a registry that knows the same bytes by
+// another algorithm.
+func TestPutComparesBytes(t *testing.T) {
+	t.Parallel()
+	server := ocmtest.Start(t)
+	published := publish(t, server.URL, shopVersion("1.0.0"))
+	there, err := oci.NewClient(oci.Options{Home: server.Host}).Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: "component-descriptors/" + shop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := blobOf(t, there, published)
+	server.Inject(func(w http.ResponseWriter, req *http.Request) bool {
+		if ocmtest.Class(req) != ocmtest.ClassManifests || req.Method != http.MethodGet {
+			return false
+		}
+		w.Header().Set("Content-Type", oci.MediaTypeManifest)
+		w.Header().Set("Docker-Content-Digest", digest.SHA512.FromBytes(manifest).String())
+		if _, err := w.Write(manifest); err != nil {
+			t.Error(err)
+		}
+		return true
+	})
+	d, blobs, err := shopVersion("1.0.0").Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := open(t, server.URL, ocm.Options{}).Put(t.Context(), d, blobs, ocm.PutOptions{}); err != nil || got != published {
+		t.Errorf("Put = %s, %v, want %s", got, err, published)
+	}
+}
+
 // TestDigestMapping reads a repository that is named by the digest of the name.
 func TestDigestMapping(t *testing.T) {
 	t.Parallel()

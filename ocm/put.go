@@ -55,11 +55,12 @@ func (r *Repository) Put(ctx context.Context, d *descriptor.Descriptor, blobs Bl
 	if err != nil {
 		return "", err
 	}
-	// Its digest is that of its bytes: what a registry says of it may be wrong.
+	// Only bytes are compared: what a registry says of them may be wrong, or of
+	// another algorithm.
 	existing, err := repo.Manifest(ctx, pack.Tag())
 	switch {
-	case err == nil && existing.Digest == pack.Digest:
-		return existing.Digest, nil
+	case err == nil && digest.FromBytes(existing.Bytes) == pack.Digest:
+		return pack.Digest, nil
 	case err == nil && !o.Overwrite:
 		return "", fmt.Errorf("%w: %s:%s in %s has other content; publish a new version or allow overwriting",
 			ErrExists, d.Component.Name, d.Component.Version, r.URL())
