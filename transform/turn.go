@@ -2,7 +2,7 @@ package transform
 
 import "context"
 
-// largeFile is the size from which on files are edited one at a time. A parsed file takes up to two hundred times the
+// largeFile is the size from which on files are edited one at a time. A parsed file takes up to a hundred times the
 // memory of its text. Smaller ones may be edited at once by all who like to.
 const largeFile = 64 << 10
 

@@ -16,8 +16,8 @@ func checkMarks(data []byte) error {
 	for mark, values := range map[string]int{":": 2, ",": 2, "?": 2, "[": 1, "{": 1} {
 		n += values * bytes.Count(data, []byte(mark))
 	}
-	for _, blank := range " \t\r\n" {
-		n += bytes.Count(data, []byte{'-', byte(blank)})
+	for _, blank := range []byte(" \t\r\n") {
+		n += bytes.Count(data, []byte{'-', blank})
 	}
 	if n <= maxMarks {
 		return nil
