@@ -122,6 +122,9 @@ func (s *Source) openChart(ctx context.Context, res *descriptor.Resource, spec *
 		credential.CertificateAuthority += "\n" + spec.CACert
 	}
 	raw, err := s.Remote.small(ctx, request{url: repository.JoinPath(indexFile), credential: credential}, s.Remote.IndexBytes)
+	if errors.Is(err, oci.ErrTooLarge) {
+		return nil, fmt.Errorf("%w; --max-chart-index-size allows more", err)
+	}
 	if err != nil {
 		return nil, err
 	}

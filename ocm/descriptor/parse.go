@@ -11,12 +11,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// MaxBytes is the size of the largest descriptor that is read.
+// MaxBytes is the size of the largest descriptor that Parse reads.
 const MaxBytes = 4 << 20
 
 // Errors of Parse. Errors that wrap none of them are about the content.
 var (
-	// ErrTooLarge says that a descriptor is larger than MaxBytes, or has more in
+	// ErrTooLarge says that a descriptor is larger than it may be, or has more in
 	// it than fits into memory.
 	ErrTooLarge = errors.New("component descriptor is too large")
 	// ErrUnknownSchema says that the schema is missing or not known.
@@ -29,9 +29,12 @@ const legacyV3Alpha1 = "ocm.gardener.cloud/v3alpha1"
 // Parse reads a descriptor of schema v2 or ocm.software/v3alpha1, written as
 // YAML or JSON. Unknown fields are ignored, as the reference tools do; a name
 // or version that nothing could be looked up by is an error.
-func Parse(data []byte) (*Descriptor, error) {
-	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, len(data), MaxBytes)
+func Parse(data []byte) (*Descriptor, error) { return ParseWithin(data, MaxBytes) }
+
+// ParseWithin is Parse with another bound than MaxBytes.
+func ParseWithin(data []byte, limit int64) (*Descriptor, error) {
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are read; --max-descriptor-size allows more", ErrTooLarge, len(data), limit)
 	}
 	js, err := toJSON(data)
 	if err != nil {

@@ -3,6 +3,7 @@ package oci
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -79,7 +80,7 @@ func ReadComponent(ctx context.Context, s Storage, l Limits, name, version strin
 	if err != nil {
 		return nil, fmt.Errorf("%s:%s: %w", name, version, err)
 	}
-	d, err := descriptor.Parse(raw)
+	d, err := descriptor.ParseWithin(raw, l.DescriptorBytes)
 	if err != nil {
 		return nil, fmt.Errorf("%s:%s in %s: %w", name, version, s, malformed(err))
 	}
@@ -173,15 +174,17 @@ func descriptorBytes(ctx context.Context, s Storage, l Limits, c *Component) ([]
 	if !ok {
 		return nil, fmt.Errorf("%w: its descriptor has media type %q", ErrNotComponent, want.MediaType)
 	}
-	limit := min(l.ManifestBytes, descriptor.MaxBytes) + tarOverhead
-	data, err := SmallBlob(ctx, s, layer, limit)
+	data, err := SmallBlob(ctx, s, layer, l.DescriptorBytes+tarOverhead)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, fmt.Errorf("read descriptor: %w; --max-descriptor-size allows more", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read descriptor: %w", err)
 	}
 	if !isTar {
 		return data, nil
 	}
-	if data, err = ReadDescriptorTar(data); err != nil {
+	if data, err = ReadDescriptorTar(data, l.DescriptorBytes); err != nil {
 		return nil, malformed(err)
 	}
 	return data, nil

@@ -254,3 +254,31 @@ func FuzzReadComponent(f *testing.F) {
 		}
 	})
 }
+
+// TestDescriptorLimit reads a descriptor that is larger than most, in both forms.
+func TestDescriptorLimit(t *testing.T) {
+	t.Parallel()
+	s := shelf{}
+	large := "meta: {schemaVersion: v2}\ncomponent: {name: acme.org/shop, version: 1.0.0, provider: acme, resources: [], sources: [], componentReferences: [], repositoryContexts: []}\n#" +
+		strings.Repeat("x", 5<<20)
+	packed, err := writeDescriptorTar([]byte(large))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mediaType, content := range map[string]string{descriptorPrefix + "yaml": large, descriptorYAMLTar: string(packed)} {
+		layer := s.add("%s", content)
+		config := s.add(`{"componentDescriptorLayer":{"mediaType":%q,"digest":%q}}`, mediaType, layer)
+		m, err := s.Manifest(t.Context(), s.add(`{"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[{"digest":%q,"size":%d}]}`,
+			MediaTypeManifest, componentConfig, config, len(s[config]), layer, len(content)).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = ReadComponent(t.Context(), s, Limits{}, "acme.org/shop", "1.0.0", m)
+		if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "--max-descriptor-size") {
+			t.Errorf("%s: ReadComponent = %v, want ErrTooLarge with the flag", mediaType, err)
+		}
+		if _, err := ReadComponent(t.Context(), s, Limits{DescriptorBytes: 6 << 20}, "acme.org/shop", "1.0.0", m); err != nil {
+			t.Errorf("%s: ReadComponent with a larger limit = %v", mediaType, err)
+		}
+	}
+}

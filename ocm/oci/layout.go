@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 )
 
 // componentPrefix is the part of the path below which components are kept.
@@ -96,8 +94,8 @@ func descriptorFormat(mediaType string) (isTar, ok bool) {
 }
 
 // ReadDescriptorTar returns the descriptor in an archive as it is stored in a
-// layer.
-func ReadDescriptorTar(data []byte) ([]byte, error) {
+// layer, unless it has more bytes than the limit.
+func ReadDescriptorTar(data []byte, limit int64) ([]byte, error) {
 	tr := tar.NewReader(bytes.NewReader(data))
 	var found []byte
 	for n := 0; ; n++ {
@@ -118,7 +116,7 @@ func ReadDescriptorTar(data []byte) ([]byte, error) {
 		if h.Typeflag != tar.TypeReg || found != nil {
 			return nil, fmt.Errorf("archive of the component descriptor: %s must be one regular file", descriptorFile)
 		}
-		if found, err = readAll(tr, descriptorFile, descriptor.MaxBytes); err != nil {
+		if found, err = readAll(tr, descriptorFile, limit); err != nil {
 			return nil, err
 		}
 	}

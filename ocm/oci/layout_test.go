@@ -60,7 +60,7 @@ func TestReadDescriptorTar(t *testing.T) {
 		"empty":          {nil, false},
 	}
 	for name, tc := range cases {
-		got, err := oci.ReadDescriptorTar(tc.data)
+		got, err := oci.ReadDescriptorTar(tc.data, descriptor.MaxBytes)
 		if (err == nil) != tc.ok || (tc.ok && string(got) != "meta: {}") {
 			t.Errorf("%s: ReadDescriptorTar = %q, %v", name, got, err)
 		}
@@ -72,7 +72,7 @@ func FuzzReadDescriptorTar(f *testing.F) {
 	f.Add(archive(f, tar.Header{Name: "component-descriptor.yaml", Typeflag: tar.TypeSymlink, Linkname: "x"}))
 	f.Add([]byte("no archive"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := oci.ReadDescriptorTar(data)
+		got, err := oci.ReadDescriptorTar(data, descriptor.MaxBytes)
 		if err == nil && (got == nil || len(got) > descriptor.MaxBytes || len(got) > len(data)) {
 			t.Errorf("%d bytes were read from an archive of %d", len(got), len(data))
 		}

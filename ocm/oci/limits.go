@@ -1,13 +1,19 @@
 package oci
 
+import "github.com/ocm-operator/ocm-operator/ocm/descriptor"
+
 // Limits bound what is accepted from a registry. A zero field means its
 // default.
 type Limits struct {
-	// ManifestBytes bounds manifests and descriptors, 4 MiB by default.
+	// ManifestBytes bounds manifests, 4 MiB by default.
 	ManifestBytes int64
+	// DescriptorBytes bounds component descriptors; by default they are bounded as
+	// manifests are, up to descriptor.MaxBytes.
+	DescriptorBytes int64
 	// ConfigBytes bounds configs, 64 KiB by default.
 	ConfigBytes int64
-	// TagPages bounds the pages of one listing, 1,000 by default.
+	// TagPages bounds the pages of one listing, by default 1,000, and more where
+	// Tags is more.
 	TagPages int
 	// Tags bounds the tags of one listing, 100,000 by default.
 	Tags int
@@ -24,12 +30,15 @@ type Limits struct {
 
 // WithDefaults returns the limits with the defaults filled in.
 func (l Limits) WithDefaults() Limits {
+	manifest, tags := or(l.ManifestBytes, 4<<20), or(l.Tags, 100_000)
 	return Limits{
-		ManifestBytes: or(l.ManifestBytes, 4<<20),
+		ManifestBytes: manifest,
 		ConfigBytes:   or(l.ConfigBytes, 64<<10),
-		TagPages:      or(l.TagPages, 1000),
-		Tags:          or(l.Tags, 100_000),
+		TagPages:      or(l.TagPages, max(1000, tags/100)),
+		Tags:          tags,
 		Redirects:     or(l.Redirects, 5),
+
+		DescriptorBytes: or(l.DescriptorBytes, min(manifest, descriptor.MaxBytes)),
 
 		ArchiveEntries: l.ArchiveEntries,
 		ArchiveBytes:   l.ArchiveBytes,

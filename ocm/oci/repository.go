@@ -170,7 +170,7 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 	var all []string
 	err := r.remote.Tags(ctx, "", func(page []string) error {
 		if len(all)+len(page) > r.limits.Tags {
-			return &hint{fmt.Sprintf("more than %d tags", r.limits.Tags), ErrTooLarge, nil}
+			return &hint{fmt.Sprintf("more than %d tags; --max-tags allows more", r.limits.Tags), ErrTooLarge, nil}
 		}
 		all = append(all, page...)
 		return nil

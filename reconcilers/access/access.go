@@ -35,6 +35,8 @@ type Options struct {
 	AllowedHosts []string
 	// AccessMethods are the kinds of access that read from web servers, as in the flag --enable-access-methods.
 	AccessMethods []string
+	// Limits bound what is accepted from repositories; a zero field means its default.
+	Limits ocm.Limits
 	// Identities makes tokens of ServiceAccounts, so that objects can log in at clouds with an identity of their own; nil
 	// refuses that.
 	Identities client.Client
@@ -161,6 +163,7 @@ func (p *Provider) options(found gathered) (ocm.Options, error) {
 	others, err := p.transports.get(found.connection.forOthers())
 	return ocm.Options{
 		Credentials: found.store, Transport: others, HomeTransport: home, Hosts: p.hosts, Allow: p.opts.AccessMethods, UserAgent: p.opts.UserAgent,
+		Limits: p.opts.Limits,
 	}, err
 }
 

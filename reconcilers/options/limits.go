@@ -7,13 +7,18 @@ import (
 	"github.com/spf13/pflag"
 
 	configv1 "github.com/ocm-operator/ocm-operator/apis/config/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
 	"github.com/ocm-operator/ocm-operator/transform/cuemap"
 	"github.com/ocm-operator/ocm-operator/transform/yamledit"
 )
 
-// Limits bounds what Localizations and Configurations read and compute. Sizes are in bytes.
+// Limits bounds what is read of components, and what Localizations and Configurations read and compute. Sizes are in bytes.
 type Limits struct {
+	// DescriptorSize bounds a component descriptor, Tags the tags of a component, and ChartIndexSize the index of a chart
+	// repository.
+	DescriptorSize, ChartIndexSize int64
+	Tags                           int
 	// ArchiveSize and ArchiveEntries bound what an archive may unpack to.
 	ArchiveSize    int64
 	ArchiveEntries int
@@ -30,8 +35,16 @@ func (l *Limits) Archives() archive.Limits {
 	return archive.Limits{TotalBytes: l.ArchiveSize, FileBytes: l.ArchiveSize, Entries: l.ArchiveEntries, EditBytes: l.EditedFileSize}
 }
 
+// Components returns the limits of component repositories.
+func (l *Limits) Components() ocm.Limits {
+	return ocm.Limits{DescriptorBytes: l.DescriptorSize, ChartIndexBytes: l.ChartIndexSize, Tags: l.Tags}
+}
+
 func (l *Limits) bind(f *pflag.FlagSet) {
-	d := archive.DefaultLimits()
+	d, c := archive.DefaultLimits(), ocm.Limits{}.WithDefaults()
+	f.Int64Var(&l.DescriptorSize, "max-descriptor-size", c.DescriptorBytes, "Largest component descriptor in bytes, up to 67108864.")
+	f.IntVar(&l.Tags, "max-tags", c.Tags, "How many tags the repository of a component may have.")
+	f.Int64Var(&l.ChartIndexSize, "max-chart-index-size", c.ChartIndexBytes, "Largest index in bytes of a chart repository.")
 	f.Int64Var(&l.ArchiveSize, "max-archive-size", d.TotalBytes, "Largest size in bytes that an archive of files may unpack to.")
 	f.IntVar(&l.ArchiveEntries, "max-archive-entries", d.Entries, "How many files and directories an archive may have.")
 	f.Int64Var(&l.EditedFileSize, "max-edited-file-size", d.EditBytes, fmt.Sprintf("Largest file in bytes that rules and patches change, up to %d.", yamledit.MaxBytes))
@@ -49,6 +62,9 @@ func (l *Limits) check() error {
 		name             string
 		value, low, high int64
 	}{
+		{"max-descriptor-size", l.DescriptorSize, 1, 64 << 20},
+		{"max-tags", int64(l.Tags), 1, 10_000_000},
+		{"max-chart-index-size", l.ChartIndexSize, 1, 1 << 30},
 		{"max-archive-size", l.ArchiveSize, 1, 1 << 50},
 		{"max-archive-entries", int64(l.ArchiveEntries), 1, 1 << 30},
 		{"max-edited-file-size", l.EditedFileSize, 1, yamledit.MaxBytes},

@@ -18,6 +18,7 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := options.Limits{
+		DescriptorSize: 4 << 20, Tags: 100_000, ChartIndexSize: 16 << 20,
 		ArchiveSize: 4 << 30, ArchiveEntries: 100_000, EditedFileSize: 8 << 20, ConfigSize: 1 << 20, ValuesSize: 1 << 20,
 		Mappings: cuemap.Options{CPU: 5 * time.Second, Memory: 256 << 20, Output: 1 << 20, Concurrent: 1},
 	}
@@ -35,6 +36,9 @@ func TestLimits(t *testing.T) {
 
 func TestLimitsHaveBounds(t *testing.T) {
 	for arg, says := range map[string]string{
+		"--max-descriptor-size=67108865":  "--max-descriptor-size is 67108865, want 1 to 67108864",
+		"--max-tags=0":                    "--max-tags is 0, want 1 to",
+		"--max-chart-index-size=0":        "--max-chart-index-size is 0, want 1 to",
 		"--max-archive-size=0":            "--max-archive-size is 0, want 1 to",
 		"--max-archive-entries=-1":        "--max-archive-entries is -1",
 		"--max-edited-file-size=16777217": "--max-edited-file-size is 16777217, want 1 to 16777216",
