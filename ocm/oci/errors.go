@@ -84,6 +84,11 @@ func (r *Repository) explain(object string, err error) error {
 		return &hint{fmt.Sprintf("%s: %v", object, host), ErrHostRefused, host}
 	case errors.As(err, &refused):
 		return &hint{fmt.Sprintf("%s: %v", object, refused), ErrUnauthorized, err}
+	case strings.Contains(err.Error(), "bearer realm "):
+		// The client has no type for it. There may be an answer in the chain, which was not about a password.
+		_, why, _ := strings.Cut(err.Error(), "bearer realm ")
+		return &hint{fmt.Sprintf("%s: the registry names a token service that is refused: %s; have the registry name one with https:// "+
+			"and a public address, or the address of the registry itself", object, why), ErrUnauthorized, err}
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return r.unauthorized(object, "the registry wants a log-in", err)
 	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
