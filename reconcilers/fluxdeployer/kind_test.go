@@ -179,9 +179,9 @@ func TestKustomization(t *testing.T) {
 	events := []string{
 		"Normal Progressing Applied OCIRepository and Kustomization with version 1.0.0, digest " + first,
 		"Normal Succeeded FluxDeployer 'app' has deployed version 1.0.0 map[source.toolkit.fluxcd.io/revision:1.0.0@" + first + "]",
-		"Normal Succeeded Reconciliation finished, next run in 10m0s",
+		"Normal Succeeded Reconciliation finished, next run in 10m0s map[delivery.ocm.software/revision:1.0.0@" + first + "]",
 	}
-	if diff := cmp.Diff(events, s.Events()); diff != "" {
+	if diff := cmp.Diff(events, s.AnnotatedEvents()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	if got := string(s.secret("app-registry-ca").Data["ca.crt"]); got != "certificates" {
@@ -278,7 +278,7 @@ func TestUpgradeMovesThePin(t *testing.T) {
 		"Normal Progressing Applied OCIRepository with version 1.1.0, digest " + second,
 		"Normal Succeeded FluxDeployer 'app' has deployed version 1.1.0 map[source.toolkit.fluxcd.io/revision:1.1.0@" + second + "]",
 	}
-	if diff := cmp.Diff(events, s.Events()); diff != "" {
+	if diff := cmp.Diff(events, s.AnnotatedEvents()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -608,7 +608,7 @@ func TestMilestones(t *testing.T) {
 	said := func() []string {
 		s.Reconcile(d)
 		s.Reconcile(d)
-		return slices.DeleteFunc(s.Events(), func(event string) bool { return !strings.Contains(event, "map[") })
+		return slices.DeleteFunc(s.AnnotatedEvents(), func(event string) bool { return !strings.Contains(event, ociRepository.Group+"/revision:") })
 	}
 	const keys = " map[event.toolkit.fluxcd.io/cluster:east source.toolkit.fluxcd.io/revision:1.0.0@" + first + "]"
 	for _, step := range []struct {
