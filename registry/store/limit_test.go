@@ -65,6 +65,7 @@ func TestMaxStagedBytes(t *testing.T) {
 	one, two := begin("0123"), begin("456789")
 	check(2, 10)
 	refused := begin("")
+	check(3, 10)
 	for range 2 {
 		_, err := refused.Write([]byte("x"))
 		if !errors.Is(err, store.ErrStagingFull) || !strings.Contains(err.Error(), "hold at most 10 bytes") {
@@ -74,6 +75,7 @@ func TestMaxStagedBytes(t *testing.T) {
 	if _, err := refused.Commit(t.Context(), ""); !errors.Is(err, store.ErrStagingFull) {
 		t.Errorf("commit of what was refused: %v", err)
 	}
+	check(2, 10) // the refused one was ended
 	if err := errors.Join(refused.Close(), refused.Close()); err != nil {
 		t.Error(err)
 	}

@@ -92,10 +92,10 @@ func (s *Stage) Size() int64 { return s.n }
 
 // Commit makes the blob part of the repository. When want is not empty, it has to be the
 // digest of what was written; else the error is a *DigestMismatchError. Commit ends the stage
-// either way.
+// either way, and after an error of Write, which it returns, too.
 func (s *Stage) Commit(ctx context.Context, want digest.Digest) (ocispec.Descriptor, error) {
-	if s.err != nil {
-		return ocispec.Descriptor{}, s.err
+	if err := s.err; err != nil {
+		return ocispec.Descriptor{}, errors.Join(err, s.Close())
 	}
 	desc, err := s.commit(ctx, want)
 	return desc, errors.Join(err, s.Close())
