@@ -2,8 +2,6 @@ package resource
 
 import (
 	"bufio"
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -16,9 +14,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/snapshot/chart"
 )
 
-// peekBytes is how much of a resource is looked at to tell what it is.
-const peekBytes = 64 << 10
-
 // content is a resource on its way into a snapshot.
 type content struct {
 	kind snapshot.Kind
@@ -26,7 +21,7 @@ type content struct {
 	chartConfig  []byte
 	chartVersion string
 
-	reader *bufio.Reader
+	reader io.Reader
 }
 
 // inspect finds out what a resource is by its type and its first bytes. A tree of files becomes a directory, a packed
@@ -35,20 +30,21 @@ func inspect(resource *descriptor.Resource, blob *ocm.Blob) (*content, error) {
 	if resource.Type == access.ChartType || blob.MediaType == snapshot.MediaTypeChart {
 		return inspectChart(blob)
 	}
-	c := &content{kind: snapshot.Opaque, reader: bufio.NewReaderSize(blob, peekBytes)}
-	head, err := c.reader.Peek(peekBytes)
-	if err != nil && !errors.Is(err, io.EOF) {
+	archived, all, err := archive.Sniff(blob)
+	if err != nil {
 		return nil, err
 	}
-	if isArchive(head) {
+	c := &content{kind: snapshot.Opaque, reader: all}
+	if archived {
 		c.kind = snapshot.Directory
 	}
 	return c, nil
 }
 
 func inspectChart(blob *ocm.Blob) (*content, error) {
-	c := &content{kind: snapshot.Chart, reader: bufio.NewReaderSize(blob, chart.HeadBytes)}
-	head, err := c.reader.Peek(chart.HeadBytes)
+	all := bufio.NewReaderSize(blob, chart.HeadBytes)
+	c := &content{kind: snapshot.Chart, reader: all}
+	head, err := all.Peek(chart.HeadBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -62,19 +58,6 @@ func inspectChart(blob *ocm.Blob) (*content, error) {
 
 // errNoChart is matched when a resource that calls itself a chart is none.
 var errNoChart = errors.New("resource is no packed Helm chart")
-
-// isArchive tells whether content that begins like this is a tar archive, gzipped or not.
-func isArchive(head []byte) bool {
-	if unpacked, err := gzip.NewReader(bytes.NewReader(head)); err == nil {
-		block := make([]byte, 512)
-		if _, err := io.ReadFull(unpacked, block); err != nil {
-			return false
-		}
-		head = block
-	}
-	const magic, at = "ustar", 257
-	return len(head) >= at+len(magic) && string(head[at:at+len(magic)]) == magic
-}
 
 // copy writes the content, reading the resource to its end and so checking its digest.
 func (c *content) copy(w io.Writer, limits archive.Limits) error {
