@@ -11,16 +11,13 @@ const (
 	// turnLease is how long a turn lasts at most. What takes longer waits for something far away rather than for a processor,
 	// and must not keep others from work.
 	turnLease = time.Second
-	// handover is how long a turn that brought an object forward is kept for what comes next in its pipeline: the time in
-	// which that learns of it, from a server that is busy.
-	handover = time.Second
 	// turnPatience is how long something waits at most while others, further along, are let in before it.
 	turnPatience = 10 * time.Second
 )
 
 // Gate lets the work of all kinds in by turns. When more is to be done than goes on at once, what is further along a
-// pipeline goes first, and no new pipeline begins while those that have begun need the turns: of many that begin together,
-// one after another is finished, rather than all of them at the end. A nil *Gate lets everything in.
+// pipeline goes first: of many that begin together, one after another is finished, rather than all of them at the end. A nil
+// *Gate lets everything in.
 type Gate struct {
 	limit  int
 	stages map[string]int
@@ -28,10 +25,6 @@ type Gate struct {
 	mu      sync.Mutex
 	active  int
 	waiting []*turn // in the order in which they came
-	// kept are turns that ended and are kept for what comes next.
-	kept []*time.Timer
-	// expectant is how many objects are known to wait for others.
-	expectant int
 }
 
 // turn is what waits for its turn.
@@ -52,11 +45,10 @@ func NewGate(limit int, kinds ...string) *Gate {
 	return g
 }
 
-// Enter waits until an object of the kind has its turn. The turn ends with the returned function, which is told whether
-// what comes next in a pipeline has something to do now.
-func (g *Gate) Enter(ctx context.Context, kind string) (leave func(forward bool), err error) {
+// Enter waits until an object of the kind has its turn. The turn ends with the returned function.
+func (g *Gate) Enter(ctx context.Context, kind string) (leave func(), err error) {
 	if g == nil {
-		return func(bool) {}, nil
+		return func() {}, nil
 	}
 	t := &turn{stage: g.stages[kind], since: time.Now(), granted: make(chan struct{})}
 	g.mu.Lock()
@@ -68,7 +60,7 @@ func (g *Gate) Enter(ctx context.Context, kind string) (leave func(forward bool)
 		return g.lease(), nil
 	case <-ctx.Done():
 		g.giveUp(t)
-		return func(bool) {}, context.Cause(ctx)
+		return func() {}, context.Cause(ctx)
 	}
 }
 
@@ -82,49 +74,19 @@ func (g *Gate) Busy() bool {
 	return g.active >= g.limit || len(g.waiting) > 0
 }
 
-// expect tells the gate that more objects, or less, wait for others. Without any, no turn is kept for what comes next.
-func (g *Gate) expect(more int) {
-	if g == nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.expectant += more
-}
-
 // lease returns what ends a turn, at the latest when it has lasted too long.
-func (g *Gate) lease() func(forward bool) {
-	var once sync.Once
-	end := func(forward bool) {
-		once.Do(func() {
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			g.active--
-			if forward && g.expectant > 0 {
-				g.keep()
-			}
-			g.admit()
-		})
-	}
-	timer := time.AfterFunc(turnLease, func() { end(false) })
-	return func(forward bool) {
-		timer.Stop()
-		end(forward)
-	}
-}
-
-// keep keeps a turn for a while.
-func (g *Gate) keep() {
-	var timer *time.Timer
-	timer = time.AfterFunc(handover, func() {
+func (g *Gate) lease() func() {
+	end := sync.OnceFunc(func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if i := slices.Index(g.kept, timer); i >= 0 {
-			g.kept = slices.Delete(g.kept, i, i+1)
-			g.admit()
-		}
+		g.active--
+		g.admit()
 	})
-	g.kept = append(g.kept, timer)
+	timer := time.AfterFunc(turnLease, end)
+	return func() {
+		timer.Stop()
+		end()
+	}
 }
 
 // giveUp takes a turn back that is no longer waited for.
@@ -141,37 +103,23 @@ func (g *Gate) giveUp(t *turn) {
 
 // admit lets in what may go on.
 func (g *Gate) admit() {
-	for g.active < g.limit {
+	for g.active < g.limit && len(g.waiting) > 0 {
 		i := g.next()
-		if i < 0 {
-			return
-		}
 		t := g.waiting[i]
 		g.waiting = slices.Delete(g.waiting, i, i+1)
 		g.active++
-		if !t.begins() && len(g.kept) > 0 {
-			g.kept[0].Stop()
-			g.kept = g.kept[1:]
-		}
 		close(t.granted)
 	}
 }
 
-// begins tells whether the turn is for the beginning of a pipeline.
-func (t *turn) begins() bool { return t.stage <= 1 }
-
-// next is the one that is furthest along, of equals the first, unless the first of all has waited too long. It is less
-// than zero when nobody may go on.
+// next is the one that is furthest along, of equals the first, unless the first of all has waited too long.
 func (g *Gate) next() int {
-	if len(g.waiting) > 0 && time.Since(g.waiting[0].since) > turnPatience {
+	if time.Since(g.waiting[0].since) > turnPatience {
 		return 0
 	}
-	best := -1
+	best := 0
 	for i, t := range g.waiting {
-		if t.begins() && g.active+len(g.kept) >= g.limit {
-			continue
-		}
-		if best < 0 || t.stage > g.waiting[best].stage {
+		if t.stage > g.waiting[best].stage {
 			best = i
 		}
 	}

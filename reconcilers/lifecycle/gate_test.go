@@ -32,7 +32,7 @@ func (q *queue) enter(kind string) {
 		q.mu.Lock()
 		q.order = append(q.order, kind)
 		q.mu.Unlock()
-		leave(false)
+		leave()
 	}()
 	synctest.Wait()
 }
@@ -55,8 +55,8 @@ func TestTheFurthestAlongGoesFirst(t *testing.T) {
 		for _, kind := range []string{"unknown", "first", "last", "middle", "first", "last"} {
 			q.enter(kind)
 		}
-		leave(false)
-		leave(false) // a second time ends nobody else's turn
+		leave()
+		leave() // a second time ends nobody else's turn
 		synctest.Wait()
 		want := []string{"last", "last", "middle", "first", "first", "unknown"}
 		if diff := cmp.Diff(want, q.entered()); diff != "" {
@@ -78,7 +78,7 @@ func TestNobodyWaitsForEver(t *testing.T) {
 		}
 		q.enter("first")
 		for range 30 { // what is further along never ends
-			next := make(chan func(bool), 1)
+			next := make(chan func(), 1)
 			go func() {
 				leave, err := q.gate.Enter(t.Context(), "last")
 				if err != nil {
@@ -88,14 +88,14 @@ func TestNobodyWaitsForEver(t *testing.T) {
 			}()
 			synctest.Wait()
 			<-time.After(500 * time.Millisecond)
-			leave(false)
+			leave()
 			synctest.Wait()
 			leave = <-next
 			if len(q.entered()) > 0 {
 				break
 			}
 		}
-		leave(false)
+		leave()
 		if len(q.entered()) == 0 {
 			t.Error("what is at the beginning was never let in")
 		}
@@ -106,7 +106,7 @@ func TestSlowWorkGivesItsTurnAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue{t: t, gate: lifecycle.NewGate(2, "kind")}
-		var leaves []func(bool)
+		var leaves []func()
 		for range 2 { // both hang at a registry that doesn't answer
 			leave, err := q.gate.Enter(t.Context(), "kind")
 			if err != nil {
@@ -124,7 +124,7 @@ func TestSlowWorkGivesItsTurnAway(t *testing.T) {
 			t.Error("work that hangs keeps others from theirs")
 		}
 		for _, leave := range leaves {
-			leave(false)
+			leave()
 		}
 		if q.gate.Busy() {
 			t.Error("turns were ended twice or not at all")
@@ -144,16 +144,16 @@ func TestGateMayBeLeftBeforeItsTurn(t *testing.T) {
 	if _, err := gate.Enter(ctx, "kind"); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want that of the context", err)
 	}
-	leave(false)
+	leave()
 	leave, err = gate.Enter(t.Context(), "kind")
 	if err != nil {
 		t.Fatal(err)
 	}
-	leave(false)
+	leave()
 	var none *lifecycle.Gate
 	if leave, err := none.Enter(t.Context(), "kind"); err != nil || none.Busy() {
 		t.Errorf("no gate is shut: %v", err)
 	} else {
-		leave(false)
+		leave()
 	}
 }

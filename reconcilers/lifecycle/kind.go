@@ -122,7 +122,7 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 		opts:    o,
 		backoff: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](o.MinRetryDelay, o.MaxRetryDelay),
 		written: newFreshness(),
-		waiting: newWaiting(o.Gate),
+		waiting: newWaiting(),
 	}, nil
 }
 

@@ -59,14 +59,12 @@ func (n *notice[T]) end(obj T) (base T, written bool) {
 
 // waiting remembers since when objects wait for others without having said so.
 type waiting struct {
-	gate *Gate
-
 	mu    sync.Mutex
 	since map[types.NamespacedName]time.Time
 }
 
-func newWaiting(gate *Gate) *waiting {
-	return &waiting{gate: gate, since: map[types.NamespacedName]time.Time{}}
+func newWaiting() *waiting {
+	return &waiting{since: map[types.NamespacedName]time.Time{}}
 }
 
 // remaining returns for how long an object may go on to say nothing; zero means that it has waited long enough.
@@ -76,7 +74,6 @@ func (w *waiting) remaining(key types.NamespacedName, patience time.Duration) ti
 	since, ok := w.since[key]
 	if !ok {
 		w.since[key] = time.Now()
-		w.gate.expect(1)
 		return patience
 	}
 	return max(0, patience-time.Since(since))
@@ -85,10 +82,7 @@ func (w *waiting) remaining(key types.NamespacedName, patience time.Duration) ti
 func (w *waiting) forget(key types.NamespacedName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, ok := w.since[key]; ok {
-		delete(w.since, key)
-		w.gate.expect(-1)
-	}
+	delete(w.since, key)
 }
 
 // holdBack tells for how long the status need not say that the object waits for another: most sources are ready in a moment,

@@ -73,8 +73,7 @@ func (r *Reconciler[T, R]) run(ctx context.Context, req ctrl.Request, obj T) (ct
 	}
 	w := r.work(ctx, obj)
 	verdict := w.do(ctx)
-	forward := false
-	defer func() { w.leave(forward) }()
+	defer func() { w.leave() }()
 	base, shown := progress.end(obj)
 	if ctx.Err() != nil {
 		return ctrl.Result{}, nil // shutting down: the next leader starts over
@@ -87,7 +86,6 @@ func (r *Reconciler[T, R]) run(ctx context.Context, req ctrl.Request, obj T) (ct
 	if left := r.holdBack(req, obj, base, out); left > 0 && !shown {
 		return ctrl.Result{RequeueAfter: left}, nil
 	}
-	forward = verdict == nil && !equality.Semantic.DeepEqual(obj, base)
 	if err := r.patch(ctx, obj, base); err != nil {
 		return ctrl.Result{}, err
 	}

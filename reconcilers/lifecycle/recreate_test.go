@@ -3,13 +3,11 @@ package lifecycle_test
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
-	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 )
 
@@ -59,35 +57,5 @@ func TestWritesOfOthersCostNoSecondRun(t *testing.T) {
 	b.reconcile(t)
 	if runs != 1 || b.obj.Status.SnapshotName != "written" || b.obj.Annotations["theirs"] != "x" {
 		t.Errorf("%d runs, snapshot %q, annotations %v; want one run whose outcome is there beside what others wrote", runs, b.obj.Status.SnapshotName, b.obj.Annotations)
-	}
-}
-
-// TestSuspendedObjectIsNotWaitedFor: no turn is kept for an object that does nothing.
-func TestSuspendedObjectIsNotWaitedFor(t *testing.T) {
-	t.Parallel()
-	for name, suspend := range map[string]bool{"waits": false, "was suspended": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			gate := lifecycle.NewGate(1, "first")
-			b := newBench(t, patient(time.Hour), func(_ *kind, o *lifecycle.Options) { o.Gate = gate })
-			b.fails(lifecycle.Wait("Reason", 0, errUnreachable))
-			b.reconcile(t)
-			b.Change(b.obj, func() { b.obj.Spec.Suspend = suspend })
-			b.reconcile(t)
-			synctest.Test(t, func(t *testing.T) {
-				start := time.Now()
-				for range 2 {
-					leave, err := gate.Enter(t.Context(), "first")
-					if err != nil {
-						t.Fatal(err)
-					}
-					leave(true)
-				}
-				if kept := time.Since(start) > 0; kept == suspend {
-					t.Errorf("a turn was kept for what comes next: %t", kept)
-				}
-				<-time.After(time.Minute) // synthetic: what is kept ends before the bubble does
-			})
-		})
 	}
 }

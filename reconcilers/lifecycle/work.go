@@ -11,12 +11,12 @@ type work[T Object, R any] struct {
 	obj        T
 	run        R
 	// leave ends the turn, if there was one.
-	leave func(forward bool)
+	leave func()
 }
 
 // work makes ready for the steps.
 func (r *Reconciler[T, R]) work(ctx context.Context, obj T) *work[T, R] {
-	return &work[T, R]{reconciler: r, obj: obj, run: r.kind.Begin(obj, r.events(ctx)), leave: func(bool) {}}
+	return &work[T, R]{reconciler: r, obj: obj, run: r.kind.Begin(obj, r.events(ctx)), leave: func() {}}
 }
 
 // do runs the steps: the light ones, and then, when it is the object's turn, the others.

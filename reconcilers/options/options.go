@@ -156,7 +156,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.Int64Var(&o.Registry.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
 	f.Int64Var(&o.Registry.MaxStagedBytes, "registry-max-staged-size", 32<<30, "Bytes of disk that all blobs may take together while they are being written.")
 	f.DurationVar(&o.Registry.CollectInterval, "registry-collect-interval", 10*time.Minute,
-		"Time between two collections of content that no Snapshot refers to; nothing is collected within an hour of its last use.")
+		"Time between two collections of content that neither a Snapshot nor a FluxDeployer refers to; nothing is collected within an hour of its last use.")
 	f.BoolVar(&o.Registry.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
 	f.BoolVar(&o.Registry.Anonymous, "registry-anonymous-pull", false, "Let everybody pull from the embedded registry.")
 	f.StringVar(&o.Registry.CertSecret, "registry-cert-secret", "ocm-registry-tls-certs",
