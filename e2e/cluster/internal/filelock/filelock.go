@@ -74,7 +74,8 @@ func (l *Lock) Release() error {
 	}
 	file := l.file
 	l.file = nil
-	if err := file.Close(); err != nil { // closing drops the lock
+	// Closing alone would leave the lock with a child that was forked at this moment, until it runs its program.
+	if err := errors.Join(flock(file, syscall.LOCK_UN), file.Close()); err != nil {
 		return fmt.Errorf("release lock: %w", err)
 	}
 	return nil
