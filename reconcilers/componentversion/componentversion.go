@@ -119,8 +119,11 @@ func references(obj client.Object) []source.Ref {
 		refs = append(refs, secret(name))
 	}
 	for _, signature := range cv.Spec.Verify {
-		if signature.PublicKey.SecretRef != nil {
+		if signature.PublicKey != nil && signature.PublicKey.SecretRef != nil {
 			refs = append(refs, secret(signature.PublicKey.SecretRef.Name))
+		}
+		if signature.Certificate != nil {
+			refs = append(refs, secret(signature.Certificate.RootsSecretRef.Name))
 		}
 	}
 	if name := cv.Spec.ServiceAccountName; name != "" {

@@ -56,7 +56,27 @@ type Version struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Semver string `json:"semver,omitempty"`
+
+	// downgradePolicy says when a version may be replaced by a lower one, at most 16 characters.
+	// Deny keeps the version in use, unless semver rejects it: then the newest one that semver accepts is used, even a lower one.
+	// Allow always takes the newest one that is accepted, even if it is lower, as when the version in use was withdrawn or its signature no longer holds.
+	// EnforceNever uses no version below the highest one that was ever in use, whatever semver says.
+	// The default is Deny. Example: EnforceNever.
+	// +optional
+	// +kubebuilder:validation:Enum=Deny;Allow;EnforceNever
+	// +kubebuilder:validation:MaxLength=16
+	DowngradePolicy string `json:"downgradePolicy,omitempty"`
 }
+
+// Policies of Version. Empty is DowngradeDeny.
+const (
+	// DowngradeDeny uses a lower version only when the constraint rejects the one in use.
+	DowngradeDeny = "Deny"
+	// DowngradeAllow uses a lower version whenever it is the newest one that is accepted.
+	DowngradeAllow = "Allow"
+	// DowngradeNever uses no version below the highest one that was in use.
+	DowngradeNever = "EnforceNever"
+)
 
 // Repository is a place where component versions are stored: an OCI registry with an optional path below it.
 // +kubebuilder:validation:XValidation:rule="!has(self.provider) || self.provider == 'generic' || !has(self.secretRef)",message="secretRef and a provider other than generic are two ways to log in: remove secretRef to log in with the identity of the workload, or remove provider to use the Secret"
@@ -130,7 +150,8 @@ func (r *Repository) Secrets() []string {
 	return names
 }
 
-// Signature names a signature and the key that it is checked with.
+// Signature names a signature and what it is checked with: a public key, or the certificates that it carries itself.
+// +kubebuilder:validation:XValidation:rule="has(self.publicKey) != has(self.certificate)",message="a signature is checked with a publicKey or with a certificate: set one of the two"
 type Signature struct {
 	// name is the name of the signature in the component version, 1 to 253 characters, and the key under which the Secret of publicKey holds the public key.
 	// It has no default. Example: dev-signature.
@@ -139,15 +160,36 @@ type Signature struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// publicKey is where the public key comes from. It has no default. Example: {secretRef: {name: signing-keys}}.
+	// publicKey is where the public key comes from. The default is none; it excludes certificate. Example: {secretRef: {name: signing-keys}}.
+	// +optional
+	PublicKey *PublicKey `json:"publicKey,omitempty"`
+
+	// certificate says which certificates are trusted that the signature carries. The default is none; it excludes publicKey.
+	// Example: {rootsSecretRef: {name: signing-roots}, subject: "CN=release,O=Example"}.
+	// +optional
+	Certificate *Certificate `json:"certificate,omitempty"`
+}
+
+// Certificate says which certificate a signature must carry, and which authorities may have issued it. Those of the system are never trusted.
+type Certificate struct {
+	// rootsSecretRef names a Secret in the same namespace whose key ca.crt holds the PEM certificates of the authorities that are trusted. It has no default.
+	// Example: {name: signing-roots}.
 	// +required
-	PublicKey PublicKey `json:"publicKey"`
+	RootsSecretRef meta.LocalObjectReference `json:"rootsSecretRef"`
+
+	// subject is the distinguished name, as RFC 4514 writes it, that the certificate of the signer must have, 1 to 1024 characters: each attribute that stands here must be in it.
+	// It has no default. Example: CN=release,O=Example.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Subject string `json:"subject"`
 }
 
 // PublicKey is where a public key comes from.
 // +kubebuilder:validation:XValidation:rule="has(self.secretRef) || (has(self.value) && size(self.value) > 0)",message="publicKey names no key: set secretRef.name to a Secret that holds the key under the signature's name, or set value to the base64 of the PEM public key"
 type PublicKey struct {
-	// secretRef names a Secret in the same namespace that holds the PEM public key under the name of the signature. The default is none.
+	// secretRef names a Secret in the same namespace that holds the PEM public key under the name of the signature.
+	// Where it holds several keys, one after the other, the signature must be made with one of them. The default is none.
 	// Example: {name: signing-keys}.
 	// +optional
 	SecretRef *meta.LocalObjectReference `json:"secretRef,omitempty"`
@@ -191,11 +233,161 @@ type ComponentVersionStatus struct {
 	// +optional
 	Verified bool `json:"verified,omitempty"`
 
+	// signatures lists the signatures that were checked on the version in use, in the order of spec.verify, at most 64.
+	// Example: [{name: release, algorithm: RSASSA-PKCS1-V1_5, keyFingerprint: "sha256:..."}].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Signatures []VerifiedSignature `json:"signatures,omitempty"`
+
+	// proof is a digest of what was verified and by which rules and keys, at most 512 characters; while it stays the same there is nothing to verify again.
+	// Example: sha256: followed by 64 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Proof string `json:"proof,omitempty"`
+
+	// unprotectedResources lists the resources whose content no signature protects, in the version in use and all that it refers to, at most 256 of them.
+	// Example: [{component: phoban.io/podinfo, version: 6.3.6, name: notes, reason: Excluded}].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	UnprotectedResources []UnprotectedResource `json:"unprotectedResources,omitempty"`
+
+	// passedOver lists the newer versions that were not used because they could not be verified, at most 10. Example: [{version: 6.4.0, message: signature release does not hold}].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	PassedOver []PassedOverVersion `json:"passedOver,omitempty"`
+
+	// highestVersion is the highest version of the component that was ever in use, at most 1024 characters. Example: 6.3.6.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	HighestVersion string `json:"highestVersion,omitempty"`
+
+	// acceptedVersions holds the digests that versions had when they were used first, at most 32, the latest ones. A version that has another digest later is refused.
+	// Example: [{version: 6.3.6, manifestDigest: "sha256:..."}].
+	// +optional
+	// +listType=map
+	// +listMapKey=version
+	// +kubebuilder:validation:MaxItems=32
+	AcceptedVersions []AcceptedVersion `json:"acceptedVersions,omitempty"`
+
 	// replicatedRepositoryURL is the repository that the version is read from, at most 2048 characters: spec.destination.url after a transfer, else spec.repository.url.
 	// Example: ghcr.io/phoban01.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	ReplicatedRepositoryURL string `json:"replicatedRepositoryURL,omitempty"`
+}
+
+// VerifiedSignature is a signature that was checked and holds.
+type VerifiedSignature struct {
+	// name is the name of the signature, at most 253 characters. Example: release.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// algorithm is the algorithm of the signature, at most 64 characters. Example: RSASSA-PKCS1-V1_5.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Algorithm string `json:"algorithm"`
+
+	// digest is the digest of the component version that was signed: hash, value and in brackets how the component descriptor was normalised, at most 512 characters.
+	// Example: SHA-256:0f3c...[jsonNormalisation/v3].
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	Digest string `json:"digest"`
+
+	// keyFingerprint is the SHA-256 digest of the public key in its DER form, at most 128 characters. Example: sha256: followed by 64 hexadecimal digits.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	KeyFingerprint string `json:"keyFingerprint"`
+
+	// time is when the signature was checked on this version with this key first. Example: "2026-01-01T12:00:00Z".
+	// +required
+	Time metav1.Time `json:"time"`
+
+	// expires is when a certificate that the check relies on expires; it is empty for public keys. Example: "2027-01-01T12:00:00Z".
+	// +optional
+	Expires *metav1.Time `json:"expires,omitempty"`
+}
+
+// Reasons of UnprotectedResource.
+const (
+	// UnprotectedExcluded says that the publisher left the content out of what is signed.
+	UnprotectedExcluded = "Excluded"
+	// UnprotectedNoContent says that the resource has no content: its access is none.
+	UnprotectedNoContent = "NoContent"
+)
+
+// UnprotectedResource is a resource whose content no signature protects.
+type UnprotectedResource struct {
+	// component is the name of the component, at most 1024 characters. Example: phoban.io/podinfo.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Component string `json:"component"`
+
+	// version is the version of the component, at most 1024 characters. Example: 6.3.6.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Version string `json:"version"`
+
+	// name is the name of the resource, at most 1024 characters. Example: notes.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Name string `json:"name"`
+
+	// resourceVersion is the version of the resource, at most 1024 characters. Example: 6.3.6.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	ResourceVersion string `json:"resourceVersion,omitempty"`
+
+	// extraIdentity holds the further identity attributes of the resource, at most 64. Example: {architecture: amd64}.
+	// +optional
+	// +mapType=atomic
+	// +kubebuilder:validation:MaxProperties=64
+	ExtraIdentity map[string]string `json:"extraIdentity,omitempty"`
+
+	// reason is Excluded, if the publisher left the content out of what is signed, or NoContent, if its access is none; at most 64 characters. Example: Excluded.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+}
+
+// PassedOverVersion is a version that satisfies the constraint and was not used, because it could not be verified.
+type PassedOverVersion struct {
+	// version is the version, at most 1024 characters. Example: 6.4.0.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Version string `json:"version"`
+
+	// manifestDigest is the digest of its manifest, at most 512 characters. Example: sha256: followed by 64 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	ManifestDigest string `json:"manifestDigest,omitempty"`
+
+	// message says why, at most 4096 characters. Example: signature release does not hold.
+	// +required
+	// +kubebuilder:validation:MaxLength=4096
+	Message string `json:"message"`
+}
+
+// AcceptedVersion is a version that was used, with the digests that it had then.
+type AcceptedVersion struct {
+	// version is the version, at most 1024 characters. Example: 6.3.6.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Version string `json:"version"`
+
+	// manifestDigest is the digest of its manifest, at most 512 characters. Example: sha256: followed by 64 hexadecimal digits.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	ManifestDigest string `json:"manifestDigest"`
+
+	// componentDigest is the digest of what is signed of it, which stays the same when a signature is added to the version or its unsigned parts change, at most 512 characters.
+	// Example: sha256: followed by 64 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	ComponentDigest string `json:"componentDigest,omitempty"`
 }
 
 // Reference is a component version in the tree of references of a ComponentVersion. The tree is complete: a nested version is pinned without a ComponentDescriptor too.
@@ -246,6 +438,7 @@ type Reference struct {
 // +kubebuilder:printcolumn:name="Version",type="string",JSONPath=".status.reconciledVersion"
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"
 // +kubebuilder:printcolumn:name="Status",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].message"
+// +kubebuilder:printcolumn:name="Verified",type="boolean",JSONPath=".status.verified",priority=1
 // +kubebuilder:printcolumn:name="Component",type="string",JSONPath=".spec.component",priority=1
 // +kubebuilder:printcolumn:name="Repository",type="string",JSONPath=".status.replicatedRepositoryURL",priority=1
 type ComponentVersion struct {

@@ -34,7 +34,11 @@ func (f apiField) root() bool { return f.name == "metadata" || f.name == "spec" 
 
 // written tells whether only the controller writes the field, so that it has no default to speak of.
 func (f apiField) written() bool {
-	return strings.HasSuffix(f.owner, "Status") || f.owner == "Origin" || f.owner == "Reference"
+	switch f.owner {
+	case "Origin", "Reference", "VerifiedSignature", "UnprotectedResource", "PassedOverVersion", "AcceptedVersion":
+		return true // parts of a status
+	}
+	return strings.HasSuffix(f.owner, "Status")
 }
 
 // apiFields reads the fields of all types from the source.

@@ -67,6 +67,13 @@ type FluxDeployerStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	LastAppliedRevision string `json:"lastAppliedRevision,omitempty"`
+
+	// origins lists the component versions that the deployed content came from, and whether they were verified, at most 256.
+	// Example: [{namespace: default, name: podinfo, version: 6.3.6, verified: true}].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Origins []Origin `json:"origins,omitempty"`
 }
 
 // FluxDeployer hands the content of a snapshot to Flux, which applies it as manifests or installs it as a Helm chart.

@@ -11,6 +11,10 @@ const (
 	ComponentVerificationFailedReason = "ComponentVerificationFailed"
 	// ComponentVersionInvalidReason says that the component version could not be read from its repository, or that what was read is no component version.
 	ComponentVersionInvalidReason = "ComponentVersionInvalid"
+	// MutatedVersionReason says that a version has another content than when it was used first, under the same tag.
+	MutatedVersionReason = "MutatedVersion"
+	// DowngradeDeniedReason says that all versions that could be used are lower than spec.version.downgradePolicy allows.
+	DowngradeDeniedReason = "DowngradeDenied"
 	// ReferenceCycleReason says that a component refers to itself, directly or by way of others.
 	ReferenceCycleReason = "ReferenceCycle"
 	// ParseReferencesFailedReason says that a component that the component refers to could not be read.
@@ -30,6 +34,8 @@ const (
 	ComponentDescriptorNotFoundReason = "ComponentDescriptorNotFound"
 	// GetResourceFailedReason says that a resource is not in its component, is there more than once, or that its content could not be read.
 	GetResourceFailedReason = "GetResourceFailed"
+	// UnprotectedResourceReason says that nothing proves the content of a resource, which the operator was told to deny.
+	UnprotectedResourceReason = "UnprotectedResource"
 	// ContentMismatchReason says that the content of a resource is not what the component descriptor says it is; it is refused.
 	ContentMismatchReason = "ContentMismatch"
 

@@ -29,6 +29,13 @@ type SnapshotSpec struct {
 	// +kubebuilder:validation:MaxLength=512
 	ManifestDigest string `json:"manifestDigest,omitempty"`
 
+	// origins lists the component versions that the content came from, and whether they were verified, at most 256. The default is none.
+	// Example: [{namespace: default, name: podinfo, version: 6.3.6, verified: true}].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Origins []Origin `json:"origins,omitempty"`
+
 	// suspend stops the reconciliation of the object while it is true; deletion is still processed. The default is false. Example: true.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`

@@ -47,6 +47,10 @@ type Origin struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	ManifestDigest string `json:"manifestDigest,omitempty"`
+
+	// verified tells whether that version was verified, with all that it refers to, when the content was read from it. Example: true.
+	// +optional
+	Verified bool `json:"verified,omitempty"`
 }
 
 // SnapshotWriter is an object that owns a Snapshot: a Resource, a Localization or a Configuration.

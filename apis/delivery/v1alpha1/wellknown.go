@@ -6,6 +6,9 @@ const ControllerName = "ocm-controller"
 // SnapshotFinalizer keeps a Snapshot until its content was taken out of the registry. It goes without the registry's consent when that is not to be reached.
 const SnapshotFinalizer = "finalizers.snapshot.ocm.software"
 
+// AcceptDigestAnnotation on a ComponentVersion holds the digest of a manifest that its user accepts for a version whose digest has changed.
+const AcceptDigestAnnotation = GroupName + "/accept-digest"
+
 // Annotations of the events that end a reconciliation, so that a notification can name what was delivered.
 const (
 	// ComponentVersionAnnotation holds the component and its version, as name:version.
