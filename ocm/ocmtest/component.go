@@ -11,6 +11,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/normalize"
 )
 
 // Component describes a component version to make.
@@ -27,6 +28,11 @@ type Component struct {
 	Resources []Resource
 	// References are the component versions it contains.
 	References []Reference
+	// Signatures are made over the result, in this order. Every resource with
+	// content must have a digest, and every reference.
+	Signatures []Signature
+	// Tamper changes what was signed, and the blobs.
+	Tamper func(d *descriptor.Descriptor, blobs Blobs) error
 }
 
 // Resource describes a resource. Content makes it a local blob, Image an
@@ -53,10 +59,13 @@ type Resource struct {
 	// Access is used as it is.
 	Access *descriptor.Access
 
-	// Digest replaces the digest, which is computed for Content only.
+	// Digest replaces the digest, which is computed for Content only: that of an
+	// image is what Artifact.Publish returns, by descriptor.NewArtifactDigest.
 	Digest *descriptor.Digest
 	// NoDigest leaves the digest out.
 	NoDigest bool
+	// Excluded leaves the content out of what is signed.
+	Excluded bool
 }
 
 // Reference describes a reference to another component version.
@@ -69,6 +78,12 @@ type Reference struct {
 	Version string
 	// ExtraIdentity tells references of one name apart.
 	ExtraIdentity map[string]string
+
+	// To is the component version, in place of Component and Version. Its digest
+	// becomes that of the reference.
+	To *Component
+	// Digest replaces the digest.
+	Digest *descriptor.Digest
 }
 
 // Blobs are local blobs by their digest. They are an ocm.BlobSource.
@@ -98,12 +113,26 @@ func (c Component) Build() (*descriptor.Descriptor, Blobs, error) {
 		d.Component.Resources = append(d.Component.Resources, *res)
 	}
 	for _, r := range c.References {
-		d.Component.References = append(d.Component.References, descriptor.Reference{
-			Element:       descriptor.Element{Name: r.Name, Version: r.Version, ExtraIdentity: r.ExtraIdentity},
-			ComponentName: r.Component,
-		})
+		reference, err := r.build()
+		if err != nil {
+			return nil, nil, fmt.Errorf("reference %s: %w", r.Name, err)
+		}
+		d.Component.References = append(d.Component.References, *reference)
 	}
-	return d, blobs, d.Validate()
+	if err := d.Validate(); err != nil {
+		return nil, nil, err
+	}
+	for _, s := range c.Signatures {
+		if err := s.sign(d); err != nil {
+			return nil, nil, err
+		}
+	}
+	if c.Tamper != nil {
+		if err := c.Tamper(d, blobs); err != nil {
+			return nil, nil, fmt.Errorf("tamper with %s:%s: %w", c.Name, c.Version, err)
+		}
+	}
+	return d, blobs, nil
 }
 
 // Publish writes the component version into the repository at a URL, replacing
@@ -146,10 +175,39 @@ func (r Resource) build(version string, blobs Blobs) (*descriptor.Resource, erro
 			res.Digest = descriptor.NewBlobDigest(dgst)
 		}
 	}
+	if r.Excluded {
+		res.Digest = &descriptor.Digest{
+			HashAlgorithm:          descriptor.NoDigest,
+			NormalisationAlgorithm: descriptor.ExcludeFromSignature,
+			Value:                  descriptor.NoDigest,
+		}
+	}
 	if r.Digest != nil {
 		res.Digest = r.Digest
 	}
 	return res, err
+}
+
+func (r Reference) build() (*descriptor.Reference, error) {
+	ref := &descriptor.Reference{
+		Element:       descriptor.Element{Name: r.Name, Version: r.Version, ExtraIdentity: r.ExtraIdentity},
+		ComponentName: r.Component,
+	}
+	if r.To != nil {
+		d, _, err := r.To.Build()
+		if err != nil {
+			return nil, err
+		}
+		dgst, err := normalize.Digest(d, descriptor.SHA256, normalize.V3)
+		if err != nil {
+			return nil, err
+		}
+		ref.ComponentName, ref.Version, ref.Digest = d.Component.Name, d.Component.Version, &dgst
+	}
+	if r.Digest != nil {
+		ref.Digest = r.Digest
+	}
+	return ref, nil
 }
 
 func orDefault(s, def string) string {
