@@ -29,6 +29,9 @@ var (
 	ErrMalformed = oci.ErrMalformed
 	// ErrUnsupported says that content is of a kind that cannot be read.
 	ErrUnsupported = access.ErrUnsupported
+	// ErrNoDigest says that a resource states no digest, or that its content is
+	// excluded from signatures, so that there is nothing to compare it with.
+	ErrNoDigest = access.ErrNoDigest
 	// ErrHostRefused says that a component leads to a host that requests must
 	// not be sent to.
 	ErrHostRefused = oci.ErrHostRefused
@@ -42,6 +45,8 @@ type (
 	DigestMismatchError = oci.DigestMismatchError
 	// HostError says which host a request was not sent to.
 	HostError = oci.HostError
+	// ResourceError says which resource an error is about.
+	ResourceError = access.ResourceError
 	// UnsupportedError says which kind of content cannot be read.
 	UnsupportedError = access.UnsupportedError
 	// ElementNotFoundError says that a component has no such resource or

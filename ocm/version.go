@@ -46,3 +46,17 @@ func (v *ComponentVersion) Open(ctx context.Context, res *descriptor.Resource, o
 func (v *ComponentVersion) ImageReference(res *descriptor.Resource) (string, error) {
 	return v.source.ImageReference(res)
 }
+
+// PinnedImageReference is like ImageReference, but with the digest that the
+// resource states: host/path:tag@digest. It is ErrNoDigest for a resource that
+// states none.
+func (v *ComponentVersion) PinnedImageReference(res *descriptor.Resource) (string, error) {
+	return v.source.PinnedImageReference(res)
+}
+
+// Check reads the content of a resource of the descriptor, and compares it with
+// the digest that the resource states: all bytes of a blob, or those of the
+// manifest of an OCI artifact. It is ErrNoDigest for a resource that states none.
+func (v *ComponentVersion) Check(ctx context.Context, res *descriptor.Resource) error {
+	return v.source.Check(ctx, res)
+}

@@ -99,22 +99,21 @@ func readManifest(ctx context.Context, repo oci.Storage, ref oci.Reference, res 
 	if want == "" {
 		return repo.Manifest(ctx, ref.Version())
 	}
-	if ref.Digest != "" && ref.Digest.Algorithm() == want.Algorithm() && ref.Digest != want {
-		return nil, &oci.DigestMismatchError{Object: ref.String(), Want: want.String(), Got: ref.Digest.String()}
-	}
-	m, err := repo.Manifest(ctx, want.String())
-	if !errors.Is(err, oci.ErrNotFound) {
-		return m, err
-	}
-	// Either all is gone, or there is another artifact in its place.
-	other, tagErr := repo.Manifest(ctx, ref.Version())
-	if tagErr != nil {
-		return nil, tagErr
-	}
-	if err := checkArtifact(res, other, ref.String()); err != nil {
+	if err := agree(ref.Digest, want, "the artifact its access names"); err != nil {
 		return nil, err
 	}
-	return other, nil
+	m, err := repo.Manifest(ctx, want.String())
+	if errors.Is(err, oci.ErrNotFound) {
+		// Either all is gone, or there is another artifact in its place.
+		m, err = repo.Manifest(ctx, ref.Version())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkArtifact(res, m, ref.String()); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // checkArtifact compares a manifest with the digest the resource states.
@@ -129,6 +128,17 @@ func checkArtifact(res *descriptor.Resource, m *oci.Manifest, object string) err
 	return nil
 }
 
+// agree compares two digests of the same content, as far as that can be said
+// without the content: those of another algorithm, or none, say nothing.
+func agree(own, want digest.Digest, object string) error {
+	if own == "" || want == "" || own == want || own.Algorithm() != want.Algorithm() {
+		return nil
+	}
+	return &oci.DigestMismatchError{Object: object, Want: want.String(), Got: own.String()}
+}
+
+// artifactDigest returns the digest that the manifest of a resource must have,
+// or nothing if the resource states none.
 func artifactDigest(res *descriptor.Resource) (digest.Digest, error) {
 	if res.Digest == nil || res.Digest.Excluded() {
 		return "", nil
@@ -175,84 +185,4 @@ func contentLayer(m *oci.Manifest) (ocispec.Descriptor, error) {
 		return ocispec.Descriptor{}, &UnsupportedError{What: fmt.Sprintf("an image of %d layers as content", len(layers)), Advice: advice}
 	}
 	return layers[0], nil
-}
-
-// ImageReference returns the reference to put into a pod: host, path, and tag
-// or digest as the access states them, without a scheme.
-func (s *Source) ImageReference(res *descriptor.Resource) (string, error) {
-	ref, err := s.imageReference(res, res.Access, false)
-	if err != nil {
-		return "", s.wrap(res, err)
-	}
-	return ref, nil
-}
-
-func (s *Source) imageReference(res *descriptor.Resource, a descriptor.Access, global bool) (string, error) {
-	kind, err := kindOf(a)
-	if err != nil {
-		return "", err
-	}
-	switch kind {
-	case KindOCIBlob:
-		var spec OCIBlob
-		if err := a.Decode(&spec); err != nil {
-			return "", err
-		}
-		ref, err := s.parse(spec.Reference)
-		if err != nil {
-			return "", err
-		}
-		if err := spec.Digest.Validate(); err != nil {
-			return "", fmt.Errorf("digest %q: %w", spec.Digest, err)
-		}
-		ref.Tag, ref.Digest = "", spec.Digest
-		return ref.String(), nil
-	case KindLocalBlob:
-		return s.localReference(res, a, global)
-	case KindHelm, KindWget:
-		return "", &UnsupportedError{
-			What:   fmt.Sprintf("an image reference for access of kind %q", a.Type),
-			Advice: "localization rules need a resource that is an image in a registry",
-		}
-	}
-	ref, err := s.artifactReference(kind, a)
-	if err != nil {
-		return "", err
-	}
-	if ref.Host == "" {
-		return "", &UnsupportedError{What: "an image reference into an archive", Advice: "transfer the component version into a registry"}
-	}
-	return ref.String(), nil
-}
-
-// localReference returns the reference of an image that is stored with the
-// component version: what its access says about another place, or the
-// repository of the component version itself.
-func (s *Source) localReference(res *descriptor.Resource, a descriptor.Access, global bool) (string, error) {
-	spec, err := decodeLocal(a)
-	if err != nil {
-		return "", err
-	}
-	if spec.GlobalAccess != nil && spec.GlobalAccess.Type != "" && !global {
-		return s.imageReference(res, *spec.GlobalAccess, true)
-	}
-	here := s.Repository.Location()
-	if global || formOf(spec.MediaType) != nestedForm || here.Host == "" {
-		return "", &UnsupportedError{
-			What:   "an image reference for a local blob without globalAccess",
-			Advice: "transfer the component version by value, so that images are stored as images",
-		}
-	}
-	d, err := s.nested(spec)
-	if err != nil {
-		return "", err
-	}
-	want, err := artifactDigest(res)
-	if err != nil {
-		return "", err
-	}
-	if want != "" && want.Algorithm() == d.Algorithm() && want != d {
-		return "", &oci.DigestMismatchError{Object: "the artifact its access names", Want: want.String(), Got: d.String()}
-	}
-	return oci.Reference{Location: here, Digest: d}.String(), nil
 }

@@ -51,28 +51,40 @@ func (h *Helm) NameAndVersion() (name, version string, err error) {
 	return name, version, nil
 }
 
-func (s *Source) openHelm(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
+// helm reads the access of a chart, and the reference to it if it is in a
+// registry, which has a host then.
+func (s *Source) helm(res *descriptor.Resource) (*Helm, oci.Reference, error) {
 	var spec Helm
 	if err := res.Access.Decode(&spec); err != nil {
+		return nil, oci.Reference{}, err
+	}
+	name, version, err := spec.NameAndVersion()
+	if err != nil {
+		return nil, oci.Reference{}, err
+	}
+	registry, ok := strings.CutPrefix(spec.Repository, "oci://")
+	if !ok {
+		return &spec, oci.Reference{}, s.Remote.check(KindHelm)
+	}
+	// Helm's own way to write versions with build metadata as tags.
+	tag := strings.ReplaceAll(version, "+", "_")
+	ref, err := s.parse(strings.TrimRight(registry, "/") + "/" + name + ":" + tag)
+	return &spec, ref, err
+}
+
+func (s *Source) openHelm(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
+	spec, ref, err := s.helm(res)
+	if err != nil {
 		return nil, err
+	}
+	if ref.Host != "" {
+		return s.openRegistryChart(ctx, res, ref)
 	}
 	name, version, err := spec.NameAndVersion()
 	if err != nil {
 		return nil, err
 	}
-	if registry, ok := strings.CutPrefix(spec.Repository, "oci://"); ok {
-		// Helm's own way to write versions with build metadata as tags.
-		tag := strings.ReplaceAll(version, "+", "_")
-		ref, err := s.parse(strings.TrimRight(registry, "/") + "/" + name + ":" + tag)
-		if err != nil {
-			return nil, err
-		}
-		return s.openRegistryChart(ctx, res, ref)
-	}
-	if err := s.Remote.check(KindHelm); err != nil {
-		return nil, err
-	}
-	blob, err := s.openChart(ctx, res, &spec, name, version)
+	blob, err := s.openChart(ctx, res, spec, name, version)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s:%s: %w", name, version, err)
 	}
@@ -80,17 +92,13 @@ func (s *Source) openHelm(ctx context.Context, res *descriptor.Resource) (*Blob,
 	return blob, nil
 }
 
-// openRegistryChart opens a chart in a registry. The digest of the resource may
-// be that of the chart, whose manifest nothing pins then.
+// openRegistryChart opens a chart in a registry.
 func (s *Source) openRegistryChart(ctx context.Context, res *descriptor.Resource, ref oci.Reference) (*Blob, error) {
-	if res.Digest == nil || !res.Digest.ForBlob() {
-		return s.openArtifact(ctx, res, ref)
-	}
 	repo, err := s.repository(ref)
 	if err != nil {
 		return nil, err
 	}
-	m, err := repo.Manifest(ctx, ref.Version())
+	m, whole, err := readChart(ctx, repo, ref, res)
 	if err != nil {
 		return nil, err
 	}
@@ -98,15 +106,54 @@ func (s *Source) openRegistryChart(ctx context.Context, res *descriptor.Resource
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
-	also, err := blobDigest(res, layer.Digest)
-	if err != nil {
-		return nil, err
+	var also []digest.Digest
+	if !whole {
+		if also, err = blobDigest(res, layer.Digest); err != nil {
+			return nil, err
+		}
 	}
 	rc, size, err := repo.Blob(ctx, layer.Digest, layer.Size, also...)
 	if err != nil {
 		return nil, err
 	}
 	return &Blob{ReadCloser: rc, MediaType: layer.MediaType, Size: size, Digest: layer.Digest}, nil
+}
+
+// readChart reads the manifest of a chart in a registry. The digest of the
+// resource may be that of the manifest, or that of the chart it leads to, which
+// has to be compared then. It reports whether the manifest was compared.
+func readChart(ctx context.Context, repo oci.Storage, ref oci.Reference, res *descriptor.Resource) (m *oci.Manifest, whole bool, err error) {
+	if res.Digest == nil || !res.Digest.ForBlob() {
+		m, err = readManifest(ctx, repo, ref, res)
+		return m, true, err
+	}
+	want, err := res.Digest.OCI()
+	if err != nil {
+		return nil, false, err
+	}
+	m, err = repo.Manifest(ctx, ref.Version())
+	if err != nil && !errors.Is(err, oci.ErrNotFound) {
+		return nil, false, err
+	}
+	wrong := err
+	if err == nil {
+		if wrong = checkArtifact(res, m, ref.String()); wrong == nil {
+			return m, true, nil
+		}
+		layer, err := contentLayer(m)
+		if err == nil && agree(layer.Digest, want, ref.String()) == nil {
+			return m, false, nil
+		}
+	}
+	// The tag may have moved on.
+	m, err = repo.Manifest(ctx, want.String())
+	if errors.Is(err, oci.ErrNotFound) {
+		return nil, false, wrong
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return m, true, checkArtifact(res, m, ref.String())
 }
 
 // openChart finds a chart through the index of its repository.

@@ -146,6 +146,14 @@ func (s *Source) openPlain(ctx context.Context, res *descriptor.Resource, local 
 // openNested opens the content of an OCI artifact that is stored beside the
 // manifest of the component version.
 func (s *Source) openNested(ctx context.Context, res *descriptor.Resource, spec *LocalBlob) (*Blob, error) {
+	m, err := s.readNested(ctx, res, spec)
+	if err != nil {
+		return nil, err
+	}
+	return openContent(ctx, s.Repository, m)
+}
+
+func (s *Source) readNested(ctx context.Context, res *descriptor.Resource, spec *LocalBlob) (*oci.Manifest, error) {
 	d, err := s.nested(spec)
 	if err != nil {
 		return nil, err
@@ -154,10 +162,7 @@ func (s *Source) openNested(ctx context.Context, res *descriptor.Resource, spec 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkArtifact(res, m, "the artifact in the component version"); err != nil {
-		return nil, err
-	}
-	return openContent(ctx, s.Repository, m)
+	return m, checkArtifact(res, m, "the artifact in the component version")
 }
 
 // nested returns the digest of an OCI artifact that belongs to the component
@@ -176,11 +181,7 @@ func (s *Source) nested(spec *LocalBlob) (digest.Digest, error) {
 // openPacked opens the content of an OCI artifact that is packed into an
 // archive.
 func (s *Source) openPacked(ctx context.Context, res *descriptor.Resource, local *localBlob) (*Blob, error) {
-	open := func(ctx context.Context) (io.ReadCloser, error) {
-		rc, _, err := s.openChunks(ctx, local)
-		return rc, err
-	}
-	set, err := artifactset.Read(ctx, open, s.Archives)
+	set, err := s.openArchive(ctx, local)
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +190,14 @@ func (s *Source) openPacked(ctx context.Context, res *descriptor.Resource, local
 		return nil, errors.Join(err, set.Close())
 	}
 	return blob, nil
+}
+
+func (s *Source) openArchive(ctx context.Context, local *localBlob) (*artifactset.Set, error) {
+	open := func(ctx context.Context) (io.ReadCloser, error) {
+		rc, _, err := s.openChunks(ctx, local)
+		return rc, err
+	}
+	return artifactset.Read(ctx, open, s.Archives)
 }
 
 func openSet(ctx context.Context, res *descriptor.Resource, local *localBlob, set *artifactset.Set) (*Blob, error) {

@@ -67,9 +67,27 @@ func (s *Source) Open(ctx context.Context, res *descriptor.Resource, o Options) 
 	return blob, nil
 }
 
+// ResourceError says which resource an error is about.
+type ResourceError struct {
+	// Resource is the resource.
+	Resource *descriptor.Element
+	// Component and Version name the component version that has it.
+	Component, Version string
+	// Err says what is wrong.
+	Err error
+}
+
+// Error implements error.
+func (e *ResourceError) Error() string {
+	return fmt.Sprintf("resource %s of %s:%s: %v", e.Resource, e.Component, e.Version, e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *ResourceError) Unwrap() error { return e.Err }
+
 func (s *Source) wrap(res *descriptor.Resource, err error) error {
 	c := &s.Component.Descriptor.Component
-	return fmt.Errorf("resource %s of %s:%s: %w", &res.Element, c.Name, c.Version, err)
+	return &ResourceError{Resource: &res.Element, Component: c.Name, Version: c.Version, Err: err}
 }
 
 func (s *Source) open(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
