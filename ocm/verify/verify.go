@@ -108,6 +108,9 @@ type Error struct {
 	Element string
 	// Err says what is wrong.
 	Err error
+	// Lasting tells that the same manifest is refused for ever with the same
+	// requests: neither content, nor what a tag leads to, nor time can change it.
+	Lasting bool
 }
 
 // Error implements error.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -46,6 +47,33 @@ type Options struct {
 	// Repositories and Versions bound how many opened repositories and component descriptors are remembered; zero is a
 	// default of 256 and 512.
 	Repositories, Versions int
+	// Checks and ChecksPerVersion bound how many contents are read at once to verify component versions, for all of them
+	// and for one; zero is a default of 16 and 4.
+	Checks, ChecksPerVersion int
+	// Proofs and Contents bound how many verified component versions, and how many proven contents, are remembered; zero is a
+	// default of 256 and 16384.
+	Proofs, Contents int
+	// Metrics is where the metrics of verifications are registered; nil is nowhere.
+	Metrics prometheus.Registerer
+	// Now is the time that certificates are checked at; nil is the current time.
+	Now func() time.Time
+}
+
+// complete fills in the defaults.
+func (o *Options) complete() {
+	for _, bound := range []struct {
+		value *int
+		usual int
+	}{
+		{&o.Repositories, 256}, {&o.Versions, 512}, {&o.Checks, 16}, {&o.ChecksPerVersion, 4}, {&o.Proofs, 256}, {&o.Contents, 16384},
+	} {
+		if *bound.value == 0 {
+			*bound.value = bound.usual
+		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 }
 
 const (
@@ -68,6 +96,7 @@ type Provider struct {
 	// listings and tags are answers that objects of one component share.
 	listings answers[[]string]
 	tags     answers[tagged]
+	proofs   *proofs
 }
 
 // New returns a Provider.
@@ -75,12 +104,7 @@ func New(o Options) (*Provider, error) {
 	if o.Live == nil {
 		return nil, fmt.Errorf("options are incomplete: Live is required")
 	}
-	if o.Repositories == 0 {
-		o.Repositories = 256
-	}
-	if o.Versions == 0 {
-		o.Versions = 512
-	}
+	o.complete()
 	for _, method := range o.AccessMethods {
 		if !slices.Contains(guarded.Guarded(), method) {
 			return nil, fmt.Errorf("--enable-access-methods: %q is not known, known are %s", method, strings.Join(guarded.Guarded(), ", "))
@@ -94,9 +118,17 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := newMetrics(o.Metrics)
+	if err != nil {
+		return nil, err
+	}
 	return &Provider{
 		opts: o, hosts: hosts, identities: identities, transports: newTransports(hosts, o.Transport, maxTransports),
 		repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions),
+		proofs: &proofs{
+			now: o.Now, metrics: metrics, verdicts: newMemory[verdict](o.Proofs), contents: newMemory[struct{}](o.Contents),
+			slots: make(chan struct{}, o.Checks), running: map[string]*verification{},
+		},
 	}, nil
 }
 

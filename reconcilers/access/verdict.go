@@ -5,23 +5,26 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
 
 // Verdict says what an error of component access means for the object that needs it. What the user has to provide stalls
-// it. What the repository answered clearly, such as that there is no such version, is a verdict. Everything else, such as
-// a registry that can't be reached, passes by itself.
+// it, except for a public key that may be created yet. What the repository answered clearly, such as that there is no such
+// version, is a verdict, and so is that a version doesn't verify. Everything else, such as a registry that can't be reached,
+// passes by itself.
 func Verdict(reason string, err error) error {
 	var (
 		verdict  *lifecycle.Verdict
 		unusable *UnusableError
+		missing  *KeyMissingError
 	)
 	switch {
 	case err == nil || errors.As(err, &verdict):
 		return err
 	case errors.As(err, &unusable):
 		return lifecycle.Stall(reason, err)
-	case isAnswer(err):
+	case errors.As(err, &missing) || isAnswer(err):
 		return lifecycle.Fail(reason, err)
 	}
 	return lifecycle.Retry(reason, err)
@@ -30,6 +33,7 @@ func Verdict(reason string, err error) error {
 // isAnswer tells what a repository answered, and would answer again, from what may pass.
 func isAnswer(err error) bool {
 	for _, answer := range []error{
+		verify.ErrRefused,
 		ocm.ErrNotFound, ocm.ErrUnauthorized, ocm.ErrNotComponent, ocm.ErrMalformed, ocm.ErrUnsupported, ocm.ErrTooLarge, ocm.ErrHostRefused,
 		descriptor.ErrTooLarge, descriptor.ErrUnknownSchema,
 	} {

@@ -1,0 +1,73 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
+)
+
+// verified reads for a verification. It implements verify.Source.
+type verified struct{ repository *Repository }
+
+// Version implements verify.Source. What it returns is pinned by the digest of its manifest: what the tag leads to later
+// doesn't matter.
+func (s verified) Version(ctx context.Context, component, version string) (verify.Version, error) {
+	found, _, err := s.repository.Current(ctx, component, version)
+	if err != nil {
+		return nil, err
+	}
+	return s.checked(found), nil
+}
+
+func (s verified) checked(version *ocm.ComponentVersion) verify.Version {
+	return checked{ComponentVersion: version, repository: s.repository}
+}
+
+// checked is a component version whose contents are read once they have a slot, and not again once they were proven.
+type checked struct {
+	*ocm.ComponentVersion
+
+	repository *Repository
+}
+
+// Check implements verify.Version. It is called on goroutines that nothing recovers.
+func (c checked) Check(ctx context.Context, res *descriptor.Resource) (err error) {
+	key, err := c.key(res)
+	if err != nil {
+		return err
+	}
+	proofs := c.repository.provider.proofs
+	if _, known := proofs.contents.get(key); known {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case proofs.slots <- struct{}{}:
+	}
+	defer func() {
+		<-proofs.slots
+		if p := recover(); p != nil {
+			err = fmt.Errorf("resource %s of %s:%s: panic: %v", &res.Element, c.Component(), c.ComponentVersion.Version(), p)
+		}
+	}()
+	if err := c.ComponentVersion.Check(ctx, res); err != nil {
+		return err
+	}
+	proofs.contents.add(key, struct{}{})
+	return nil
+}
+
+// key stands for all that the content of a resource depends on: the repository with the credentials for it, where it is
+// there, and the digest that it must have.
+func (c checked) key(res *descriptor.Resource) (string, error) {
+	raw, err := json.Marshal(res)
+	if err != nil {
+		return "", fmt.Errorf("resource %s of %s:%s: %w", &res.Element, c.Component(), c.ComponentVersion.Version(), err)
+	}
+	return digestOf(c.repository.key, c.Component(), c.ManifestDigest().String(), string(raw)), nil
+}
