@@ -1,12 +1,19 @@
 // Package signing makes and checks signatures of component descriptors: RSA
 // signatures over the digest of the normalised descriptor.
+//
+// A signature that holds proves the descriptor and nothing else: the content of
+// resources and the component versions that are referred to have to be compared
+// with the digests in it by whoever reads them. Everything a signature says
+// about itself comes from the same place as the descriptor, so nothing of it is
+// trusted: keys and roots are configured, algorithms are on a list, and issuer
+// and timestamp are not looked at.
 package signing
 
 import (
 	"crypto"
-	"crypto/rsa"
-	"crypto/x509"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
@@ -18,45 +25,16 @@ const (
 	PSS   = "RSASSA-PSS"
 )
 
+// Media types say how the value of a signature is written.
+const (
+	mediaTypePKCS1 = "application/vnd.ocm.signature.rsa"
+	mediaTypePSS   = "application/vnd.ocm.signature.rsa.pss"
+	mediaTypePEM   = "application/x-pem-file"
+)
+
 // ErrInvalid is matched by every verdict against a signature: the same
 // descriptor will fail with the same keys again. Its errors say why.
 var ErrInvalid = errors.New("signature does not hold")
-
-// Keys are public keys one of which a signature must be made with.
-type Keys struct {
-	all []publicKey
-}
-
-type publicKey struct {
-	key      *rsa.PublicKey
-	notAfter time.Time
-}
-
-// ParsePublicKeys reads one or more PEM blocks: PUBLIC KEY (PKIX), RSA PUBLIC
-// KEY (PKCS #1) or CERTIFICATE.
-func ParsePublicKeys(pem []byte) (*Keys, error) { return nil, errors.New("not implemented") }
-
-// Fingerprints returns the fingerprints of the keys.
-func (k *Keys) Fingerprints() []string { return nil }
-
-// Authority says which certificates are trusted that a signature carries.
-type Authority struct {
-	roots   *x509.CertPool
-	subject Subject
-}
-
-// NewAuthority returns the authority of the PEM certificates of roots, for
-// signers whose certificates have a subject.
-func NewAuthority(roots []byte, subject string) (*Authority, error) {
-	return nil, errors.New("not implemented")
-}
-
-// Fingerprint returns a digest of the roots and the subject.
-func (a *Authority) Fingerprint() string { return "" }
-
-// Subject is a distinguished name, of which a certificate must have each
-// attribute.
-type Subject struct{}
 
 // Request asks for one signature. Exactly one of Keys and Authority is set.
 type Request struct {
@@ -66,6 +44,25 @@ type Request struct {
 	Keys *Keys
 	// Authority says which certificates are trusted.
 	Authority *Authority
+}
+
+// usable reports a request that could not be answered for any descriptor. It is
+// a mistake of the caller, not a verdict.
+func (r *Request) usable() error {
+	switch {
+	case r.Name == "":
+		return errors.New("check signature: the request names no signature")
+	case r.Keys == nil && r.Authority == nil:
+		return fmt.Errorf("check signature %q: neither public keys nor root certificates are given", r.Name)
+	case r.Keys != nil && r.Authority != nil:
+		return fmt.Errorf("check signature %q: public keys and root certificates are given, use one of them", r.Name)
+	case r.Keys != nil && len(r.Keys.all) == 0:
+		return fmt.Errorf("check signature %q: the list of public keys is empty", r.Name)
+	case r.Authority != nil && (r.Authority.roots == nil || len(r.Authority.subject.attributes) == 0):
+		// Without roots the standard library would fall back to those of the system.
+		return fmt.Errorf("check signature %q: the authority has no roots or no subject", r.Name)
+	}
+	return nil
 }
 
 // Checked is a signature that holds.
@@ -84,38 +81,41 @@ type Checked struct {
 	Expires time.Time
 }
 
-// Check checks one signature of a descriptor at a time: that it is there once,
-// that the digest it names is that of the descriptor, and that it was made with
-// the right key. It reads nothing but the descriptor, so it proves nothing of
-// what the descriptor refers to. Its errors match ErrInvalid.
-func Check(d *descriptor.Descriptor, r Request, at time.Time) (*Checked, error) {
-	return nil, errors.New("not implemented")
+// invalidError is a verdict against the signature of a name.
+type invalidError struct {
+	name string
+	err  error
 }
 
-// Signer is a private key, with the certificate that goes with it.
-type Signer struct {
-	// Key makes signatures; its public key must be an RSA key.
-	Key crypto.Signer
-	// Chain are the certificates of the signer, its own first; nil signs without.
-	Chain []*x509.Certificate
+func (e *invalidError) Error() string {
+	return fmt.Sprintf("signature %q does not hold: %v", short(e.name), e.err)
 }
 
-// ParseSigner reads a private key (PKCS #1 or PKCS #8) in PEM form, and the PEM
-// certificates of the signer, which may be nil.
-func ParseSigner(key, chain []byte) (*Signer, error) { return nil, errors.New("not implemented") }
+func (e *invalidError) Unwrap() error { return e.err }
 
-// Options say how a signature is made. Empty fields have defaults.
-type Options struct {
-	// HashAlgorithm is SHA-256 if empty.
-	HashAlgorithm string
-	// NormalisationAlgorithm is jsonNormalisation/v3 if empty.
-	NormalisationAlgorithm string
-	// Algorithm is PKCS1 if empty.
-	Algorithm string
+func (e *invalidError) Is(target error) bool { return target == ErrInvalid }
+
+// hashOf returns the hash of a name as digests write it: the names of today, and
+// the lower-case ones of old signatures.
+func hashOf(name string) (crypto.Hash, error) {
+	switch name {
+	case descriptor.SHA256, "sha256":
+		return crypto.SHA256, nil
+	case descriptor.SHA512, "sha512":
+		return crypto.SHA512, nil
+	case descriptor.NoDigest:
+		return 0, fmt.Errorf("its hash algorithm is %s, so it signs nothing; sign with %s or %s", name, descriptor.SHA256, descriptor.SHA512)
+	}
+	return 0, fmt.Errorf("hash algorithm %q is not allowed, sign with %s or %s", short(name), descriptor.SHA256, descriptor.SHA512)
 }
 
-// Sign returns a signature of a descriptor, which is not changed. Every
-// resource with content and every reference must have a digest.
-func Sign(d *descriptor.Descriptor, name string, s *Signer, o Options) (*descriptor.Signature, error) {
-	return nil, errors.New("not implemented")
+// maxQuoted bounds what messages repeat of foreign text.
+const maxQuoted = 64
+
+// short cuts text of others, which may be megabytes, to what a message can hold.
+func short(s string) string {
+	if len(s) <= maxQuoted {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxQuoted], "") + "..."
 }
