@@ -147,7 +147,7 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 func accessTo(live client.Client, o *options.Options) access.Options {
 	to := access.Options{
 		Live: live, UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, AccessMethods: o.AccessMethods,
-		NoOperatorIdentity: o.NoOperatorIdentity, Limits: o.Limits.Components(),
+		NoOperatorIdentity: o.NoOperatorIdentity, Limits: o.Limits.Components(), Metrics: metrics.Registry,
 	}
 	if o.ObjectIdentity {
 		to.Identities = live
