@@ -12,7 +12,10 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
@@ -32,15 +35,38 @@ var content embed.FS
 type Options struct {
 	// Version is the version of the component.
 	Version string
-	// ImageRegistry is where the image is said to be, as in ghcr.io/acme. It is never pulled.
+	// ImageRegistry is where the image is said to be, as in ghcr.io/acme, with http:// in front for plain HTTP. If the version is
+	// signed it is pushed there, as a manifest without layers; else it is never read.
 	ImageRegistry string
 	// Config replaces the ConfigData. ${VERSION} in it becomes the version.
 	Config string
+	// Signatures are made over the component version.
+	Signatures []ocmtest.Signature
+	// Tamper changes the component version after it was signed.
+	Tamper func(d *descriptor.Descriptor, blobs ocmtest.Blobs) error
 }
 
-// Image returns the reference of the image of a version.
-func (o Options) Image() string {
+// Image returns the reference of the image of a version, as a pod needs it.
+func (o Options) Image() string { return strings.TrimPrefix(o.imageReference(), "http://") }
+
+// PinnedImage returns it with the digest of the image, as a pod gets it from a version that was verified.
+func (o Options) PinnedImage() (string, error) {
+	d, err := o.imageDigest()
+	return o.Image() + "@" + d.String(), err
+}
+
+func (o Options) imageReference() string {
 	return o.ImageRegistry + "/podinfo:" + strings.ReplaceAll(o.Version, "+", "-")
+}
+
+// image is an image to look at, not to run.
+func (o Options) image() ocmtest.Artifact {
+	return ocmtest.Artifact{Config: []byte(fmt.Sprintf(`{"architecture":"amd64","os":"linux","config":{"Labels":{"version":%q}}}`, o.Version))}
+}
+
+func (o Options) imageDigest() (digest.Digest, error) {
+	manifest, _, err := o.image().Manifest()
+	return digest.FromBytes(manifest), err
 }
 
 // Components returns the component version and the one it refers to, in the order in which they are to be published.
@@ -61,19 +87,26 @@ func Components(o Options) ([]ocmtest.Component, error) {
 		}
 		config = string(raw)
 	}
+	image, err := o.imageDigest()
+	if err != nil {
+		return nil, err
+	}
+	nested := ocmtest.Component{
+		Name: BackendName, Version: o.Version, Provider: "phoban.io",
+		Resources: []ocmtest.Resource{{Name: "manifests", Type: "Directory", MediaType: mediaTypeTar, Content: backend}},
+	}
 	return []ocmtest.Component{
-		{
-			Name: BackendName, Version: o.Version, Provider: "phoban.io",
-			Resources: []ocmtest.Resource{{Name: "manifests", Type: "Directory", MediaType: mediaTypeTar, Content: backend}},
-		},
+		nested,
 		{
 			Name: Name, Version: o.Version, Provider: "phoban.io",
 			Resources: []ocmtest.Resource{
 				{Name: "manifests", Type: "Directory", MediaType: mediaTypeTar, Content: manifests},
 				{Name: "config", Type: "PlainText", MediaType: mediaTypeYAML, Content: []byte(fill(config, o.Version))},
-				{Name: "image", Image: o.Image()},
+				{Name: "image", Image: o.imageReference(), Digest: descriptor.NewArtifactDigest(image)},
 			},
-			References: []ocmtest.Reference{{Name: BackendRef, Component: BackendName, Version: o.Version}},
+			References: []ocmtest.Reference{{Name: BackendRef, To: &nested}},
+			Signatures: o.Signatures,
+			Tamper:     o.Tamper,
 		},
 	}, nil
 }
@@ -83,6 +116,11 @@ func Publish(ctx context.Context, url string, o Options, access ocm.Options) err
 	components, err := Components(o)
 	if err != nil {
 		return err
+	}
+	if len(o.Signatures) > 0 {
+		if _, err := o.image().Publish(ctx, o.imageReference(), access); err != nil {
+			return fmt.Errorf("push the image %s: %w", o.imageReference(), err)
+		}
 	}
 	for _, c := range components {
 		if _, err := c.Publish(ctx, url, access); err != nil {

@@ -52,3 +52,41 @@ func TestPublishedVersionIsComplete(t *testing.T) {
 		}
 	}
 }
+
+func TestSignedVersionCanBeVerified(t *testing.T) {
+	t.Parallel()
+	registry := ocmtest.Start(t)
+	signer, _ := ocmtest.SignerOf(t, "release")
+	o := Options{Version: "6.3.6", ImageRegistry: registry.URL, Signatures: []ocmtest.Signature{{Name: "release", Signer: signer}}}
+	if err := Publish(t.Context(), registry.URL, o, ocm.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	repository, err := ocm.Open(registry.URL, ocm.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := repository.Get(t.Context(), Name, "6.3.6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := version.Descriptor()
+	if len(d.Signatures) != 1 || d.Component.References[0].Digest == nil {
+		t.Errorf("got %d signatures, and digest %v of the reference", len(d.Signatures), d.Component.References[0].Digest)
+	}
+	for i := range d.Component.Resources {
+		resource := &d.Component.Resources[i]
+		if err := version.Check(t.Context(), resource); err != nil {
+			t.Errorf("resource %s: %v", resource.Name, err)
+		}
+		if resource.Name != "image" {
+			continue
+		}
+		want, err := o.PinnedImage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := version.PinnedImageReference(resource); err != nil || got != want {
+			t.Errorf("image: got %s, %v, want %s", got, err, want)
+		}
+	}
+}
