@@ -77,7 +77,7 @@ func parseCertificate(der []byte) (*x509.Certificate, error) {
 	}
 	if pub, ok := cert.PublicKey.(*rsa.PublicKey); ok {
 		if err := checkRSA(pub); err != nil {
-			return nil, fmt.Errorf("certificate of %s: %w", short(cert.Subject.String()), err)
+			return nil, fmt.Errorf("certificate of %q: %w", short(cert.Subject.String()), err)
 		}
 	}
 	return cert, nil
@@ -107,7 +107,7 @@ func (a *Authority) verify(m *message, certificates [][]byte, at time.Time) (*pu
 		return nil, err
 	}
 	if missing, ok := a.subject.missing(&leaf.Subject); ok {
-		return nil, fmt.Errorf("the signer's certificate is that of %s, which lacks %s of the subject that is configured", short(leaf.Subject.String()), short(missing))
+		return nil, fmt.Errorf("the signer's certificate is that of %q, which lacks %s of the subject that is configured", short(leaf.Subject.String()), short(missing))
 	}
 	signer.notBefore = leaf.NotBefore
 	if signer.notAfter, err = a.validUntil(leaf, others, at); err != nil {
@@ -171,15 +171,23 @@ func (a *Authority) validUntil(leaf *x509.Certificate, others *x509.CertPool, at
 
 // explainChain says what to do about a chain that leads to no root.
 func explainChain(leaf *x509.Certificate, at time.Time, err error) error {
-	var unknown x509.UnknownAuthorityError
+	var (
+		unknown x509.UnknownAuthorityError
+		invalid x509.CertificateInvalidError
+	)
 	switch {
 	case at.Before(leaf.NotBefore):
 		return fmt.Errorf("the signer's certificate is not valid before %s", date(leaf.NotBefore))
 	case at.After(leaf.NotAfter):
 		return fmt.Errorf("the signer's certificate expired on %s; timestamps are not evaluated, have the version signed anew or configure the public key", date(leaf.NotAfter))
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		// The text of the library has the time of the check in it, so it is another
+		// one each time.
+		return fmt.Errorf("the certificate of %q above the signer's is only valid from %s to %s",
+			short(invalid.Cert.Subject.String()), date(invalid.Cert.NotBefore), date(invalid.Cert.NotAfter))
 	case errors.As(err, &unknown):
-		return fmt.Errorf("the signer's certificate of %s leads to none of the configured root certificates, "+
+		return fmt.Errorf("the signer's certificate of %q leads to none of the configured root certificates, "+
 			"or an intermediate certificate is missing in the signature", short(leaf.Subject.String()))
 	}
-	return fmt.Errorf("the signer's certificate of %s is not accepted: %w", short(leaf.Subject.String()), err)
+	return fmt.Errorf("the signer's certificate of %q is not accepted: %w", short(leaf.Subject.String()), err)
 }

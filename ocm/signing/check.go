@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,10 @@ const (
 	// maxNamed bounds how many signatures a message names.
 	maxNamed = 10
 )
+
+// normalisations are the algorithms that are allowed, with the bugs that the old
+// ones are known to have.
+var normalisations = []string{normalize.V1, normalize.V2, normalize.V3, normalize.V4Alpha1}
 
 // message is a digest and what is said to be its signature.
 type message struct {
@@ -46,6 +51,10 @@ func (m *message) signedBy(pub *rsa.PublicKey) bool {
 func Check(d *descriptor.Descriptor, r Request, at time.Time) (*Checked, error) {
 	if err := r.usable(); err != nil {
 		return nil, err
+	}
+	if at.IsZero() {
+		// The standard library would take it for the current time.
+		return nil, fmt.Errorf("check signature %q: no time is given", r.Name)
 	}
 	checked, err := check(d, &r, at)
 	if err != nil {
@@ -122,6 +131,9 @@ func read(s *descriptor.Signature) (*message, [][]byte, error) {
 	hash, err := hashOf(s.Digest.HashAlgorithm)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !slices.Contains(normalisations, s.Digest.NormalisationAlgorithm) {
+		return nil, nil, fmt.Errorf("normalisation algorithm %q is not allowed, sign with %s", short(s.Digest.NormalisationAlgorithm), normalize.V3)
 	}
 	digest, err := decodeDigest(s.Digest.Value, hash)
 	if err != nil {

@@ -1,6 +1,8 @@
 package signing
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -19,6 +21,8 @@ const (
 	minKeyBits = 2048
 	maxKeyBits = 8192
 	maxKeys    = 16
+	// maxNamedKeys bounds how many keys a message names.
+	maxNamedKeys = 3
 	// maxExponent is the largest public exponent the standard library takes.
 	maxExponent = 1<<31 - 1
 )
@@ -79,7 +83,7 @@ func parsePublicKey(block *pem.Block) (*publicKey, error) {
 		}
 		key, err := newPublicKey(cert.PublicKey)
 		if err != nil {
-			return nil, fmt.Errorf("certificate of %s: %w", short(cert.Subject.String()), err)
+			return nil, fmt.Errorf("certificate of %q: %w", short(cert.Subject.String()), err)
 		}
 		key.notBefore, key.notAfter = cert.NotBefore, cert.NotAfter
 		return key, nil
@@ -105,13 +109,15 @@ func newPublicKey(key any) (*publicKey, error) {
 	return &publicKey{key: pub, fingerprint: fingerprint}, nil
 }
 
-// kindOf names the kind of a key for messages: an ECDSA key, an ed25519 key.
+// kindOf names the kind of a key, public or private, for messages.
 func kindOf(key any) string {
-	kind, _, _ := strings.Cut(strings.TrimPrefix(fmt.Sprintf("%T", key), "*"), ".")
-	if slices.Contains([]string{"ecdsa", "ed25519", "ecdh"}, kind) {
-		return "an " + kind + " key"
+	switch key.(type) {
+	case *ecdsa.PublicKey, *ecdsa.PrivateKey:
+		return "an ECDSA key"
+	case ed25519.PublicKey, ed25519.PrivateKey:
+		return "an Ed25519 key"
 	}
-	return "a " + kind + " key"
+	return "a key of another kind"
 }
 
 // checkRSA reports why a key is not trusted. What it lets through can be given
@@ -217,7 +223,11 @@ func (k *Keys) describe() string {
 	if len(k.all) == 1 {
 		return "the one that is configured (" + k.all[0].fingerprint + ")"
 	}
-	return fmt.Sprintf("the %d that are configured (%s)", len(k.all), strings.Join(k.Fingerprints(), ", "))
+	named := k.Fingerprints()
+	if len(named) > maxNamedKeys {
+		named = append(named[:maxNamedKeys], "and more")
+	}
+	return fmt.Sprintf("the %d that are configured (%s)", len(k.all), strings.Join(named, ", "))
 }
 
 // date is how messages write a time.

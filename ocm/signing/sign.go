@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -102,7 +103,7 @@ func (s *Signer) public() (*rsa.PublicKey, error) {
 		return nil, fmt.Errorf("certificates of the signer: there are %d, at most %d are allowed", len(s.Chain), maxChain)
 	}
 	if !pub.key.Equal(s.Chain[0].PublicKey) {
-		return nil, fmt.Errorf("certificates of the signer: the first is that of %s and has another key than the private key; put the signer's own first",
+		return nil, fmt.Errorf("certificates of the signer: the first is that of %q and has another key than the private key; put the signer's own first",
 			short(s.Chain[0].Subject.String()))
 	}
 	if err := checkUsage(s.Chain[0]); err != nil {
@@ -255,7 +256,7 @@ func (s *Signer) encode(m *message) descriptor.SignatureValue {
 	p := &pemSignature{value: m.value, certificates: [][]byte{s.Chain[0].Raw}}
 	for _, cert := range s.Chain[1:] {
 		// One of the reference tools refuses signatures that carry a root.
-		if string(cert.RawSubject) != string(cert.RawIssuer) {
+		if !bytes.Equal(cert.RawSubject, cert.RawIssuer) {
 			p.certificates = append(p.certificates, cert.Raw)
 		}
 	}
