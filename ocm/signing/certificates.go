@@ -177,13 +177,13 @@ func explainChain(leaf *x509.Certificate, at time.Time, err error) error {
 	)
 	switch {
 	case at.Before(leaf.NotBefore):
-		return fmt.Errorf("the signer's certificate is not valid before %s", date(leaf.NotBefore))
+		return notValid("the signer's certificate is not valid before %s", date(leaf.NotBefore))
 	case at.After(leaf.NotAfter):
-		return fmt.Errorf("the signer's certificate expired on %s; timestamps are not evaluated, have the version signed anew or configure the public key", date(leaf.NotAfter))
+		return notValid("the signer's certificate expired on %s; timestamps are not evaluated, have the version signed anew or configure the public key", date(leaf.NotAfter))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		// The text of the library has the time of the check in it, so it is another
 		// one each time.
-		return fmt.Errorf("the certificate of %q above the signer's is only valid from %s to %s",
+		return notValid("the certificate of %q above the signer's is only valid from %s to %s",
 			short(invalid.Cert.Subject.String()), date(invalid.Cert.NotBefore), date(invalid.Cert.NotAfter))
 	case errors.As(err, &unknown):
 		return fmt.Errorf("the signer's certificate of %q leads to none of the configured root certificates, "+

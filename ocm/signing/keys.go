@@ -207,9 +207,9 @@ func (p *publicKey) validAt(at time.Time) error {
 	case p.notAfter.IsZero():
 		return nil
 	case at.Before(p.notBefore):
-		return fmt.Errorf("the certificate of the configured key %s is not valid before %s", p.fingerprint, date(p.notBefore))
+		return notValid("the certificate of the configured key %s is not valid before %s", p.fingerprint, date(p.notBefore))
 	case at.After(p.notAfter):
-		return fmt.Errorf("the certificate of the configured key %s expired on %s, configure a new one", p.fingerprint, date(p.notAfter))
+		return notValid("the certificate of the configured key %s expired on %s, configure a new one", p.fingerprint, date(p.notAfter))
 	}
 	return nil
 }

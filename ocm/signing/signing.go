@@ -36,6 +36,21 @@ const (
 // descriptor will fail with the same keys again. Its errors say why.
 var ErrInvalid = errors.New("signature does not hold")
 
+// ErrNotValidNow is matched by those verdicts that are about the time a
+// certificate is valid in: at another time the verdict may be another.
+var ErrNotValidNow = errors.New("certificate is not valid at this time")
+
+// validityError is a verdict that depends on the time.
+type validityError struct{ text string }
+
+func (e *validityError) Error() string { return e.text }
+
+func (e *validityError) Is(target error) bool { return target == ErrNotValidNow }
+
+func notValid(format string, args ...any) error {
+	return &validityError{text: fmt.Sprintf(format, args...)}
+}
+
 // Request asks for one signature. Exactly one of Keys and Authority is set.
 type Request struct {
 	// Name is the name of the signature.
