@@ -19,6 +19,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest/vectors"
 )
 
 // benchText is 16 MiB that can be compressed, as the content of most resources.
@@ -167,7 +168,7 @@ func heldWhileReading(b *testing.B, cv *ocm.ComponentVersion, res *descriptor.Re
 
 // BenchmarkGet reads a component version from an archive, and from a registry.
 func BenchmarkGet(b *testing.B) {
-	archive, err := ocm.OpenCTF("testdata/ctf/classic-byvalue.tgz", ocm.Options{})
+	archive, err := ocm.OpenCTF(vectors.PackedCTF(b, "classic/ctf-byvalue"), ocm.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -4,12 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,82 +23,14 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/ctf"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
-	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest/vectors"
 )
 
-// imageHost is where the images of the vectors that are stored by reference
-// once were.
-const imageHost = "127.0.0.1:5077"
-
-// vectorArchives returns the transport archives of the reference tools.
-func vectorArchives(t *testing.T) []string {
+// withTag returns what an archive lists with a tag; what was overwritten is still
+// listed without.
+func withTag(t testing.TB, name string) []vectors.Artifact {
 	t.Helper()
-	all, err := filepath.Glob("testdata/ctf/*.tgz")
-	if err != nil || len(all) < 8 {
-		t.Fatalf("found %d archives, %v", len(all), err)
-	}
-	return all
-}
-
-func gunzip(t testing.TB, path string) []byte {
-	t.Helper()
-	packed, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return unzip(t, packed)
-}
-
-func unzip(t testing.TB, packed []byte) []byte {
-	t.Helper()
-	zr, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(zr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func untar(t testing.TB, archive []byte) map[string][]byte {
-	t.Helper()
-	files := map[string][]byte{}
-	tr := tar.NewReader(bytes.NewReader(archive))
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		if files[h.Name], err = io.ReadAll(tr); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-type listed struct {
-	Repository string        `json:"repository"`
-	Tag        string        `json:"tag"`
-	Digest     digest.Digest `json:"digest"`
-}
-
-func artifactsOf(t testing.TB, files map[string][]byte) []listed {
-	t.Helper()
-	var index struct {
-		Artifacts []listed `json:"artifacts"`
-	}
-	if err := json.Unmarshal(files["artifact-index.json"], &index); err != nil {
-		t.Fatal(err)
-	}
-	// What was overwritten is still listed, without a tag.
-	return slices.DeleteFunc(index.Artifacts, func(a listed) bool { return a.Tag == "" })
+	return slices.DeleteFunc(vectors.Artifacts(t, name), func(a vectors.Artifact) bool { return a.Tag == "" })
 }
 
 // copyArtifact copies a manifest with all it lists.
@@ -147,93 +77,25 @@ func (r redirect) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(req)
 }
 
-// serveImages serves the images of the vectors, which are in artifact sets.
-func serveImages(t *testing.T) *ocmtest.Server {
-	t.Helper()
-	server := ocmtest.Start(t)
-	client := oci.NewClient(oci.Options{Home: server.Host})
-	files := untar(t, gunzip(t, "testdata/ctf/classic-byvalue.tgz"))
-	paths := map[string]string{
-		"0.3.0": "orchard/charts/pear", "1.0.0": "orchard/pear-web", "2.0.0": "orchard/pear-multi",
-	}
-	images := 0
-	for _, content := range files {
-		if !bytes.HasPrefix(content, []byte{0x1f, 0x8b}) {
-			continue
-		}
-		set := untar(t, unzip(t, content))
-		var index ocispec.Index
-		if set["index.json"] == nil || json.Unmarshal(set["index.json"], &index) != nil {
-			continue
-		}
-		for _, m := range index.Manifests {
-			tag, ok := m.Annotations["software.ocm/tags"]
-			if !ok {
-				continue
-			}
-			images++
-			repo, err := client.Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: paths[tag]})
-			if err != nil {
-				t.Fatal(err)
-			}
-			copyArtifact(t, repo, func(d digest.Digest) []byte { return set["blobs/"+strings.Replace(d.String(), ":", ".", 1)] }, m.Digest, tag)
-		}
-	}
-	if images != len(paths) {
-		t.Fatalf("%d images, want %d", images, len(paths))
-	}
-	return server
-}
-
-// TestVectors reads every component version of the reference tools in every
-// form it can be stored in, and compares each content with the digest in the
-// descriptor.
-func TestVectors(t *testing.T) {
-	t.Parallel()
-	images := serveImages(t)
-	o := ocm.Options{Transport: redirect{from: imageHost, to: images.Host}, Hosts: allowed(t, "127.0.0.1")}
-	for _, path := range vectorArchives(t) {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			t.Parallel()
-			archive := gunzip(t, path)
-			readEverywhere(t, untar(t, archive), o, func() (*ocm.Repository, error) { return ocm.OpenCTF(path, o) })
-		})
-	}
-}
-
 // readEverywhere reads the component versions of an archive in every form it can
 // be stored in, and in a registry.
-func readEverywhere(t *testing.T, files map[string][]byte, o ocm.Options, places ...func() (*ocm.Repository, error)) {
+func readEverywhere(t *testing.T, name string, o ocm.Options) {
 	t.Helper()
-	dir, folder := t.TempDir(), folderOf(t, files)
-	archive := new(bytes.Buffer)
-	tw := tar.NewWriter(archive)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		header := &tar.Header{Name: "./" + name, Mode: 0o600, Size: int64(len(files[name])), Typeflag: tar.TypeReg}
-		if err := tw.WriteHeader(header); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := tw.Write(files[name]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	plain, packed := filepath.Join(dir, "plain.tar"), filepath.Join(dir, "packed.tgz")
-	if err := errors.Join(tw.Close(), os.WriteFile(plain, archive.Bytes(), 0o600), os.WriteFile(packed, zip(t, archive.Bytes()), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	places = append(places,
-		func() (*ocm.Repository, error) { return ocm.OpenCTF(folder, o) },
+	plain, packed := tarballs(t, vectors.Files(t, name))
+	url, _ := vectors.Serve(t, name)
+	places := []func() (*ocm.Repository, error){
+		func() (*ocm.Repository, error) { return ocm.OpenCTF(vectors.CTF(t, name), o) },
 		func() (*ocm.Repository, error) { return ocm.OpenCTF(plain, o) },
 		func() (*ocm.Repository, error) { return ocm.OpenCTF(packed, o) },
-		func() (*ocm.Repository, error) { return ocm.Open(serveFiles(t, files), o) },
-	)
+		func() (*ocm.Repository, error) { return ocm.Open(url, o) },
+	}
 	var first []string
 	for _, place := range places {
 		repo, err := place()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := readEverything(t, repo, artifactsOf(t, files))
+		got := readEverything(t, repo, withTag(t, name))
 		if first == nil {
 			first = got
 		}
@@ -246,52 +108,31 @@ func readEverywhere(t *testing.T, files map[string][]byte, o ocm.Options, places
 	}
 }
 
-// folderOf writes an archive as a directory.
-func folderOf(t *testing.T, files map[string][]byte) string {
+// tarballs writes the files of an archive as a tarball, and as a packed one.
+func tarballs(t *testing.T, files map[string][]byte) (plain, packed string) {
 	t.Helper()
-	folder := t.TempDir()
-	for name, content := range files {
-		target := filepath.Join(folder, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(target), 0o700), os.WriteFile(target, content, 0o600)); err != nil {
+	dir := t.TempDir()
+	plain, packed = filepath.Join(dir, "plain.tar"), filepath.Join(dir, "packed.tgz")
+	archive, zipped := new(bytes.Buffer), new(bytes.Buffer)
+	zw := gzip.NewWriter(zipped)
+	tw := tar.NewWriter(io.MultiWriter(archive, zw))
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		header := &tar.Header{Name: "./" + name, Mode: 0o600, Size: int64(len(files[name])), Typeflag: tar.TypeReg}
+		if err := tw.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tw.Write(files[name]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return folder
-}
-
-func zip(t testing.TB, data []byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	zw := gzip.NewWriter(&out)
-	if _, err := zw.Write(data); err != nil {
+	if err := errors.Join(tw.Close(), zw.Close(), os.WriteFile(plain, archive.Bytes(), 0o600), os.WriteFile(packed, zipped.Bytes(), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := zw.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
-}
-
-func serveFiles(t *testing.T, files map[string][]byte) string {
-	t.Helper()
-	server := ocmtest.Start(t)
-	client := oci.NewClient(oci.Options{Home: server.Host})
-	for _, a := range artifactsOf(t, files) {
-		repo, err := client.Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: "sub/" + a.Repository})
-		if err != nil {
-			t.Fatal(err)
-		}
-		copyArtifact(t, repo, func(d digest.Digest) []byte { return files["blobs/"+strings.Replace(d.String(), ":", ".", 1)] }, a.Digest, a.Tag)
-	}
-	u, err := url.JoinPath(server.URL, "sub")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
+	return plain, packed
 }
 
 // readEverything returns what there is in a repository, one line each.
-func readEverything(t *testing.T, repo *ocm.Repository, artifacts []listed) []string {
+func readEverything(t *testing.T, repo *ocm.Repository, artifacts []vectors.Artifact) []string {
 	t.Helper()
 	var out []string
 	for _, a := range artifacts {
@@ -346,34 +187,48 @@ func readResource(t *testing.T, cv *ocm.ComponentVersion, res *descriptor.Resour
 	return res.String() + " " + blob.MediaType + " " + blob.Digest.String()
 }
 
-// TestVectorsRewritten copies all component versions of an archive into a new
-// one and reads them there.
+// TestVectorsRewritten copies all component versions of an archive into new ones
+// and reads them there.
 func TestVectorsRewritten(t *testing.T) {
 	t.Parallel()
-	files := untar(t, gunzip(t, "testdata/ctf/classic-byvalue.tgz"))
-	path := filepath.Join(t.TempDir(), "copy.tgz")
-	store, err := ctf.Create(path, ctf.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range artifactsOf(t, files) {
-		repo, err := store.Repository(a.Repository)
+	const name = "classic/ctf-byvalue"
+	o, dir := withImages(t), t.TempDir()
+	var first []string
+	for _, file := range []string{"copy", "copy.tgz"} {
+		store, err := ctf.Create(filepath.Join(dir, file), ctf.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		copyArtifact(t, repo, func(d digest.Digest) []byte { return files["blobs/"+strings.Replace(d.String(), ":", ".", 1)] }, a.Digest, a.Tag)
+		for _, a := range withTag(t, name) {
+			repo, err := store.Repository(a.Repository)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copyArtifact(t, repo, vectors.Blob, a.Digest, a.Tag)
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		repo, err := ocm.OpenCTF(filepath.Join(dir, file), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := readEverything(t, repo, withTag(t, name))
+		if first == nil {
+			first = got
+		}
+		if diff := cmp.Diff(first, got); diff != "" || len(got) == 0 {
+			t.Errorf("%s (-directory +this):\n%s", file, diff)
+		}
+		if err := repo.Close(); err != nil {
+			t.Error(err)
+		}
 	}
-	if err := store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	again := untar(t, gunzip(t, path))
-	if diff := cmp.Diff(artifactsOf(t, files), artifactsOf(t, again)); diff != "" {
-		t.Errorf("index (-want +got):\n%s", diff)
-	}
+	files := vectors.Files(t, name)
 	delete(files, "artifact-index.json")
-	for name, content := range files {
-		if !bytes.Equal(again[name], content) {
-			t.Errorf("%s differs", name)
+	for path, content := range files {
+		if got, err := os.ReadFile(filepath.Join(dir, "copy", path)); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s differs, %v", path, err)
 		}
 	}
 }

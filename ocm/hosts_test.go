@@ -17,6 +17,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest/vectors"
 )
 
 func allowed(t testing.TB, patterns ...string) *oci.Hosts {
@@ -126,7 +127,7 @@ func TestHomeMayLeadAnywhere(t *testing.T) {
 // TestArchivesHaveNoHome reads an archive, whose components lead to any host.
 func TestArchivesHaveNoHome(t *testing.T) {
 	t.Parallel()
-	repo, err := ocm.OpenCTF("testdata/ctf/classic.tgz", ocm.Options{Hosts: allowed(t, "registry.example")})
+	repo, err := ocm.OpenCTF(vectors.PackedCTF(t, "classic/ctf"), ocm.Options{Hosts: allowed(t, "registry.example")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,110 +1,177 @@
 package ocm_test
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"io"
-	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
-	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest/vectors"
 )
 
-// vectors is the form of testdata/*.json.
-type vectors struct {
-	Artifacts []struct {
-		Repository string        `json:"repository"`
-		Tag        string        `json:"tag"`
-		Manifest   digest.Digest `json:"manifest"`
-	} `json:"artifacts"`
-	Blobs map[digest.Digest][]byte `json:"blobs"`
+// withImages returns options that lead to the images of the vectors.
+func withImages(t *testing.T) ocm.Options {
+	t.Helper()
+	return ocm.Options{Transport: vectors.Redirect(vectors.Images(t).Host), Hosts: allowed(t, "127.0.0.1")}
 }
 
-// serve puts component versions of a reference tool into a registry.
-func serve(t *testing.T, file string) (*ocmtest.Server, vectors) {
-	t.Helper()
-	raw, err := os.ReadFile("testdata/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var v vectors
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Fatal(err)
-	}
-	server := ocmtest.Start(t)
-	client := oci.NewClient(oci.Options{Home: server.Host})
-	for _, a := range v.Artifacts {
-		repo, err := client.Repository(oci.Location{PlainHTTP: true, Host: server.Host, Path: "vectors/" + a.Repository})
-		if err != nil {
-			t.Fatal(err)
+// TestVectorArchives reads every archive of the reference tools that is good,
+// signed or not, as a directory, as both kinds of files, and out of a registry.
+func TestVectorArchives(t *testing.T) {
+	t.Parallel()
+	o := withImages(t)
+	good := 0
+	for _, name := range vectors.Names() {
+		if strings.HasPrefix(name, "negative-") {
+			continue
 		}
-		var m ocispec.Manifest
-		if err := json.Unmarshal(v.Blobs[a.Manifest], &m); err != nil {
-			t.Fatal(err)
-		}
-		for _, l := range append(m.Layers, m.Config) {
-			open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(v.Blobs[l.Digest])), nil }
-			if err := repo.PushBlob(t.Context(), l, open); err != nil {
+		good++
+		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
+			t.Parallel()
+			readEverywhere(t, name, o)
+		})
+	}
+	if good < 32 {
+		t.Errorf("%d archives", good)
+	}
+}
+
+// TestVectorFiles reads the archives that are files as a tool wrote them, and
+// compares them with the same as directories.
+func TestVectorFiles(t *testing.T) {
+	t.Parallel()
+	o := withImages(t)
+	for packed, name := range map[string]string{"classic/ctf": "classic/ctf-dir", "classic/ctf-byvalue": "classic/ctf-byvalue"} {
+		// The file was written before component versions were added to the other.
+		artifacts := slices.DeleteFunc(withTag(t, name), func(a vectors.Artifact) bool { return strings.HasSuffix(a.Repository, "/many") })
+		var got [2][]string
+		for i, path := range []string{vectors.CTF(t, name), vectors.PackedCTF(t, packed)} {
+			repo, err := ocm.OpenCTF(path, o)
+			if err != nil {
 				t.Fatal(err)
 			}
+			got[i] = readEverything(t, repo, artifacts)
+			if err := repo.Close(); err != nil {
+				t.Error(err)
+			}
 		}
-		if _, err := repo.PushManifest(t.Context(), m.MediaType, v.Blobs[a.Manifest], a.Tag); err != nil {
-			t.Fatal(err)
+		if diff := cmp.Diff(got[0], got[1]); diff != "" || len(got[0]) == 0 {
+			t.Errorf("%s (-directory +file):\n%s", packed, diff)
 		}
 	}
-	return server, v
 }
 
-// TestReferenceTools reads every component version and every local blob the
-// reference tools wrote.
-func TestReferenceTools(t *testing.T) {
+// TestVectorRegistries reads every component version that the reference tools
+// transferred into a registry: by reference, by value, in chunks, with relative
+// references, with digests as names, as index, and by the other tool.
+func TestVectorRegistries(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"classic.json", "new.json"} {
-		t.Run(file, func(t *testing.T) {
-			t.Parallel()
-			server, v := serve(t, file)
-			repo := open(t, server.URL+"/vectors", ocm.Options{})
-			blobs := 0
-			for _, a := range v.Artifacts {
-				component := strings.TrimPrefix(a.Repository, "component-descriptors/")
-				cv, err := repo.Get(t.Context(), component, oci.VersionOf(a.Tag))
-				if err != nil {
-					t.Errorf("Get(%s, %s): %v", component, a.Tag, err)
-					continue
-				}
-				if cv.ManifestDigest() != a.Manifest {
-					t.Errorf("%s:%s has manifest digest %s, want %s", component, a.Tag, cv.ManifestDigest(), a.Manifest)
-				}
-				for i := range cv.Descriptor().Component.Resources {
-					res := &cv.Descriptor().Component.Resources[i]
-					if !strings.EqualFold(res.Access.Kind(), "localBlob") {
-						continue
-					}
-					blobs++
-					if got := read(t, cv, res); !bytes.Equal(got, v.Blobs[digest.FromBytes(got)]) || len(got) == 0 {
-						t.Errorf("%s:%s resource %s has unexpected content", component, a.Tag, &res.Element)
-					}
-				}
+	o := withImages(t)
+	forms := map[string]int{}
+	for _, a := range vectors.Registered() {
+		form, component, ok := strings.Cut(a.Repository, "/component-descriptors/")
+		if !ok {
+			if form, ok = strings.CutSuffix(a.Repository, "/"+digest.FromString("vectors.example/orchard/leaf").Encoded()); !ok {
+				continue // an image, which is read as a resource
 			}
-			if blobs < 3 {
-				t.Errorf("only %d local blobs were read", blobs)
+			component = "vectors.example/orchard/leaf"
+		}
+		forms[form]++
+		t.Run(form+" "+component+" "+a.Tag, func(t *testing.T) {
+			t.Parallel()
+			with := o
+			if form == "digestmap" {
+				with.NameMapping = ocm.SHA256Digest
+			}
+			repo := open(t, "http://"+vectors.ImageHost+"/"+form, with)
+			got := readEverything(t, repo, []vectors.Artifact{{Repository: "component-descriptors/" + component, Tag: a.Tag, Digest: a.Digest}})
+			if len(got) == 0 {
+				t.Error("nothing was read")
+			}
+		})
+	}
+	for _, form := range []string{"byref", "byvalue", "chunked", "nouploads", "relative", "roundtrip", "digestmap", "new", "new-index", "new-localblob", "new-ociartifact"} {
+		if forms[form] == 0 {
+			t.Errorf("no component version of form %s", form)
+		}
+	}
+}
+
+// TestManipulatedVectors reads what was manipulated in a way that reading alone
+// finds. The rest is for whoever verifies signatures.
+func TestManipulatedVectors(t *testing.T) {
+	t.Parallel()
+	o := withImages(t)
+	found := []string{"blob-content-swapped", "access-redirected", "image-redirected", "name-mismatch"}
+	for _, n := range vectors.Negatives() {
+		t.Run(n.Set+" "+n.Name, func(t *testing.T) {
+			t.Parallel()
+			archive, err := ocm.OpenCTF(vectors.CTF(t, n.Archive()), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer archive.Close()
+			url, _ := vectors.Serve(t, n.Archive())
+			for _, repo := range []*ocm.Repository{archive, open(t, url, o)} {
+				var wrong []string
+				for _, a := range withTag(t, n.Archive()) {
+					wrong = append(wrong, refusals(t, repo, a)...)
+				}
+				if want := slices.Contains(found, n.Name); (len(wrong) > 0) != want {
+					t.Errorf("%s: refused %v, want refused %t", repo.URL(), wrong, want)
+				}
 			}
 		})
 	}
 }
 
-func TestReferenceToolsVersions(t *testing.T) {
+// refusals returns what of a component version is refused as something else
+// than what it says it is.
+func refusals(t *testing.T, repo *ocm.Repository, a vectors.Artifact) []string {
+	t.Helper()
+	component, version := strings.TrimPrefix(a.Repository, "component-descriptors/"), oci.VersionOf(a.Tag)
+	cv, err := repo.Get(t.Context(), component, version)
+	if errors.Is(err, ocm.ErrNotComponent) {
+		return []string{component}
+	}
+	if err != nil {
+		t.Errorf("Get(%s, %s) = %v", component, version, err)
+		return nil
+	}
+	var wrong []string
+	for i := range cv.Descriptor().Component.Resources {
+		res := &cv.Descriptor().Component.Resources[i]
+		if err := drain(t, cv, res); errors.As(err, new(*ocm.DigestMismatchError)) {
+			wrong = append(wrong, res.Name)
+		} else if err != nil && !errors.Is(err, ocm.ErrUnsupported) {
+			t.Errorf("%s %s: %v", component, res.Name, err)
+		}
+	}
+	return wrong
+}
+
+func drain(t *testing.T, cv *ocm.ComponentVersion, res *descriptor.Resource) error {
+	t.Helper()
+	blob, err := cv.Open(t.Context(), res, ocm.ReadOptions{MaxBytes: 1 << 20})
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	_, err = io.Copy(io.Discard, blob)
+	return err
+}
+
+func TestVectorVersions(t *testing.T) {
 	t.Parallel()
-	server, _ := serve(t, "classic.json")
-	got, err := open(t, server.URL+"/vectors", ocm.Options{}).ListVersions(t.Context(), "vectors.example/orchard/many")
+	url, _ := vectors.Serve(t, "classic/ctf-dir")
+	got, err := open(t, url, ocm.Options{}).ListVersions(t.Context(), "vectors.example/orchard/many")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +181,10 @@ func TestReferenceToolsVersions(t *testing.T) {
 	}
 }
 
-func TestReferenceToolsImageReference(t *testing.T) {
+func TestVectorImageReference(t *testing.T) {
 	t.Parallel()
-	server, _ := serve(t, "classic.json")
-	cv, err := open(t, server.URL+"/vectors", ocm.Options{}).Get(t.Context(), "vectors.example/orchard/root", "3.0.0")
+	url, _ := vectors.Serve(t, "classic/ctf-dir")
+	cv, err := open(t, url, ocm.Options{}).Get(t.Context(), "vectors.example/orchard/root", "3.0.0")
 	if err != nil {
 		t.Fatal(err)
 	}
