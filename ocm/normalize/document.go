@@ -51,7 +51,8 @@ func (w *writer) component(c *descriptor.Component) {
 	o.end()
 }
 
-// version3 writes a descriptor of schema v3alpha1 in the oldest form.
+// version3 writes a descriptor of schema v3alpha1 in the oldest form. Other than
+// everywhere else, lists that are empty are left out.
 func (w *writer) version3(c *descriptor.Component) {
 	o := w.object()
 	o.text("apiVersion", string(descriptor.SchemaV3Alpha1))
@@ -71,12 +72,18 @@ func (w *writer) version3(c *descriptor.Component) {
 	meta.end()
 	o.key("spec")
 	spec := w.object()
-	spec.key("references")
-	w.references(c.References, true, false)
-	spec.key("resources")
-	w.resources(c.Resources, false)
-	spec.key("sources")
-	w.sources(c.Sources)
+	if len(c.References) > 0 {
+		spec.key("references")
+		w.references(c.References, true, false)
+	}
+	if len(c.Resources) > 0 {
+		spec.key("resources")
+		w.resources(c.Resources, false)
+	}
+	if len(c.Sources) > 0 {
+		spec.key("sources")
+		w.sources(c.Sources)
+	}
 	spec.end()
 	o.end()
 }
