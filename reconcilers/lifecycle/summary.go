@@ -22,6 +22,8 @@ type outcome struct {
 	stands bool
 	// message is the text of the Ready condition, or of what keeps the object from being reconciled.
 	message string
+	// event is the text of the event that reports a failure.
+	event string
 }
 
 // summarise turns the outcome of the steps into conditions. It doesn't touch conditions that say the same already.
@@ -41,6 +43,7 @@ func (r *Reconciler[T, R]) summarise(obj, before T, run R, verdict *Verdict) out
 	}
 
 	out.message = clip(verdict.Error())
+	out.event = cmp.Or(clip(verdict.Event), out.message)
 	out.stands = readyAt(before) && (verdict.kind == wait || verdict.kind == retry)
 	switch {
 	case verdict.kind == stall:
@@ -85,7 +88,7 @@ func (r *Reconciler[T, R]) report(ctx context.Context, obj, before T, out outcom
 		// Waiting is no event: what is waited for reports itself.
 	case out.stands:
 		if !sameCondition(obj, before, meta.ReconcilingCondition) {
-			events.Warning(obj, out.verdict.Reason, out.message)
+			events.Warning(obj, out.verdict.Reason, out.event)
 		}
 	case !sameCondition(obj, before, meta.ReadyCondition):
 		r.reportFailure(events, obj, out)
@@ -95,14 +98,14 @@ func (r *Reconciler[T, R]) report(ctx context.Context, obj, before T, out outcom
 // reportFailure emits the cause and the closing event of a failed reconciliation.
 func (r *Reconciler[T, R]) reportFailure(events Events, obj T, out outcome) {
 	if out.verdict.kind == stall {
-		events.Warning(obj, out.verdict.Reason, out.message)
+		events.Warning(obj, out.verdict.Reason, out.event)
 		return
 	}
 	suffix := fmt.Sprintf("retrying in %s", cmp.Or(obj.GetSchedule().GetRetryInterval(), r.kind.Every))
 	if out.verdict.kind == retry {
 		suffix = "retrying with backoff"
 	}
-	events.Warning(obj, out.verdict.Reason, out.message+", "+suffix)
+	events.Warning(obj, out.verdict.Reason, out.event+", "+suffix)
 	events.Warning(obj, out.verdict.Reason, "Reconciliation did not succeed, "+suffix)
 }
 

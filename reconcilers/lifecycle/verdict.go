@@ -33,6 +33,8 @@ type Verdict struct {
 	After time.Duration
 	// Err is the cause; its text is the condition's message.
 	Err error
+	// Event is the text of the event that reports it, that of Err if empty.
+	Event string
 
 	kind kindOfVerdict
 }
@@ -69,6 +71,15 @@ func Retry(reason string, err error) error {
 	return &Verdict{kind: retry, Reason: reason, Err: err}
 }
 
+// WithEvent gives a verdict an event that says something else than its condition. Any other error stays what it is.
+func WithEvent(text string, err error) error {
+	v, ok := errors.AsType[*Verdict](err)
+	if !ok {
+		return err
+	}
+	return &Verdict{kind: v.kind, Reason: v.Reason, After: v.After, Err: err, Event: text}
+}
+
 // verdictOf turns the error of a step into a verdict.
 func verdictOf(ctx context.Context, step string, err error) *Verdict {
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
@@ -77,7 +88,7 @@ func verdictOf(ctx context.Context, step string, err error) *Verdict {
 	}
 	if v, ok := errors.AsType[*Verdict](err); ok {
 		// The text of what wrapped the verdict belongs to the message.
-		return &Verdict{kind: v.kind, Reason: v.Reason, After: v.After, Err: err}
+		return &Verdict{kind: v.kind, Reason: v.Reason, After: v.After, Err: err, Event: v.Event}
 	}
 	return &Verdict{kind: retry, Reason: meta.FailedReason, Err: err}
 }

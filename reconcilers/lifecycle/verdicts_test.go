@@ -250,6 +250,38 @@ func TestWrappedVerdictKeepsText(t *testing.T) {
 	}
 }
 
+// TestEventSaysSomethingElse has a verdict whose event is a line that people look for, while the condition tells more.
+func TestEventSaysSomethingElse(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		verdict error
+		want    []string
+	}{
+		"fail": {lifecycle.Fail("Reason", errUnreachable), []string{
+			"Warning Reason it is away, retrying in 10m0s", "Warning Reason Reconciliation did not succeed, retrying in 10m0s",
+		}},
+		"stall":      {lifecycle.Stall("Reason", errUnreachable), []string{"Warning Reason it is away"}},
+		"no verdict": {errUnreachable, []string{"Warning Failed registry is unreachable, retrying with backoff", "Warning Failed Reconciliation did not succeed, retrying with backoff"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.fails(fmt.Errorf("resource manifests: %w", lifecycle.WithEvent("it is away", tc.verdict)))
+			b.reconcile(t)
+			if got, want := reconcilertest.Message(b.obj, "Ready"), "resource manifests: registry is unreachable"; got != want {
+				t.Errorf("message is %q, want %q", got, want)
+			}
+			got := b.Events()
+			for i := range got {
+				got[i] = strings.Replace(got[i], "resource manifests: ", "", 1) // what wraps an error is part of its text
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestLongMessageIsClipped(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
