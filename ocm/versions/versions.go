@@ -47,6 +47,17 @@ func Sort(all []string) []string {
 	return texts(parsed)
 }
 
+// Lower reports whether a version is lower than another one. Build metadata does
+// not count, and what is not a version is neither lower nor higher than anything.
+func Lower(version, other string) bool {
+	v, err := semver.NewVersion(version)
+	if err != nil {
+		return false
+	}
+	o, err := semver.NewVersion(other)
+	return err == nil && v.LessThan(o)
+}
+
 // Check reports whether the constraint is one Select understands.
 func Check(constraint string) error {
 	_, err := parseConstraint(constraint)

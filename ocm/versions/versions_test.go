@@ -118,6 +118,27 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestLower(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		version, other string
+		want           bool
+		reason         string
+	}{
+		"lower":          {"1.2.0", "1.10.0", true, "numbers are compared as numbers"},
+		"higher":         {"2.0.0", "1.9.9", false, "it is higher"},
+		"same":           {"1.0.0", "v1.0.0", false, "spelling does not matter"},
+		"pre-release":    {"1.0.0-rc.1", "1.0.0", true, "it comes before the release"},
+		"build metadata": {"1.0.0+a", "1.0.0+b", false, "it does not count"},
+		"no version":     {"latest", "1.0.0", false, "it can't be compared"},
+		"no other":       {"1.0.0", "", false, "it can't be compared"},
+	} {
+		if got := versions.Lower(tc.version, tc.other); got != tc.want {
+			t.Errorf("%s: Lower(%q, %q) = %t, want %t: %s", name, tc.version, tc.other, got, tc.want, tc.reason)
+		}
+	}
+}
+
 func FuzzSelect(f *testing.F) {
 	f.Add("1.0.0 v2 latest", ">=1.0.0-0")
 	f.Add("1.0.0+a 1.0.0+b", "1.x || 2.x")
