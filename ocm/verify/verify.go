@@ -1,10 +1,14 @@
 // Package verify proves component versions: that their signatures hold, and that
 // everything they lead to, at any depth, is what was signed. The proof pins it.
+//
+// It reads through two small interfaces, and knows nothing of registries. Where
+// keys come from, and what is done about a refusal, is for others to decide.
 package verify
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -12,10 +16,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/signing"
 )
-
-// ErrRefused is matched by every verdict against a component version. Other
-// errors say that something could not be read, and may pass.
-var ErrRefused = errors.New("component version is refused")
 
 // Version is a component version that was read and is pinned by the digest of
 // its manifest.
@@ -44,15 +44,15 @@ type Options struct {
 	MaxDepth, MaxVersions int
 	// Now is when certificates must be valid, the current time if zero.
 	Now time.Time
-	// Progress, if set, is called after each resource, from one goroutine at a
-	// time.
+	// Progress, if set, is called when all descriptors are proven, and after each
+	// resource, from one goroutine at a time.
 	Progress func(Progress)
 }
 
 // Progress tells how far a verification is.
 type Progress struct {
-	// Versions and Resources count what was found so far, Checked the resources
-	// of them that were checked.
+	// Versions and Resources count what there is, Checked the resources of them
+	// that are done with: checked, or known to be unprotected.
 	Versions, Resources, Checked int
 }
 
@@ -98,38 +98,82 @@ type Unprotected struct {
 	Why Why
 }
 
-// Error is a verdict against a component version. It matches ErrRefused.
-type Error struct {
-	// Path leads from the root to the component version at fault, each as
-	// name:version.
-	Path []string
-	// Element is the resource, reference or signature at fault, such as "resource
-	// config:1.0.0"; it is empty if it is the component version itself.
-	Element string
-	// Err says what is wrong.
-	Err error
-	// Lasting tells that the same manifest is refused for ever with the same
-	// requests: neither content, nor what a tag leads to, nor time can change it.
-	Lasting bool
+// Defaults of Options.
+const (
+	defaultConcurrency = 4
+	defaultMaxDepth    = 32
+	defaultMaxVersions = 1000
+)
+
+func (o Options) withDefaults() Options {
+	o.Concurrency = or(o.Concurrency, defaultConcurrency)
+	o.MaxDepth = or(o.MaxDepth, defaultMaxDepth)
+	o.MaxVersions = or(o.MaxVersions, defaultMaxVersions)
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	return o
 }
 
-// Error implements error.
-func (e *Error) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
-// Is makes the error match ErrRefused.
-func (e *Error) Is(target error) bool { return target == ErrRefused }
+func or(n, def int) int {
+	if n <= 0 {
+		return def
+	}
+	return n
+}
 
 // Verify proves a component version. All requested signatures must hold, and
-// there must be at least one. What they cover is checked from the root down, so
-// that nothing is read that no signature covers, except where it is. The error is
-// an *Error if the component version is refused.
+// there must be at least one. What they cover is checked from the root down:
+// first the signatures, which need the root's descriptor only, then all
+// descriptors the root leads to, then their contents. So nothing is followed that
+// no signature covers, and nothing large is read before all descriptors are
+// proven. Signatures and nested digests of other descriptors than the root's
+// don't matter.
+//
+// The error is an *Error if the component version is refused. When several things
+// are wrong it is about the first of them: signatures in the order they were asked
+// for, descriptors nearest to the root first, contents in the order of the
+// descriptors. Errors that may pass come only if no refusal is known by then.
+// Nothing is begun after an error, and nothing goes on after Verify has returned.
 func Verify(ctx context.Context, source Source, root Version, signatures []signing.Request, o Options) (*Proof, error) {
-	return nil, errors.New("not implemented")
+	if len(signatures) == 0 {
+		return nil, fmt.Errorf("verify %s: no signature is asked for", nameOf(root))
+	}
+	o = o.withDefaults()
+	proof := &Proof{}
+	for _, request := range signatures {
+		checked, err := signing.Check(root.Descriptor(), request, o.Now)
+		if errors.Is(err, signing.ErrInvalid) {
+			return nil, &Error{Path: []string{nameOf(root)}, Err: err, Lasting: true}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("verify %s: %w", nameOf(root), err)
+		}
+		proof.Signatures = append(proof.Signatures, *checked)
+		if e := checked.Expires; !e.IsZero() && (proof.Expires.IsZero() || e.Before(proof.Expires)) {
+			proof.Expires = e
+		}
+	}
+	t := newTree(source, root, o)
+	if err := t.prove(ctx); err != nil {
+		return nil, err
+	}
+	for _, n := range t.nodes {
+		c := &n.read.Descriptor().Component
+		proof.Versions = append(proof.Versions, Proven{Component: c.Name, Version: c.Version, Manifest: n.read.ManifestDigest()})
+	}
+	var err error
+	proof.Unprotected, err = t.checkContents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return proof, nil
 }
 
-// Unprotects tells whether and why the content of a resource is not protected by
-// the signatures of its component version.
-func Unprotects(res *descriptor.Resource) (Why, bool) { return "", false }
+func nameOf(v Version) string {
+	c := &v.Descriptor().Component
+	return c.Name + ":" + c.Version
+}
