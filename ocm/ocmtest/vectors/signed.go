@@ -91,7 +91,7 @@ func AllSigned() []Signed {
 }
 
 func (s *Signed) setDefaults() {
-	s.Component, s.Version = cmp.Or(s.Component, orchardRoot), cmp.Or(s.Version, "3.0.0")
+	s.Component, s.Version = cmp.Or(s.Component, orchardRoot), cmp.Or(s.Version, Version)
 	s.Signature, s.Algorithm = cmp.Or(s.Signature, Signature), cmp.Or(s.Algorithm, pkcs1)
 	s.Hash, s.Normalisation = cmp.Or(s.Hash, sha256), cmp.Or(s.Normalisation, v3)
 }

@@ -91,6 +91,9 @@ func TestNegatives(t *testing.T) {
 	verdicts := map[string]int{}
 	for _, n := range vectors.Negatives() {
 		verdicts[n.Honest]++
+		if clean := n.Honest != vectors.Reject && n.Name != "resource-digest-removed"; clean != (n.Fault.Path == nil) {
+			t.Errorf("%s has the fault %+v", n.Archive(), n.Fault)
+		}
 		if n.Why == "" || len(vectors.Files(t, n.Archive())) == 0 {
 			t.Errorf("%+v", n)
 		}
