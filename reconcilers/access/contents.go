@@ -10,17 +10,19 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
-// verified reads for a verification. It implements verify.Source.
+// verified reads for a verification. It implements verify.Source. What it is asked for is asked on goroutines that nothing
+// recovers.
 type verified struct{ repository *Repository }
 
 // Version implements verify.Source. What it returns is pinned by the digest of its manifest: what the tag leads to later
 // doesn't matter.
-func (s verified) Version(ctx context.Context, component, version string) (verify.Version, error) {
-	found, _, err := s.repository.Current(ctx, component, version)
+func (s verified) Version(ctx context.Context, component, version string) (found verify.Version, err error) {
+	defer recovered(&err, "read component %s %s", component, version)
+	current, _, err := s.repository.Current(ctx, component, version)
 	if err != nil {
 		return nil, err
 	}
-	return s.checked(found), nil
+	return s.checked(current), nil
 }
 
 func (s verified) checked(version *ocm.ComponentVersion) verify.Version {
@@ -34,8 +36,9 @@ type checked struct {
 	repository *Repository
 }
 
-// Check implements verify.Version. It is called on goroutines that nothing recovers.
+// Check implements verify.Version.
 func (c checked) Check(ctx context.Context, res *descriptor.Resource) (err error) {
+	defer recovered(&err, "check resource %s of component %s %s", &res.Element, c.Component(), c.Version())
 	key, err := c.key(res)
 	if err != nil {
 		return err
@@ -49,12 +52,7 @@ func (c checked) Check(ctx context.Context, res *descriptor.Resource) (err error
 		return context.Cause(ctx)
 	case proofs.slots <- struct{}{}:
 	}
-	defer func() {
-		<-proofs.slots
-		if p := recover(); p != nil {
-			err = fmt.Errorf("resource %s of %s:%s: panic: %v", &res.Element, c.Component(), c.ComponentVersion.Version(), p)
-		}
-	}()
+	defer func() { <-proofs.slots }()
 	if err := c.ComponentVersion.Check(ctx, res); err != nil {
 		return err
 	}
@@ -62,12 +60,19 @@ func (c checked) Check(ctx context.Context, res *descriptor.Resource) (err error
 	return nil
 }
 
+// recovered turns a panic into an error: what is parsed is foreign, so that must not end the process.
+func recovered(err *error, format string, args ...any) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s: panic: %v", fmt.Sprintf(format, args...), p)
+	}
+}
+
 // key stands for all that the content of a resource depends on: the repository with the credentials for it, where it is
 // there, and the digest that it must have.
 func (c checked) key(res *descriptor.Resource) (string, error) {
 	raw, err := json.Marshal(res)
 	if err != nil {
-		return "", fmt.Errorf("resource %s of %s:%s: %w", &res.Element, c.Component(), c.ComponentVersion.Version(), err)
+		return "", fmt.Errorf("resource %s of %s:%s: %w", &res.Element, c.Component(), c.Version(), err)
 	}
 	return digestOf(c.repository.key, c.Component(), c.ManifestDigest().String(), string(raw)), nil
 }

@@ -76,7 +76,7 @@ func (k *keyReader) request(ctx context.Context, signature v1alpha1.Signature) (
 	if err != nil {
 		return request, nil, err
 	}
-	return request, append([]string{"keys"}, request.Keys.Fingerprints()...), nil
+	return request, []string{"keys", request.Keys.Fingerprint()}, nil
 }
 
 // inline reads the keys that the spec itself holds.
@@ -159,7 +159,7 @@ func (k *keyReader) data(ctx context.Context, signature, name, key, field string
 		missing.Why = fmt.Sprintf("has nothing under the key %q, which signature %s needs; it has: %v", key, signature, slices.Sorted(maps.Keys(secret.Data)))
 		return nil, missing
 	}
-	return secret.Data[key], nil
+	return bytes.TrimSpace(secret.Data[key]), nil
 }
 
 // wrong says that an entry of spec.verify itself can't be used.

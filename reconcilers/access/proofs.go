@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -43,20 +42,13 @@ type proving func(ctx context.Context, report func(verify.Progress)) (*verify.Pr
 
 // guarded proves a component version. It runs on a goroutine that nothing recovers, and what it parses is foreign, so a panic
 // must not end the process.
-func (prove proving) guarded(ctx context.Context, report func(verify.Progress)) (v verdict) {
-	defer func() {
-		if p := recover(); p != nil {
-			v = verdict{err: fmt.Errorf("verify: panic: %v", p)}
-		}
-	}()
-	proof, err := prove(ctx, report)
+func (prove proving) guarded(ctx context.Context, report func(verify.Progress)) (proof *verify.Proof, err error) {
+	defer recovered(&err, "verify")
+	proof, err = prove(ctx, report)
 	if err == nil && proof == nil {
 		err = errors.New("verification proved nothing")
 	}
-	if err != nil {
-		return verdict{err: err}
-	}
-	return verdict{proof: proof}
+	return proof, err
 }
 
 // verification is one that is being done, for all who wait for it.
@@ -148,13 +140,13 @@ func (p *proofs) leave(key string, v *verification, w *waiter) {
 // run does a verification.
 func (p *proofs) run(ctx context.Context, key string, v *verification, prove proving) {
 	begun := time.Now()
-	found := prove.guarded(ctx, func(at verify.Progress) { p.report(v, at) })
-	p.metrics.verified(found.err, time.Since(begun))
+	proof, err := prove.guarded(ctx, func(at verify.Progress) { p.report(v, at) })
+	p.metrics.verified(err, time.Since(begun))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	v.verdict = found
-	if found.lasts() {
-		p.verdicts.add(key, found)
+	v.verdict = verdict{proof: proof, err: err}
+	if v.lasts() {
+		p.verdicts.add(key, v.verdict)
 	}
 	p.drop(key, v)
 	close(v.done)
