@@ -42,7 +42,8 @@ type Fault struct {
 	// reference to it says.
 	Element string
 	// Found and Wanted are what there is and what should be there: digests in hex,
-	// or component versions. They are empty where two signatures have one name.
+	// component versions, or a length where that differs already. They are empty
+	// where two signatures have one name.
 	Found, Wanted string
 }
 
@@ -102,7 +103,7 @@ var (
 var faults = map[string]map[string]Fault{
 	"negative-classic": {
 		"access-redirected":            at(root, "resource config", evil, config),
-		"blob-content-swapped":         at(root, "resource config", evil, config),
+		"blob-content-swapped":         at(root, "resource config", "11 bytes", config),
 		"image-redirected":             at(root, "resource web-image", pearChart, webImage),
 		"nested-component-replaced":    at(mid, "", "69f7a6deb903f44585159fee60ce93d9b05a7603f222cd430ddeea7b63e18eea", "886ee9d6c7fb9a5f87862e007f5303a4b3fcd902926b23dc9f83d2adc2a00f45"),
 		"nested-two-deep-blob-swapped": at(leaf, "", "1582be34a866c0ce16210fb7f448b465afd05d2a5c9503b1cb26b7bc1814121d", "0285c37e887529665f106cbf6ec593fd4c3652270601f496362f8fb2b5725162"),
@@ -116,7 +117,7 @@ var faults = map[string]map[string]Fault{
 	},
 	"negative-new": {
 		"access-redirected":            at(root, "resource config", evil, config),
-		"blob-content-swapped":         at(root, "resource config", evil, config),
+		"blob-content-swapped":         at(root, "resource config", "11 bytes", config),
 		"image-redirected":             at(root, "resource web-image", pearChart, webImage),
 		"nested-component-replaced":    at(mid, "", "34d4bd5a8bbdaf55616901f44405a5918d54665ea6b73879c67646b22352ca68", "90b6323d3b4a848f66ff45a0b3ab60d8898f45d0729f1a84955a79791b58aeb5"),
 		"nested-two-deep-blob-swapped": at(leaf, "", "1a01bbd2c955aae8a965b86f861c26625d71416a01de310321a4595c9b24d4c5", "c421b867a5d8ded234ceeb9aeb7f65ac30e4ed8032694e8981d4bee5da5ae117"),
