@@ -55,6 +55,21 @@ func readBlocks(data []byte, maxBlocks int) ([]*pem.Block, error) {
 	return blocks, nil
 }
 
+// pure reports whether there is nothing but blanks around the PEM blocks.
+func pure(data []byte) bool {
+	for {
+		data = bytes.TrimSpace(data)
+		if len(data) == 0 {
+			return true
+		}
+		block, rest := pem.Decode(data)
+		if block == nil || !bytes.HasPrefix(data, []byte("-----BEGIN ")) {
+			return false
+		}
+		data = rest
+	}
+}
+
 // pemSignature is the value of a signature in PEM form.
 type pemSignature struct {
 	value []byte
@@ -70,6 +85,9 @@ func parsePEMSignature(text, algorithm string) (*pemSignature, error) {
 	blocks, err := readBlocks([]byte(text), 1+maxChain)
 	if err != nil {
 		return nil, fmt.Errorf("its value of media type %s is not usable: %w", mediaTypePEM, err)
+	}
+	if !pure([]byte(text)) {
+		return nil, errors.New("its value has other text than PEM blocks")
 	}
 	first := blocks[0]
 	if first.Type != blockSignature {

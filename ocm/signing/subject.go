@@ -66,14 +66,33 @@ func ParseSubject(text string) (Subject, error) {
 	return Subject{attributes: attributes}, nil
 }
 
-// String returns the subject in one form for all its spellings.
+// String returns the subject in one form for all its spellings, which
+// ParseSubject reads.
 func (s Subject) String() string {
 	parts := make([]string, 0, len(s.attributes))
 	for _, a := range s.attributes {
-		parts = append(parts, a.oid+"="+strconv.Quote(a.value))
+		parts = append(parts, a.String())
 	}
 	slices.Sort(parts)
 	return strings.Join(slices.Compact(parts), ",")
+}
+
+// String writes the attribute as RFC 4514 has it.
+func (a attribute) String() string {
+	var out strings.Builder
+	out.WriteString(nameOf(a.oid) + "=")
+	for i := range len(a.value) {
+		switch c := a.value[i]; {
+		case c < ' ' || c == 0x7f:
+			fmt.Fprintf(&out, `\%02x`, c)
+		case strings.IndexByte(`"+,;<>\`, c) >= 0, i == 0 && (c == ' ' || c == '#'), i == len(a.value)-1 && c == ' ':
+			out.WriteByte('\\')
+			out.WriteByte(c)
+		default:
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }
 
 // missing returns the first attribute that a name lacks.
@@ -86,7 +105,7 @@ func (s Subject) missing(name *pkix.Name) (string, bool) {
 	}
 	for _, a := range s.attributes {
 		if !has[a] {
-			return nameOf(a.oid) + "=" + a.value, true
+			return a.String(), true
 		}
 	}
 	return "", false
