@@ -147,7 +147,7 @@ func Verify(ctx context.Context, source Source, root Version, signatures []signi
 	for _, request := range signatures {
 		checked, err := signing.Check(root.Descriptor(), request, o.Now)
 		if errors.Is(err, signing.ErrInvalid) {
-			return nil, &Error{Path: []string{nameOf(root)}, Err: err, Lasting: true}
+			return nil, &Error{Path: []string{nameOf(root)}, Err: err, Lasting: !errors.Is(err, signing.ErrNotValidNow)}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("verify %s: %w", nameOf(root), err)
