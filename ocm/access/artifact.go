@@ -24,7 +24,7 @@ const (
 func (s *Source) parse(reference string) (oci.Reference, error) {
 	ref, err := oci.ParseReference(reference)
 	if err != nil {
-		return oci.Reference{}, err
+		return oci.Reference{}, malformed(err)
 	}
 	if here := s.Repository.Location(); strings.EqualFold(ref.Host, here.Host) {
 		ref.Host, ref.PlainHTTP = here.Host, here.PlainHTTP
@@ -35,13 +35,14 @@ func (s *Source) parse(reference string) (oci.Reference, error) {
 func (s *Source) artifactReference(kind string, a descriptor.Access) (oci.Reference, error) {
 	if kind == KindRelativeOCIReference {
 		var spec RelativeOCIReference
-		if err := a.Decode(&spec); err != nil {
+		if err := decode(a, &spec); err != nil {
 			return oci.Reference{}, err
 		}
-		return oci.ParseRelative(s.Repository.Location(), spec.Reference)
+		ref, err := oci.ParseRelative(s.Repository.Location(), spec.Reference)
+		return ref, malformed(err)
 	}
 	var spec OCIArtifact
-	if err := a.Decode(&spec); err != nil {
+	if err := decode(a, &spec); err != nil {
 		return oci.Reference{}, err
 	}
 	return s.parse(spec.ImageReference)
@@ -149,7 +150,8 @@ func artifactDigest(res *descriptor.Resource) (digest.Digest, error) {
 			Advice: "its digest must be of kind " + descriptor.OCIArtifactDigest,
 		}
 	}
-	return res.Digest.OCI()
+	want, err := res.Digest.OCI()
+	return want, malformed(err)
 }
 
 // contentLayer picks the layer that is the content: the chart of a Helm chart,
@@ -167,7 +169,7 @@ func contentLayer(m *oci.Manifest) (ocispec.Descriptor, error) {
 	}
 	image, err := m.Image()
 	if err != nil {
-		return ocispec.Descriptor{}, err
+		return ocispec.Descriptor{}, malformed(err)
 	}
 	layers := image.Layers
 	if image.Config.MediaType == helmConfig {
@@ -178,7 +180,7 @@ func contentLayer(m *oci.Manifest) (ocispec.Descriptor, error) {
 			}
 		}
 		if len(layers) != 1 {
-			return ocispec.Descriptor{}, fmt.Errorf("the Helm chart has %d layers of type %s, it must have one", len(layers), helmChart)
+			return ocispec.Descriptor{}, malformed(fmt.Errorf("the Helm chart has %d layers of type %s, it must have one", len(layers), helmChart))
 		}
 	}
 	if len(layers) != 1 {

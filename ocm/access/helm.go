@@ -55,12 +55,12 @@ func (h *Helm) NameAndVersion() (name, version string, err error) {
 // registry, which has a host then.
 func (s *Source) helm(res *descriptor.Resource) (*Helm, oci.Reference, error) {
 	var spec Helm
-	if err := res.Access.Decode(&spec); err != nil {
+	if err := decode(res.Access, &spec); err != nil {
 		return nil, oci.Reference{}, err
 	}
 	name, version, err := spec.NameAndVersion()
 	if err != nil {
-		return nil, oci.Reference{}, err
+		return nil, oci.Reference{}, malformed(err)
 	}
 	registry, ok := strings.CutPrefix(spec.Repository, "oci://")
 	if !ok {
@@ -129,7 +129,7 @@ func readChart(ctx context.Context, repo oci.Storage, ref oci.Reference, res *de
 	}
 	want, err := res.Digest.OCI()
 	if err != nil {
-		return nil, false, err
+		return nil, false, malformed(err)
 	}
 	m, err = repo.Manifest(ctx, ref.Version())
 	if err != nil && !errors.Is(err, oci.ErrNotFound) {
@@ -160,7 +160,7 @@ func readChart(ctx context.Context, repo oci.Storage, ref oci.Reference, res *de
 func (s *Source) openChart(ctx context.Context, res *descriptor.Resource, spec *Helm, name, version string) (*Blob, error) {
 	repository, err := parseAddress(spec.Repository)
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	repository.RawQuery, repository.Fragment = "", ""
 	credential := s.Remote.credential(repository)

@@ -75,6 +75,26 @@ func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("%s is not supported; %s", e.What, e.Advice)
 }
 
+// malformedError is about what the component version says, which stays as it is.
+type malformedError struct{ error }
+
+// Unwrap returns the cause.
+func (e *malformedError) Unwrap() error { return e.error }
+
+// Is makes the error match oci.ErrMalformed.
+func (*malformedError) Is(target error) bool { return target == oci.ErrMalformed }
+
+// malformed marks an error as one about what the component version says.
+func malformed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &malformedError{err}
+}
+
+// decode reads an access specification.
+func decode(a descriptor.Access, spec any) error { return malformed(a.Decode(spec)) }
+
 // Is makes the error match ErrUnsupported.
 func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupported }
 
@@ -137,12 +157,12 @@ func DecodeLocal(a descriptor.Access) (*LocalBlob, bool, error) {
 func decodeLocal(a descriptor.Access) (*LocalBlob, error) {
 	var spec LocalBlob
 	if a.Kind() != kindLocalOCIBlob {
-		return &spec, a.Decode(&spec)
+		return &spec, decode(a, &spec)
 	}
 	var legacy struct {
 		Digest string `json:"digest"`
 	}
-	err := a.Decode(&legacy)
+	err := decode(a, &legacy)
 	return &LocalBlob{Type: a.Type, LocalReference: legacy.Digest}, err
 }
 
@@ -153,7 +173,7 @@ func (l *LocalBlob) Chunks() ([]digest.Digest, error) {
 	for part := range strings.SplitSeq(l.LocalReference, ",") {
 		d, err := digest.Parse(strings.TrimSpace(part))
 		if err != nil {
-			return nil, fmt.Errorf("localReference %q is no digest: %w", strings.TrimSpace(part), err)
+			return nil, malformed(fmt.Errorf("localReference %q is no digest: %w", strings.TrimSpace(part), err))
 		}
 		all = append(all, d)
 	}

@@ -170,7 +170,7 @@ func (s *Source) readNested(ctx context.Context, res *descriptor.Resource, spec 
 func (s *Source) nested(spec *LocalBlob) (digest.Digest, error) {
 	d, err := digest.Parse(spec.LocalReference)
 	if err != nil {
-		return "", fmt.Errorf("localReference %q is no digest: %w", spec.LocalReference, err)
+		return "", malformed(fmt.Errorf("localReference %q is no digest: %w", spec.LocalReference, err))
 	}
 	if _, ok := s.Component.Artifact(d); !ok {
 		return "", fmt.Errorf("local artifact %s is not listed with the component version in %s: %w", d, s.Component.Digest, oci.ErrNotFound)
@@ -193,11 +193,42 @@ func (s *Source) openPacked(ctx context.Context, res *descriptor.Resource, local
 }
 
 func (s *Source) openArchive(ctx context.Context, local *localBlob) (*artifactset.Set, error) {
+	unread := false
 	open := func(ctx context.Context) (io.ReadCloser, error) {
 		rc, _, err := s.openChunks(ctx, local)
-		return rc, err
+		if err != nil {
+			unread = true
+			return nil, err
+		}
+		return &noticing{ReadCloser: rc, ctx: ctx, failed: &unread}, nil
 	}
-	return artifactset.Read(ctx, open, s.Archives)
+	set, err := artifactset.Read(ctx, open, s.Archives)
+	if err != nil && !unread {
+		// What was read is the reason, and not that it could not be.
+		err = malformed(err)
+	}
+	return set, err
+}
+
+// noticing takes notice of errors of a reader, and of the end of a context.
+type noticing struct {
+	io.ReadCloser
+
+	ctx    context.Context //nolint:containedctx // a reader has no other way to get it
+	failed *bool
+}
+
+// Read implements io.Reader.
+func (n *noticing) Read(p []byte) (int, error) {
+	if n.ctx.Err() != nil {
+		*n.failed = true
+		return 0, context.Cause(n.ctx)
+	}
+	read, err := n.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		*n.failed = true
+	}
+	return read, err
 }
 
 func openSet(ctx context.Context, res *descriptor.Resource, local *localBlob, set *artifactset.Set) (*Blob, error) {

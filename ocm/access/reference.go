@@ -95,7 +95,7 @@ func (s *Source) imageReference(a descriptor.Access, want digest.Digest, global 
 // blobReference returns the reference of one blob of a registry.
 func (s *Source) blobReference(a descriptor.Access) (oci.Reference, error) {
 	var spec OCIBlob
-	if err := a.Decode(&spec); err != nil {
+	if err := decode(a, &spec); err != nil {
 		return oci.Reference{}, err
 	}
 	ref, err := s.parse(spec.Reference)
@@ -103,7 +103,7 @@ func (s *Source) blobReference(a descriptor.Access) (oci.Reference, error) {
 		return oci.Reference{}, err
 	}
 	if err := spec.Digest.Validate(); err != nil {
-		return oci.Reference{}, fmt.Errorf("digest %q: %w", spec.Digest, err)
+		return oci.Reference{}, malformed(fmt.Errorf("digest %q: %w", spec.Digest, err))
 	}
 	ref.Tag, ref.Digest = "", spec.Digest
 	return ref, nil

@@ -245,7 +245,7 @@ func (s *Source) openWget(ctx context.Context, res *descriptor.Resource) (*Blob,
 		return nil, err
 	}
 	var spec Wget
-	if err := res.Access.Decode(&spec); err != nil {
+	if err := decode(res.Access, &spec); err != nil {
 		return nil, err
 	}
 	if spec.Verb != "" && spec.Verb != http.MethodGet || spec.Body != "" {
@@ -253,7 +253,7 @@ func (s *Source) openWget(ctx context.Context, res *descriptor.Resource) (*Blob,
 	}
 	u, err := parseAddress(spec.URL)
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	blob, err := s.Remote.open(ctx, res, request{url: u, header: spec.Header, noRedirect: spec.NoRedirect})
 	if err != nil {

@@ -126,7 +126,7 @@ func blobDigest(res *descriptor.Resource, own digest.Digest) ([]digest.Digest, e
 	}
 	want, err := res.Digest.OCI()
 	if err != nil {
-		return nil, err
+		return nil, malformed(err)
 	}
 	if own == "" || want.Algorithm() != own.Algorithm() {
 		return []digest.Digest{want}, nil
@@ -139,7 +139,7 @@ func blobDigest(res *descriptor.Resource, own digest.Digest) ([]digest.Digest, e
 
 func (s *Source) openBlob(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
 	var spec OCIBlob
-	if err := res.Access.Decode(&spec); err != nil {
+	if err := decode(res.Access, &spec); err != nil {
 		return nil, err
 	}
 	ref, err := s.parse(spec.Reference)
@@ -147,7 +147,7 @@ func (s *Source) openBlob(ctx context.Context, res *descriptor.Resource) (*Blob,
 		return nil, err
 	}
 	if err := spec.Digest.Validate(); err != nil {
-		return nil, fmt.Errorf("the access of the blob has the digest %q: %w", spec.Digest, err)
+		return nil, malformed(fmt.Errorf("the access of the blob has the digest %q: %w", spec.Digest, err))
 	}
 	also, err := blobDigest(res, spec.Digest)
 	if err != nil {
