@@ -82,7 +82,7 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentVersion, *run] {
 		Steps: []lifecycle.Step[*run]{
 			{Name: "connect", Run: c.connect},
 			{Name: "resolveVersion", Run: c.resolveVersion},
-			{Name: "verify", Run: c.verify},
+			{Name: "guard", Run: c.guard},
 			{Name: "fetchDescriptors", Run: c.fetchDescriptors},
 			{Name: "publish", Run: c.publish},
 			{Name: "prune", Run: c.prune},

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
 
@@ -64,6 +66,8 @@ type reader struct {
 	repository *access.Repository
 	// pinned holds what nested versions are pinned to already.
 	pinned map[string]source.Node
+	// closed is set when nothing else may be read, because it wasn't verified.
+	closed bool
 	// keep is set when the descriptors of nested versions are needed, and not only what they refer to.
 	keep bool
 	// own bounds the reads for this tree, and all those for every tree.
@@ -150,6 +154,10 @@ func (r *reader) fetch(ctx context.Context, begun *read) (version *ocm.Component
 	defer r.all.leave()
 	if begun.node.ManifestDigest != "" {
 		return r.repository.Pinned(ctx, begun.node)
+	}
+	if r.closed {
+		return nil, lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf(
+			"component %s is not among what was verified", describe(begun.node.Component, begun.node.Version)))
 	}
 	version, manifest, err := r.repository.Current(ctx, begun.node.Component, begun.node.Version)
 	begun.node.ManifestDigest = manifest.String()

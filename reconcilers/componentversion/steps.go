@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -14,12 +12,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluxcd/pkg/apis/meta"
-	"github.com/fluxcd/pkg/runtime/conditions"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
-	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
-	"github.com/ocm-operator/ocm-operator/ocm/versions"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
@@ -55,9 +51,16 @@ type run struct {
 	events lifecycle.Events
 
 	repository *access.Repository
-	// version and manifest are what the constraint chose.
+	// policy is what versions are verified with; it is nil until it is needed.
+	policy *access.Policy
+	// first is the newest version that there is, and passedOver are those that were not used because they can't be verified.
+	first      candidate
+	passedOver []v1alpha1.PassedOverVersion
+	// version and manifest are what was chosen, and proof is what was verified of it just now; it is nil if there was nothing
+	// to verify, or the status has the proof already.
 	version  string
 	manifest digest.Digest
+	proof    *verify.Proof
 	// tree pins the version and all that it refers to. It is nil when the status has it already.
 	tree *tree
 }
@@ -79,171 +82,76 @@ func (c *controller) connect(ctx context.Context, r *run) error {
 	return nil
 }
 
-// resolveVersion finds the version that is wanted and the digest that its tag has now.
+// resolveVersion finds the version that is wanted, and proves it if its signatures are to be verified.
 func (c *controller) resolveVersion(ctx context.Context, r *run) error {
-	component, constraint := r.obj.Spec.Component, r.obj.Spec.Version.Semver
-	version, manifest, err := c.choose(ctx, r, component, constraint)
+	if len(r.obj.Spec.Verify) == 0 {
+		unprove(&r.obj.Status)
+	}
+	found, err := c.choose(ctx, r)
 	if err != nil {
-		err = fmt.Errorf("version check failed for %s %s: %w", component, constraint, err)
-		if errors.Is(err, errNothingMatches) {
-			return lifecycle.Fail(v1alpha1.CheckVersionFailedReason, err)
+		if r.first.version != "" {
+			c.announce(r, r.first)
 		}
-		return access.Verdict(v1alpha1.CheckVersionFailedReason, err)
+		return r.notChosen(err)
 	}
-	r.version, r.manifest = version, manifest
-	if !r.unchanged() && c.announce(r) {
-		r.events.Normal(r.obj, meta.ProgressingReason, "Version check succeeded, found latest version: "+version)
+	r.version, r.manifest = found.version, found.manifest
+	if !r.unchanged() {
+		c.announce(r, found)
 	}
+	r.reportPassedOver()
 	return nil
 }
 
-// announce tells whether a version was not reported as found for this generation of the object before, so that an object
-// which can't use the version doesn't report it again with every try.
-func (c *controller) announce(r *run) bool {
+// notChosen is the verdict when no version was chosen. One about the versions that there are stays what it is.
+func (r *run) notChosen(err error) error {
+	const reason = v1alpha1.CheckVersionFailedReason
+	if v, ok := errors.AsType[*lifecycle.Verdict](err); ok && v.Reason != reason {
+		return err
+	}
+	err = fmt.Errorf("version check failed for %s %s: %w", r.obj.Spec.Component, r.obj.Spec.Version.Semver, err)
+	if errors.Is(err, errNothingMatches) {
+		return lifecycle.Fail(reason, err)
+	}
+	return access.Verdict(reason, err)
+}
+
+// announce reports a version as found, once for each generation of the object, so that an object which can't use the version
+// doesn't report it again with every try.
+func (c *controller) announce(r *run, found candidate) {
 	key := client.ObjectKeyFromObject(r.obj).String()
-	found := fmt.Sprintf("%s %d %s@%s", r.obj.UID, r.obj.Generation, r.version, r.manifest)
-	if last, ok := c.announced.Get(key); ok && last == found {
-		return false
+	text := fmt.Sprintf("%s %d %s@%s", r.obj.UID, r.obj.Generation, found.version, found.manifest)
+	if last, ok := c.announced.Get(key); ok && last == text {
+		return
 	}
-	c.announced.Add(key, found)
-	return true
+	c.announced.Add(key, text)
+	r.events.Normal(r.obj, meta.ProgressingReason, "Version check succeeded, found latest version: "+found.version)
 }
 
-// errNothingMatches is matched by the errors that say that there is no such version.
-var errNothingMatches = errors.New("no matching versions found")
-
-// choose picks the version. An exact version costs no listing.
-func (c *controller) choose(ctx context.Context, r *run, component, constraint string) (string, digest.Digest, error) {
-	since := c.arrivals.since(r.obj, c.answerAge)
-	if exact, ok := versions.Exact(constraint); ok {
-		manifest, _, err := r.resolve(ctx, exact, since)
-		if !errors.Is(err, ocm.ErrNotFound) {
-			return exact, manifest, err
+// pins are the manifests that the versions below the chosen one are known to have: those that were proven, or those of the
+// status when it belongs to the chosen version still.
+func (r *run) pins() []source.Node {
+	if r.proof != nil {
+		pins := make([]source.Node, 0, len(r.proof.Versions))
+		for _, proven := range r.proof.Versions {
+			pins = append(pins, source.Node{Component: proven.Component, Version: proven.Version, ManifestDigest: proven.Manifest.String()})
 		}
-		if exact == r.current() {
-			return r.keepCurrent()
-		}
-		// The tag may spell the version otherwise, with or without "v": the listing that is part of the answer finds it.
-		if missing, ok := errors.AsType[*ocm.NotFoundError](err); ok && len(missing.Available) > 0 {
-			return c.pick(ctx, r, missing.Available, since)
-		}
+		return pins
 	}
-	all, err := r.repository.VersionsSince(ctx, component, since)
-	if err != nil {
-		return "", "", err
-	}
-	return c.pick(ctx, r, all, since)
-}
-
-// pick takes the newest of the versions that satisfies the constraint.
-func (c *controller) pick(ctx context.Context, r *run, all []string, since time.Time) (string, digest.Digest, error) {
-	constraint := r.obj.Spec.Version.Semver
-	matching, err := versions.Select(candidates(all, r.current()), constraint)
-	if err != nil {
-		return "", "", lifecycle.Stall(v1alpha1.CheckVersionFailedReason, err)
-	}
-	if len(matching) == 0 {
-		return "", "", fmt.Errorf("%w for constraint %q; %s has %s", errNothingMatches, constraint, r.repository.URL(), some(all))
-	}
-	return c.firstComponent(ctx, r, matching, all, since)
-}
-
-// maxTried bounds how many tags are looked at that turn out to be something else.
-const maxTried = 10
-
-// firstComponent returns the newest of the matching versions that is a component version. Tags may look like versions and
-// be images, or floating names of other versions.
-func (c *controller) firstComponent(ctx context.Context, r *run, matching, all []string, since time.Time) (string, digest.Digest, error) {
-	matching = matching[:min(len(matching), maxTried)]
-	for _, version := range matching {
-		if version == r.current() && !slices.Contains(all, version) {
-			return r.keepCurrent()
-		}
-		manifest, sure, err := r.resolve(ctx, version, since)
-		if err != nil || sure || version == r.current() && manifest.String() == r.obj.Status.ManifestDigest {
-			return version, manifest, err
-		}
-		_, err = r.repository.Pinned(ctx, source.Node{Component: r.obj.Spec.Component, Version: version, ManifestDigest: manifest.String()})
-		if !errors.Is(err, ocm.ErrNotComponent) {
-			return version, manifest, nil // another error is the next step's
-		}
-	}
-	return "", "", fmt.Errorf("%w: the tags %s are no versions of the component", errNothingMatches, strings.Join(matching, ", "))
-}
-
-// resolve finds the digest that the tag of a version has now, and tells whether it is sure to be that of a component version.
-// The current version most likely is what it was, so nothing but the digest is asked for; any other one will be read, which
-// tells the digest, too.
-func (r *run) resolve(ctx context.Context, version string, since time.Time) (digest.Digest, bool, error) {
-	component := r.obj.Spec.Component
-	if version != r.current() {
-		return r.repository.ReadSince(ctx, component, version, since)
-	}
-	manifest, err := r.repository.ResolveSince(ctx, component, version, since)
-	return manifest, false, err
-}
-
-// candidates are the versions to choose from. The current one is among them even when it disappeared from the listing:
-// that is no reason to go back while it matches and nothing newer does.
-func candidates(all []string, current string) []string {
-	if current == "" || slices.Contains(all, current) {
-		return all
-	}
-	return append(slices.Clone(all), current)
-}
-
-// keepCurrent stays with a version whose tag is gone: what it is pinned to may be there still.
-func (r *run) keepCurrent() (string, digest.Digest, error) {
-	return r.current(), digest.Digest(r.obj.Status.ManifestDigest), nil
-}
-
-// some lists the newest few versions for a message.
-func some(all []string) string {
-	const few = 5
-	if len(all) == 0 {
-		return "no versions"
-	}
-	sorted := versions.Sort(slices.Clone(all))
-	if len(sorted) <= few {
-		return strings.Join(sorted, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(sorted[:few], ", "), len(sorted)-few)
-}
-
-// current is the version in use. It counts only for the component and the repository that it came from.
-func (r *run) current() string {
-	status := r.obj.Status
-	if status.ComponentDescriptor == nil || status.ComponentDescriptor.Name != r.obj.Spec.Component ||
-		status.ReplicatedRepositoryURL != r.obj.Spec.Repository.URL {
-		return ""
-	}
-	return status.ReconciledVersion
-}
-
-// pinned is the tree of the status when it belongs to the chosen version still.
-func (r *run) pinned() *v1alpha1.Reference {
-	if r.current() != r.version || r.obj.Status.ManifestDigest != r.manifest.String() {
+	if !r.isInUse(candidate{r.version, r.manifest}) {
 		return nil
 	}
-	return r.obj.Status.ComponentDescriptor
+	return nested(r.obj.Status.ComponentDescriptor)
 }
 
-// unchanged tells whether the status already describes the chosen version, resolved for the current spec.
-func (r *run) unchanged() bool {
-	status := r.obj.Status
-	return conditions.IsTrue(r.obj, meta.ReadyCondition) && status.ObservedGeneration == r.obj.Generation &&
-		status.ReconciledVersion == r.version && status.ManifestDigest == r.manifest.String() &&
-		status.ComponentDescriptor != nil
-}
-
-// verify refuses a version whose signatures are to be checked: better nothing than something unchecked.
-func (c *controller) verify(_ context.Context, r *run) error {
-	if len(r.obj.Spec.Verify) == 0 {
-		return nil
+// nested returns what a tree of the status pins below its root.
+func nested(ref *v1alpha1.Reference) []source.Node {
+	var pins []source.Node
+	for i := range ref.References {
+		below := &ref.References[i]
+		pins = append(pins, source.Node{Component: below.ComponentName, Version: below.Version, ManifestDigest: below.ManifestDigest})
+		pins = append(pins, nested(below)...)
 	}
-	return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf(
-		"failed to verify %s with constraint %s: this version of the operator can't check signatures, and uses no version whose check was asked for: "+
-			"remove spec.verify to use it unchecked", r.obj.Spec.Component, r.obj.Spec.Version.Semver))
+	return pins
 }
 
 // fetchDescriptors reads the descriptor of the version and of everything that it refers to.
@@ -257,8 +165,8 @@ func (c *controller) fetchDescriptors(ctx context.Context, r *run) error {
 			return nil
 		}
 	}
-	root := source.Node{Component: r.obj.Spec.Component, Version: r.version, ManifestDigest: r.manifest.String()}
-	t, err := c.newFetcher(r.repository, r.pinned(), r.obj.Spec.References.Expand).fetch(ctx, root)
+	root := r.node(candidate{r.version, r.manifest})
+	t, err := c.newFetcher(r, r.pins()).fetch(ctx, root)
 	if err != nil {
 		if _, ok := errors.AsType[*CycleError](err); ok {
 			return lifecycle.Fail(v1alpha1.ReferenceCycleReason, err)
@@ -286,12 +194,7 @@ func (c *controller) publish(ctx context.Context, r *run) error {
 			return lifecycle.Retry(v1alpha1.CreateOrUpdateComponentDescriptorFailedReason, err)
 		}
 	}
-	status := &r.obj.Status
-	reference := r.tree.reference(r.obj.Namespace, r.obj.Spec.References.Expand)
-	status.ComponentDescriptor = &reference
-	status.ReconciledVersion = r.version
-	status.ManifestDigest = r.manifest.String()
-	status.ReplicatedRepositoryURL = r.obj.Spec.Repository.URL
+	r.record(r.obj.Spec.References.Expand)
 	return nil
 }
 

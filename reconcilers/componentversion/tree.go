@@ -11,7 +11,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1/naming"
 	"github.com/ocm-operator/ocm-operator/ocm"
-	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
@@ -68,27 +67,17 @@ type fetcher struct {
 	tree   *tree
 }
 
-// newFetcher returns a fetcher that knows what nested versions were pinned to before: a tag that was resolved for a version
-// is never resolved again for it. Nothing is known of a new version.
-func (c *controller) newFetcher(repository *access.Repository, pinned *v1alpha1.Reference, keep bool) *fetcher {
-	f := &fetcher{tree: &tree{}, reader: &reader{
-		repository: repository, pinned: map[string]source.Node{}, keep: keep,
+// newFetcher returns a fetcher that knows what nested versions are pinned to: a tag that was resolved for a version is never
+// resolved again for it. Nothing is known of a new version, unless it was verified, which pins everything below it.
+func (c *controller) newFetcher(r *run, pins []source.Node) *fetcher {
+	pinned := map[string]source.Node{}
+	for _, pin := range pins {
+		pinned[describe(pin.Component, pin.Version)] = pin
+	}
+	return &fetcher{tree: &tree{}, reader: &reader{
+		repository: r.repository, pinned: pinned, closed: len(r.obj.Spec.Verify) > 0, keep: r.obj.Spec.References.Expand,
 		own: c.readsPerObject, all: c.reads, reads: map[string]*read{},
 	}}
-	if pinned != nil {
-		f.remember(pinned)
-	}
-	return f
-}
-
-func (f *fetcher) remember(ref *v1alpha1.Reference) {
-	for i := range ref.References {
-		nested := &ref.References[i]
-		f.reader.pinned[describe(nested.ComponentName, nested.Version)] = source.Node{
-			Component: nested.ComponentName, Version: nested.Version, ManifestDigest: nested.ManifestDigest,
-		}
-		f.remember(nested)
-	}
 }
 
 // fetch reads the tree below a pinned version. Nested versions are resolved once and pinned from then on. Reads that an

@@ -1,0 +1,109 @@
+package componentversion
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/versions"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+)
+
+// maxAccepted bounds how many versions are remembered with their digests.
+const maxAccepted = 32
+
+// permitted leaves out the versions that are lower than spec.version.downgradePolicy allows.
+func (r *run) permitted(matching []string) ([]string, error) {
+	floor := r.floor(matching)
+	kept := slices.DeleteFunc(slices.Clone(matching), func(version string) bool { return versions.Lower(version, floor) })
+	if len(kept) > 0 {
+		return kept, nil
+	}
+	return nil, lifecycle.Fail(v1alpha1.DowngradeDeniedReason, fmt.Errorf(
+		"the newest version of %s that satisfies %q is %s, which is lower than %s, the highest one that was in use: "+
+			"change spec.version.semver, or set spec.version.downgradePolicy to Deny or Allow to go back",
+		r.obj.Spec.Component, r.obj.Spec.Version.Semver, matching[0], floor))
+}
+
+// floor is the version that no lower one may replace; it is empty if there is none.
+func (r *run) floor(matching []string) string {
+	switch r.obj.Spec.Version.DowngradePolicy {
+	case v1alpha1.DowngradeAllow:
+		return ""
+	case v1alpha1.DowngradeNever:
+		return r.highest()
+	}
+	if current := r.current(); slices.Contains(matching, current) {
+		return current
+	}
+	return "" // the constraint rejects the one in use, so the user wants to go back
+}
+
+// highest is the highest version of the component that was in use.
+func (r *run) highest() string {
+	status := r.obj.Status
+	if !r.sameComponent() {
+		return ""
+	}
+	if status.HighestVersion == "" || versions.Lower(status.HighestVersion, status.ReconciledVersion) {
+		return status.ReconciledVersion
+	}
+	return status.HighestVersion
+}
+
+// guard refuses a version that is not what it was when it was used first.
+func (c *controller) guard(ctx context.Context, r *run) error {
+	before, known := r.accepted(r.version)
+	if !known || before.ManifestDigest == r.manifest.String() || r.obj.Annotations[v1alpha1.AcceptDigestAnnotation] == r.manifest.String() {
+		return nil
+	}
+	if len(r.obj.Spec.Verify) > 0 && before.ComponentDigest != "" {
+		version, err := r.repository.Pinned(ctx, r.node(candidate{r.version, r.manifest}))
+		if err != nil {
+			return access.Verdict(v1alpha1.ComponentVersionInvalidReason, err)
+		}
+		if now, err := access.ComponentDigest(version); err == nil && now == before.ComponentDigest {
+			return nil // a signature or something that none covers has changed
+		}
+	}
+	return lifecycle.Fail(v1alpha1.MutatedVersionReason, fmt.Errorf(
+		"version %s of %s has changed: its manifest is %s now, and was %s when it was used first; a published version must stay what it is. "+
+			"If what it is now is right, accept it: kubectl annotate --overwrite -n %s componentversion/%s %s=%s",
+		r.version, r.obj.Spec.Component, r.manifest, before.ManifestDigest,
+		r.obj.Namespace, r.obj.Name, v1alpha1.AcceptDigestAnnotation, r.manifest))
+}
+
+// accepted returns the digests that a version had when it was used first. They belong to the component and the repository.
+// The version in use counts even if nobody took a note of it.
+func (r *run) accepted(version string) (v1alpha1.AcceptedVersion, bool) {
+	current := r.current()
+	if current == "" {
+		return v1alpha1.AcceptedVersion{}, false
+	}
+	for _, known := range r.obj.Status.AcceptedVersions {
+		if known.Version == version {
+			return known, true
+		}
+	}
+	return v1alpha1.AcceptedVersion{Version: version, ManifestDigest: r.obj.Status.ManifestDigest}, version == current
+}
+
+// remember returns the versions that were used, the latest one last, with the one that is used now.
+func (r *run) remember(used v1alpha1.AcceptedVersion) []v1alpha1.AcceptedVersion {
+	var all []v1alpha1.AcceptedVersion
+	if current := r.current(); current != "" {
+		all = slices.Clone(r.obj.Status.AcceptedVersions)
+		if inUse, _ := r.accepted(current); !slices.Contains(all, inUse) {
+			all = append(all, inUse)
+		}
+	}
+	known := func(a v1alpha1.AcceptedVersion) bool { return a.Version == used.Version }
+	if i := slices.IndexFunc(all, known); i >= 0 && all[i].ManifestDigest == used.ManifestDigest {
+		used.ComponentDigest = cmp.Or(all[i].ComponentDigest, used.ComponentDigest)
+	}
+	all = append(slices.DeleteFunc(all, known), used)
+	return all[max(0, len(all)-maxAccepted):]
+}

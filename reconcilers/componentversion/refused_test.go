@@ -1,0 +1,260 @@
+package componentversion_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/fluxcd/pkg/apis/meta"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
+)
+
+// inline asks for a signature that is checked with the key that is given.
+func inline(name string, public []byte) v1alpha1.Signature {
+	return v1alpha1.Signature{Name: name, PublicKey: &v1alpha1.PublicKey{Value: base64.StdEncoding.EncodeToString(public)}}
+}
+
+// shortKey is a public key of 1024 bits.
+func shortKey(t *testing.T) []byte {
+	t.Helper()
+	private, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := ocmtest.PublicKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
+}
+
+// chain is a signer with certificates, whose own is valid until a time.
+func chain(t *testing.T, notAfter time.Time) *ocmtest.Chain {
+	t.Helper()
+	leaf := ocmtest.Leaf{
+		Subject:   pkix.Name{CommonName: "release", Organization: []string{"Acme"}},
+		NotBefore: notAfter.Add(-48 * time.Hour), NotAfter: notAfter,
+	}
+	leaf.Key = func() *rsa.PrivateKey {
+		signer, _ := ocmtest.SignerOf(t, "certified")
+		private, ok := signer.Key.(*rsa.PrivateKey)
+		if !ok {
+			t.Fatalf("key is a %T", signer.Key)
+		}
+		return private
+	}()
+	made, err := ocmtest.NewChain(leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// TestKeys has the ways to say what a signature is checked with, and what may be wrong with each.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	valid, expired := chain(t, time.Now().Add(time.Hour)), chain(t, time.Now().Add(-time.Hour))
+	roots := func(s *stage, c *ocmtest.Chain) {
+		s.Create(&corev1.Secret{ObjectMeta: reconcilertest.Named("roots"), Data: map[string][]byte{"ca.crt": c.Roots()}})
+	}
+	certified := func(c *ocmtest.Chain) ocmtest.Component {
+		component := signed(t, "1.0.0")
+		component.Signatures = []ocmtest.Signature{{Name: "release", Signer: c.Signer}}
+		return component
+	}
+	subject := func(subject string) v1alpha1.Signature {
+		return v1alpha1.Signature{Name: "release", Certificate: &v1alpha1.Certificate{
+			RootsSecretRef: meta.LocalObjectReference{Name: "roots"}, Subject: subject,
+		}}
+	}
+	both := stored("dev")[0]
+	both.PublicKey.Value = inline("dev", key(t, "dev")).PublicKey.Value
+	wrong := signed(t, "1.0.0", "dev")
+	wrong.Tamper = func(d *descriptor.Descriptor, _ ocmtest.Blobs) error {
+		d.Signatures[0].Signature.Algorithm = "RSASSA-MD5"
+		return nil
+	}
+	for name, tc := range map[string]struct {
+		component ocmtest.Component
+		prepare   func(*stage)
+		verify    []v1alpha1.Signature
+		says      string // is empty if the version is used
+		stalled   bool
+		expires   bool
+	}{
+		"inline": {component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", key(t, "dev"))}},
+		"inline over Secret": {
+			component: signed(t, "1.0.0", "dev"), prepare: func(s *stage) { s.store(t, "dev", "somebody") }, verify: []v1alpha1.Signature{both},
+		},
+		"one of two is missing": {
+			component: signed(t, "1.0.0", "operations"), prepare: func(s *stage) { s.store(t, "operations", "operations", "security", "security") },
+			verify: stored("operations", "security"), says: `1.0.0: signature "security" does not hold`,
+		},
+		"one of two is wrong": {
+			component: signed(t, "1.0.0", "operations", "security"), prepare: func(s *stage) { s.store(t, "operations", "operations", "security", "operations") },
+			verify: stored("operations", "security"), says: `1.0.0: signature "security" does not hold`,
+		},
+		"wrong algorithm": {component: wrong, verify: []v1alpha1.Signature{inline("dev", key(t, "dev"))}, says: `algorithm "RSASSA-MD5" is not allowed`},
+		"short key":       {component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", shortKey(t))}, says: "RSA key of 1024 bits is too short", stalled: true},
+		"no key": {
+			component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", []byte("secret"))}, says: "that can't be used", stalled: true,
+		},
+		"certificate as key": {
+			component: certified(valid), verify: []v1alpha1.Signature{inline("release", ocmtest.CertificatePEM(valid.Leaf))}, expires: true,
+		},
+		"expired certificate as key": {
+			component: certified(expired), verify: []v1alpha1.Signature{inline("release", ocmtest.CertificatePEM(expired.Leaf))}, says: "expired",
+		},
+		"certificate":         {component: certified(valid), prepare: func(s *stage) { roots(s, valid) }, verify: []v1alpha1.Signature{subject("CN=release,O=Acme")}, expires: true},
+		"part of the subject": {component: certified(valid), prepare: func(s *stage) { roots(s, valid) }, verify: []v1alpha1.Signature{subject("O=Acme")}, expires: true},
+		"other subject": {
+			component: certified(valid), prepare: func(s *stage) { roots(s, valid) }, verify: []v1alpha1.Signature{subject("CN=release,O=Evil")}, says: "lacks O=Evil",
+		},
+		"other roots": {
+			component: certified(valid), prepare: func(s *stage) { roots(s, expired) }, verify: []v1alpha1.Signature{subject("CN=release")}, says: "root certificates",
+		},
+		"expired certificate": {
+			component: certified(expired), prepare: func(s *stage) { roots(s, expired) }, verify: []v1alpha1.Signature{subject("CN=release")}, says: "expired",
+		},
+		"no roots": {component: certified(valid), verify: []v1alpha1.Signature{subject("CN=release")}, says: "Secret default/roots does not exist"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.publishAll(tc.component)
+			if tc.prepare != nil {
+				tc.prepare(s)
+			}
+			cv := s.verified("1.0.0", tc.verify...)
+			if tc.says == "" {
+				wantReady(t, cv, "1.0.0")
+				if got := cv.Status.Signatures; len(got) != 1 || (got[0].Expires != nil) != tc.expires {
+					t.Errorf("signatures are %+v", got)
+				}
+				return
+			}
+			wantNotReady(t, cv, v1alpha1.ComponentVerificationFailedReason, tc.says)
+			if got := reconcilertest.Message(cv, "Ready"); !strings.HasPrefix(got, "failed to verify acme.org/app with constraint 1.0.0: ") {
+				t.Errorf("message is %q", got)
+			}
+			if stalled := reconcilertest.Conditions(cv)["Stalled"] != ""; stalled != tc.stalled {
+				t.Errorf("stalled is %t: %v", stalled, reconcilertest.Conditions(cv))
+			}
+			if found := s.descriptors(t); len(found) > 0 || cv.Status.ReconciledVersion != "" || cv.Status.Verified {
+				t.Errorf("version %q and descriptors %v were published", cv.Status.ReconciledVersion, found)
+			}
+		})
+	}
+}
+
+// TestTamperedElements says which element is wrong, and how.
+func TestTamperedElements(t *testing.T) {
+	t.Parallel()
+	child := func() *ocmtest.Component {
+		return &ocmtest.Component{Name: "acme.org/lib", Version: "1.0.0", Resources: []ocmtest.Resource{{Name: "code", Content: []byte("code")}}}
+	}
+	other := child()
+	other.Resources[0].Content = []byte("other")
+	for name, tc := range map[string]struct {
+		change func(*ocmtest.Component)
+		child  *ocmtest.Component
+		fault  func(http.ResponseWriter, *http.Request) bool
+		says   string
+	}{
+		"descriptor": {
+			change: func(c *ocmtest.Component) {
+				c.Tamper = func(d *descriptor.Descriptor, _ ocmtest.Blobs) error {
+					d.Component.Resources[0].Version = "6.6.6"
+					return nil
+				}
+			}, says: `1.0.0: signature "dev" does not hold: the component descriptor was changed`,
+		},
+		"nested version": {child: other, says: "1.0.0: acme.org/app:1.0.0 -> acme.org/lib:1.0.0"},
+		"content": {
+			fault: func(w http.ResponseWriter, request *http.Request) bool {
+				const data = "data of 1.0.0"
+				if request.Method != http.MethodGet || !strings.HasSuffix(request.URL.Path, digestOf(data)) {
+					return false
+				}
+				_, _ = w.Write([]byte(strings.ToUpper(data)))
+				return true
+			}, says: "1.0.0: resource data:1.0.0",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			root := signed(t, "1.0.0", "dev")
+			root.References = []ocmtest.Reference{{Name: "lib", To: child()}}
+			if tc.change != nil {
+				tc.change(&root)
+			}
+			below := child()
+			if tc.child != nil {
+				below = tc.child
+			}
+			s.publishAll(*below, root)
+			if tc.fault != nil {
+				s.registry.Inject(tc.fault)
+			}
+			cv := s.verified("1.0.0", inline("dev", key(t, "dev")))
+			wantNotReady(t, cv, v1alpha1.ComponentVerificationFailedReason, tc.says)
+			if found := s.descriptors(t); len(found) > 0 {
+				t.Errorf("descriptors %v were published", found)
+			}
+		})
+	}
+}
+
+// TestNestedVersionsAreThoseThatWereProven moves the tag of a nested version right after it was verified, and later.
+func TestNestedVersionsAreThoseThatWereProven(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	child := ocmtest.Component{Name: "acme.org/lib", Version: "1.0.0", Resources: []ocmtest.Resource{{Name: "data", Content: []byte("lib")}}}
+	root := signed(t, "1.0.0", "dev")
+	root.References = []ocmtest.Reference{{Name: "lib", To: &child}}
+	proven := s.publishAll(child)
+	s.publishAll(root)
+	moved := child
+	moved.Resources = []ocmtest.Resource{{Name: "data", Content: []byte("evil")}}
+	var asked atomic.Int64
+	s.registry.Inject(func(_ http.ResponseWriter, request *http.Request) bool {
+		if strings.HasSuffix(request.URL.Path, "/acme.org/lib/manifests/1.0.0") {
+			asked.Add(1)
+		}
+		return false
+	})
+	cv := reconcilertest.ComponentVersion("app", s.url, app, "1.0.0")
+	cv.Spec.Verify, cv.Spec.References.Expand = []v1alpha1.Signature{inline("dev", key(t, "dev"))}, true
+	s.Create(cv)
+	s.Reconcile(cv)
+	wantReady(t, cv, "1.0.0")
+	if got := asked.Load(); got != 1 {
+		t.Errorf("the tag was asked for %d times, want once", got)
+	}
+	s.publishAll(moved)
+	asked.Store(0)
+	for range 2 {
+		nested := &v1alpha1.ComponentDescriptor{ObjectMeta: reconcilertest.Named(cv.Status.ComponentDescriptor.References[0].ComponentDescriptorRef.Name)}
+		s.Delete(nested)
+		s.restart(t)
+		s.Reconcile(cv)
+		wantReady(t, cv, "1.0.0")
+		s.Get(nested)
+		if got := cv.Status.ComponentDescriptor.References[0].ManifestDigest; got != proven.String() || asked.Load() > 0 {
+			t.Errorf("the nested version is %s, want what was proven, and its tag was asked for %d times", got, asked.Load())
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package componentversion
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fluxcd/pkg/apis/meta"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/signing"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
+	"github.com/ocm-operator/ocm-operator/ocm/versions"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+)
+
+// Bounds of what the API takes.
+const (
+	maxUnprotected = 256
+	maxName        = 1024
+	maxAttributes  = 64
+)
+
+// record writes the version that is used now into the status, with everything that was found out about it.
+func (r *run) record(expand bool) {
+	status := &r.obj.Status
+	used := v1alpha1.AcceptedVersion{Version: r.version, ManifestDigest: r.manifest.String()}
+	if computed, err := access.ComponentDigest(r.tree.root.version); err == nil {
+		used.ComponentDigest = computed // without it, whatever changes is a change
+	}
+	status.AcceptedVersions = r.remember(used)
+	if status.HighestVersion = r.highest(); status.HighestVersion == "" || versions.Lower(status.HighestVersion, r.version) {
+		status.HighestVersion = r.version
+	}
+	if r.proof != nil {
+		r.recordProof(time.Now())
+	}
+	reference := r.tree.reference(r.obj.Namespace, expand)
+	status.ComponentDescriptor = &reference
+	status.ReconciledVersion = r.version
+	status.ManifestDigest = r.manifest.String()
+	status.ReplicatedRepositoryURL = r.obj.Spec.Repository.URL
+}
+
+// recordProof writes into the status what was proven. The rest of the status is about the version that was used before.
+func (r *run) recordProof(now time.Time) {
+	status := &r.obj.Status
+	proof := r.policy.Proof(r.manifest)
+	if status.Proof != proof {
+		var names []string
+		for _, signature := range r.proof.Signatures {
+			names = append(names, signature.Name)
+		}
+		r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Verified version %s by signature %s", r.version, strings.Join(names, ", ")))
+	}
+	var before []v1alpha1.VerifiedSignature
+	if r.isInUse(candidate{r.version, r.manifest}) {
+		before = status.Signatures
+	}
+	status.Verified, status.Proof = true, proof
+	status.Signatures = signatures(r.proof.Signatures, before, now)
+	status.UnprotectedResources = unprotected(r.proof.Unprotected)
+}
+
+// unprove says that nothing is proven about the version in use.
+func unprove(status *v1alpha1.ComponentVersionStatus) {
+	status.Verified, status.Proof, status.Signatures, status.UnprotectedResources = false, "", nil, nil
+}
+
+// signatures returns the signatures that hold as the status has them. One that was there before keeps its time.
+func signatures(checked []signing.Checked, before []v1alpha1.VerifiedSignature, now time.Time) []v1alpha1.VerifiedSignature {
+	var out []v1alpha1.VerifiedSignature
+	for _, c := range checked {
+		signature := v1alpha1.VerifiedSignature{
+			Name: c.Name, Algorithm: c.Algorithm, Digest: digestText(c.Digest), KeyFingerprint: c.KeyFingerprint,
+			Time: metav1.NewTime(now).Rfc3339Copy(),
+		}
+		if !c.Expires.IsZero() {
+			expires := metav1.NewTime(c.Expires).Rfc3339Copy()
+			signature.Expires = &expires
+		}
+		for _, known := range before {
+			if known.Name == signature.Name && known.Algorithm == signature.Algorithm && known.Digest == signature.Digest &&
+				known.KeyFingerprint == signature.KeyFingerprint {
+				signature.Time = known.Time
+			}
+		}
+		out = append(out, signature)
+	}
+	return out
+}
+
+// digestText writes a digest with the algorithms by which it was made.
+func digestText(d descriptor.Digest) string {
+	return fmt.Sprintf("%s:%s[%s]", d.HashAlgorithm, d.Value, d.NormalisationAlgorithm)
+}
+
+// unprotected returns the resources that nothing protects as the status has them: each once, sorted, and no more than fit.
+func unprotected(found []verify.Unprotected) []v1alpha1.UnprotectedResource {
+	var out []v1alpha1.UnprotectedResource
+	for _, u := range found {
+		resource := v1alpha1.UnprotectedResource{
+			Component: clip(u.Component, maxName-len(ellipsis)), Version: clip(u.Version, maxName-len(ellipsis)),
+			Name: clip(u.Resource.Name, maxName-len(ellipsis)), ResourceVersion: clip(u.Resource.Version, maxName-len(ellipsis)),
+			Reason: string(u.Why),
+		}
+		if len(u.Resource.ExtraIdentity) <= maxAttributes {
+			resource.ExtraIdentity = maps.Clone(u.Resource.ExtraIdentity)
+		}
+		out = append(out, resource)
+	}
+	slices.SortFunc(out, compareUnprotected)
+	same := func(a, b v1alpha1.UnprotectedResource) bool { return compareUnprotected(a, b) == 0 }
+	out = slices.CompactFunc(out, same)
+	return out[:min(len(out), maxUnprotected)]
+}
+
+func compareUnprotected(a, b v1alpha1.UnprotectedResource) int {
+	return cmp.Or(
+		cmp.Compare(a.Component, b.Component), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Name, b.Name),
+		cmp.Compare(a.ResourceVersion, b.ResourceVersion), cmp.Compare(fmt.Sprint(a.ExtraIdentity), fmt.Sprint(b.ExtraIdentity)),
+		cmp.Compare(a.Reason, b.Reason),
+	)
+}

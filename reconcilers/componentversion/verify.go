@@ -1,0 +1,165 @@
+package componentversion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+)
+
+const (
+	// noKey begins the event that says that there is nothing to verify with. People look for this line.
+	noKey = "failed to get public key for verification: "
+	// progressEvery is how often a verification that takes long says how far it is.
+	progressEvery = 30 * time.Second
+	// maxWhy bounds the text of why a version was not used.
+	maxWhy = 1024
+	// ellipsis ends a text that was cut.
+	ellipsis = "..."
+)
+
+// verify checks that a version holds what spec.verify asks for, and says why if it doesn't. An error says that this could not be
+// found out. What the status says was proven with the same keys is not checked again.
+func (c *controller) verify(ctx context.Context, r *run, found candidate) (why string, err error) {
+	if len(r.obj.Spec.Verify) == 0 {
+		return "", nil
+	}
+	if r.policy == nil {
+		policy, err := c.repositories.Policy(ctx, r.obj)
+		if err != nil {
+			return "", r.withoutKey(err)
+		}
+		r.policy = policy
+	}
+	if r.proven(found, time.Now()) {
+		return "", nil
+	}
+	r.proof, err = r.repository.Verify(ctx, r.node(found), r.policy, progress(ctx, found.version))
+	if err == nil {
+		return "", nil
+	}
+	told := access.Verdict(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %s: %w", r.failed(), found.version, err))
+	if verdict, ok := errors.AsType[*lifecycle.Verdict](told); !ok || !verdict.Final() || errors.Is(err, ocm.ErrUnauthorized) {
+		return "", told
+	}
+	if r.isInUse(found) {
+		unprove(&r.obj.Status)
+	}
+	return clip(reason(err), maxWhy), nil
+}
+
+// reason says why a version is refused. Its own name is left out: it is said already.
+func reason(err error) string {
+	if e, ok := errors.AsType[*verify.Error](err); ok && len(e.Path) <= 1 {
+		return (&verify.Error{Element: e.Element, Err: e.Err}).Error()
+	}
+	return err.Error()
+}
+
+// proven tells whether the status holds the proof of a candidate.
+func (r *run) proven(found candidate, now time.Time) bool {
+	status := r.obj.Status
+	if !status.Verified || !r.isInUse(found) || status.Proof != r.policy.Proof(found.manifest) {
+		return false
+	}
+	for _, signature := range status.Signatures {
+		if signature.Expires != nil && !now.Before(signature.Expires.Time) {
+			return false
+		}
+	}
+	return true
+}
+
+// failed begins the message of every failed verification.
+func (r *run) failed() string {
+	return fmt.Sprintf("failed to verify %s with constraint %s", r.obj.Spec.Component, r.obj.Spec.Version.Semver)
+}
+
+// withoutKey is the verdict when there is nothing to verify with.
+func (r *run) withoutKey(err error) error {
+	told := access.Verdict(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %w", r.failed(), err))
+	if _, ok := errors.AsType[*access.KeyMissingError](err); ok {
+		unprove(&r.obj.Status)
+		return lifecycle.WithEvent(noKey+access.KeyNotFound, told)
+	}
+	if _, ok := errors.AsType[*access.UnusableError](err); ok {
+		unprove(&r.obj.Status)
+		return lifecycle.WithEvent(noKey+err.Error(), told)
+	}
+	return told
+}
+
+// refuse is the verdict when no version can be verified that may be used.
+func (r *run) refuse(refused []v1alpha1.PassedOverVersion, denied bool) error {
+	const few = 3
+	r.obj.Status.PassedOver = nil // nothing is used in their place
+	var reasons []string
+	for _, version := range refused[:min(len(refused), few)] {
+		reasons = append(reasons, version.Version+": "+version.Message)
+	}
+	if more := len(refused) - few; more > 0 {
+		reasons = append(reasons, fmt.Sprintf("and %d more", more))
+	}
+	if denied {
+		reasons = append(reasons, "lower versions are not used, as spec.version.downgradePolicy says")
+	}
+	return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %s", r.failed(), strings.Join(reasons, "; ")))
+}
+
+// reportPassedOver writes which versions were passed over into the status, and emits an event for each that is news.
+func (r *run) reportPassedOver() {
+	status := &r.obj.Status
+	before := map[v1alpha1.PassedOverVersion]bool{}
+	for _, version := range status.PassedOver {
+		before[version] = true
+	}
+	status.PassedOver = r.passedOver
+	for _, version := range r.passedOver {
+		if !before[version] {
+			r.events.Warning(r.obj, v1alpha1.ComponentVerificationFailedReason,
+				fmt.Sprintf("passed over %s: %s; using %s", version.Version, version.Message, r.version))
+		}
+	}
+}
+
+// progress returns what logs how far a verification is that takes long, so that it can be told from one that hangs.
+func progress(ctx context.Context, version string) func(verify.Progress) {
+	last := time.Now()
+	return func(p verify.Progress) {
+		if time.Since(last) < progressEvery {
+			return
+		}
+		last = time.Now()
+		ctrl.LoggerFrom(ctx).Info(fmt.Sprintf("Verifying %s: checked %d of %d resources in %d component versions so far",
+			version, p.Checked, p.Resources, p.Versions))
+	}
+}
+
+// unchanged tells whether the status already describes the chosen version, resolved for the current spec, with the proof that
+// was found before.
+func (r *run) unchanged() bool {
+	status := r.obj.Status
+	return r.proof == nil && conditions.IsTrue(r.obj, meta.ReadyCondition) && status.ObservedGeneration == r.obj.Generation &&
+		status.ReconciledVersion == r.version && status.ManifestDigest == r.manifest.String() &&
+		status.ComponentDescriptor != nil
+}
+
+// clip bounds a text.
+func clip(text string, size int) string {
+	if len(text) <= size {
+		return text
+	}
+	return strings.ToValidUTF8(text[:size], "") + ellipsis
+}
