@@ -71,7 +71,7 @@ func (w *writer) number(f float64) {
 
 // sortedKeys returns the keys in their canonical order.
 func sortedKeys[V any](w *writer, m map[string]V) []string {
-	keys := slices.Collect(maps.Keys(m))
+	keys := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
 	if w.entries {
 		slices.Sort(keys)
 	} else {

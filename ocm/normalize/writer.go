@@ -3,6 +3,7 @@ package normalize
 import (
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
@@ -140,6 +141,10 @@ func (w *writer) string(s string) {
 	w.buf = append(w.buf, '"')
 	start := 0
 	for i := 0; i < len(s); {
+		if plain[s[i]] {
+			i++
+			continue
+		}
 		size, escaped := w.special(s[i:])
 		if escaped == "" {
 			i += size
@@ -151,6 +156,14 @@ func (w *writer) string(s string) {
 	}
 	w.buf = append(append(w.buf, s[start:]...), '"')
 }
+
+// plain has the characters that no form has anything special for.
+var plain = func() (table [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		table[c] = !strings.ContainsRune(`"\<>&`, c)
+	}
+	return table
+}()
 
 // special returns the size of the first character, and what to write for it
 // unless that is the character itself.
