@@ -101,6 +101,41 @@ func TestParseNullLists(t *testing.T) {
 	}
 }
 
+// TestEncodeValues writes values of labels as JSON has them and YAML has not.
+func TestEncodeValues(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct{ value, want string }{
+		"surrogates":     {`"\ud83d\ude00"`, `"😀"`},
+		"lone surrogate": {`"\ud800"`, `"\ufffd"`},
+		"invalid UTF-8":  {"\"\xff\"", `"\ufffd"`},
+		"large number":   {`["\u00e9",12345678901234567890]`, `["é",12345678901234567890]`},
+		"as it is":       {`"a\\u0041"`, `"a\\u0041"`},
+		"merge key":      {`{"<<":{"a":1}}`, ""},
+		"merge value":    {`["<<"]`, `["<<"]`},
+	}
+	for name, tc := range cases {
+		d := parse(t, []byte(`{"meta":{"schemaVersion":"v2"},"component":{"name":"a.bc/d","version":"1.0.0","provider":"p","labels":[{"name":"a","value":`+tc.value+`}]}}`))
+		data, err := descriptor.Encode(d)
+		if tc.want == "" {
+			if err == nil {
+				t.Errorf("%s: written as %s", name, data)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var got, want any
+		if err := errors.Join(json.Unmarshal(parse(t, data).Component.Labels[0].Value, &got), json.Unmarshal([]byte(tc.want), &want)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 const head = "meta: {schemaVersion: v2}\ncomponent:\n  name: acme.org/shop\n  version: 1.0.0\n  provider: acme\n"
 
 func TestParseDetails(t *testing.T) {

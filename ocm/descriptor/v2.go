@@ -3,8 +3,10 @@ package descriptor
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
 )
@@ -121,7 +123,7 @@ func Encode(d *Descriptor) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode component descriptor of %s:%s: %w", c.Name, c.Version, err)
 	}
-	data, err := yaml.JSONToYAML(js)
+	data, err := toYAML(js)
 	if err != nil {
 		return nil, fmt.Errorf("encode component descriptor of %s:%s: %w", c.Name, c.Version, err)
 	}
@@ -129,6 +131,30 @@ func Encode(d *Descriptor) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s:%s has %d bytes, at most %d are written", ErrTooLarge, c.Name, c.Version, len(data), MaxBytes)
 	}
 	return data, nil
+}
+
+// toYAML turns JSON without blanks into YAML that is read as the same.
+func toYAML(js []byte) ([]byte, error) {
+	// It would be written without quotes, and merged with the object around it
+	// when it is read.
+	if bytes.Contains(js, []byte(`"<<":`)) {
+		return nil, errors.New(`the key "<<" has another meaning in YAML`)
+	}
+	// Values of labels are as they were read, and may have characters beyond the
+	// basic plane as two escapes, which are none in YAML.
+	if bytes.Contains(js, []byte(`\u`)) || !utf8.Valid(js) {
+		dec := json.NewDecoder(bytes.NewReader(js))
+		dec.UseNumber()
+		var v any
+		err := dec.Decode(&v)
+		if err != nil {
+			return nil, err
+		}
+		if js, err = marshal(v); err != nil {
+			return nil, err
+		}
+	}
+	return yaml.JSONToYAML(js)
 }
 
 // marshal leaves <, > and & as they are.
