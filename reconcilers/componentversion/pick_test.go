@@ -135,7 +135,7 @@ func TestEverySecretWakes(t *testing.T) {
 	cv := &v1alpha1.ComponentVersion{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}}
 	cv.Spec.Repository = v1alpha1.Repository{SecretRef: named("login"), CertSecretRef: named("certs"), ProxySecretRef: named("proxy")}
 	cv.Spec.Destination = &v1alpha1.Repository{SecretRef: named("to-login"), CertSecretRef: named("to-certs"), ProxySecretRef: named("")}
-	cv.Spec.Verify = []v1alpha1.Signature{{PublicKey: &v1alpha1.PublicKey{SecretRef: named("key")}}, {PublicKey: &v1alpha1.PublicKey{Value: "YQ=="}}}
+	cv.Spec.Verify = []v1alpha1.Signature{{PublicKey: &v1alpha1.PublicKey{SecretRef: named("key")}}, {PublicKey: &v1alpha1.PublicKey{Value: "YQ=="}}, {Certificate: &v1alpha1.Certificate{RootsSecretRef: *named("roots")}}}
 	var got []string
 	for _, ref := range references(cv) {
 		if ref.Kind != source.SecretKind || ref.Namespace != "shop" {
@@ -143,7 +143,7 @@ func TestEverySecretWakes(t *testing.T) {
 		}
 		got = append(got, ref.Name)
 	}
-	if want := "login certs proxy to-login to-certs key"; strings.Join(got, " ") != want {
+	if want := "login certs proxy to-login to-certs key roots"; strings.Join(got, " ") != want {
 		t.Errorf("references to %v, want %s", got, want)
 	}
 }

@@ -1,0 +1,124 @@
+package componentversion
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/signing"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
+)
+
+// TestTimesOfSignaturesAreKept: the time is that of the first check, of this signature and with this key.
+func TestTimesOfSignaturesAreKept(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 4, 5, 6, 7, 8, time.UTC)
+	since := metav1.NewTime(now.Add(-time.Hour)).Rfc3339Copy()
+	checked := signing.Checked{
+		Name: "dev", Algorithm: signing.PSS, KeyFingerprint: "sha256:aa", Expires: now.Add(time.Hour),
+		Digest: descriptor.Digest{HashAlgorithm: "SHA-256", NormalisationAlgorithm: "jsonNormalisation/v3", Value: "0f"},
+	}
+	first := signatures([]signing.Checked{checked}, nil, since.Time)
+	if got := first[0]; got.Digest != "SHA-256:0f[jsonNormalisation/v3]" || got.Algorithm != signing.PSS || !got.Time.Equal(&since) || got.Expires.Nanosecond() != 0 {
+		t.Errorf("signature is %+v", got)
+	}
+	for name, tc := range map[string]struct {
+		change func(*signing.Checked)
+		kept   bool
+	}{
+		"same":       {func(*signing.Checked) {}, true},
+		"renewed":    {func(c *signing.Checked) { c.Expires = now.Add(2 * time.Hour) }, true},
+		"other name": {func(c *signing.Checked) { c.Name = "ops" }, false},
+		"algorithm":  {func(c *signing.Checked) { c.Algorithm = signing.PKCS1 }, false},
+		"digest":     {func(c *signing.Checked) { c.Digest.Value = "1f" }, false},
+		"key":        {func(c *signing.Checked) { c.KeyFingerprint = "sha256:bb" }, false},
+	} {
+		changed := checked
+		tc.change(&changed)
+		got := signatures([]signing.Checked{changed}, first, now)
+		if kept := got[0].Time.Equal(&since); kept != tc.kept {
+			t.Errorf("%s: the time is kept: %t", name, kept)
+		}
+	}
+}
+
+// TestUnprotectedFitsIntoTheStatus: what it lists comes out of component versions, which may say anything.
+func TestUnprotectedFitsIntoTheStatus(t *testing.T) {
+	t.Parallel()
+	resource := func(name string, identity map[string]string) verify.Unprotected {
+		return verify.Unprotected{
+			Component: "acme.org/app", Version: "1.0.0", Resource: descriptor.Element{Name: name, Version: "1.0.0", ExtraIdentity: identity}, Why: verify.Excluded,
+		}
+	}
+	if got := unprotected(nil); got != nil {
+		t.Errorf("nothing is %v, want nil, which is what the API server keeps", got)
+	}
+	sorted := unprotected([]verify.Unprotected{
+		resource("b", nil), resource("a", map[string]string{"os": "linux"}), resource("a", map[string]string{"os": "darwin"}), resource("b", nil),
+	})
+	var names []string
+	for _, r := range sorted {
+		names = append(names, r.Name+fmt.Sprint(r.ExtraIdentity))
+	}
+	if diff := cmp.Diff([]string{"amap[os:darwin]", "amap[os:linux]", "bmap[]"}, names); diff != "" {
+		t.Errorf("sorted (-want +got):\n%s", diff)
+	}
+	var many []verify.Unprotected
+	attributes := map[string]string{}
+	for i := range 300 {
+		attributes[fmt.Sprint(i)] = ""
+		many = append(many, resource(strings.Repeat("é", 1024)+fmt.Sprint(i), attributes))
+	}
+	got := unprotected(many)
+	if len(got) != 1 || len(got[0].Name) > 1024 || len(got[0].ExtraIdentity) > 64 {
+		t.Errorf("%d resources, want equal ones once", len(got))
+	}
+	for i := range many {
+		many[i] = resource(fmt.Sprint(i), nil)
+	}
+	if got := unprotected(many); len(got) != 256 {
+		t.Errorf("%d resources, want 256", len(got))
+	}
+}
+
+// TestAcceptedVersionsAreBounded: the latest ones are remembered.
+func TestAcceptedVersionsAreBounded(t *testing.T) {
+	t.Parallel()
+	cv := &v1alpha1.ComponentVersion{}
+	cv.Spec.Component, cv.Spec.Repository.URL = "acme.org/app", "registry.example.com"
+	for i := range 40 {
+		r := &run{obj: cv}
+		version := fmt.Sprintf("1.%d.0", i)
+		cv.Status.AcceptedVersions = r.remember(v1alpha1.AcceptedVersion{Version: version, ManifestDigest: "sha256:" + version})
+		cv.Status.ReplicatedRepositoryURL, cv.Status.ReconciledVersion, cv.Status.ManifestDigest = "registry.example.com", version, "sha256:"+version
+		cv.Status.ComponentDescriptor = &v1alpha1.Reference{Name: "acme.org/app"}
+	}
+	got := cv.Status.AcceptedVersions
+	if len(got) != maxAccepted || got[0].Version != "1.8.0" || got[31].Version != "1.39.0" {
+		t.Errorf("%d are accepted: %+v", len(got), got)
+	}
+	again := (&run{obj: cv}).remember(v1alpha1.AcceptedVersion{Version: "1.39.0", ManifestDigest: "sha256:1.39.0"})
+	if diff := cmp.Diff(got, again); diff != "" {
+		t.Errorf("the same version again (-want +got):\n%s", diff)
+	}
+	back := (&run{obj: cv}).remember(v1alpha1.AcceptedVersion{Version: "1.8.0", ManifestDigest: "sha256:1.8.0"})
+	if len(back) != maxAccepted || back[31].Version != "1.8.0" || back[0].Version != "1.9.0" {
+		t.Errorf("an old version again is %+v", back)
+	}
+}
+
+func TestLast(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff([]string{"3", "1", "2"}, last([]string{"3", "2", "1"}, "2")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"3"}, last([]string{"3"}, "")); diff != "" {
+		t.Error(diff)
+	}
+}
