@@ -376,6 +376,21 @@ func TestLegacyNames(t *testing.T) {
 	}
 }
 
+// TestNoCanonicalForm has a descriptor that no digest can be made of.
+func TestNoCanonicalForm(t *testing.T) {
+	t.Parallel()
+	d := signed(t, signer(t, "good.priv.pem", ""), signing.Options{})
+	d.Component.Labels = []descriptor.Label{{Name: "broken", Value: []byte("{"), Signing: true}}
+	err := withKeys(d, keys(t, "good.pub.pem"))
+	if !errors.Is(err, signing.ErrInvalid) {
+		t.Errorf("error %v", err)
+	}
+	saying(t, err, "cannot be computed")
+	if _, err := signing.Sign(d, "release", signer(t, "good.priv.pem", ""), signing.Options{}); err == nil {
+		t.Error("it is signed")
+	}
+}
+
 // TestMisuse has requests that are no fault of the component version.
 func TestMisuse(t *testing.T) {
 	t.Parallel()
