@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/e2e/podinfo"
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
 // manifests are what the demo applies: YAML to read as documentation.
@@ -35,11 +36,18 @@ const (
 
 // sample returns what a version of the demo's component is made of.
 func sample(s *state, version string) podinfo.Options {
-	return podinfo.Options{Version: version, ImageRegistry: strings.TrimPrefix(s.Registry, "http://") + "/phoban01"}
+	return podinfo.Options{Version: version, ImageRegistry: s.repository()}
 }
 
-func publish(ctx context.Context, s *state, version string) error {
-	return podinfo.Publish(ctx, s.repository(), sample(s, version), ocm.Options{UserAgent: "ocm-operator-demo"})
+// publish signs a version and publishes it, after tamper has changed it if that is not nil.
+func publish(ctx context.Context, s *state, version string, tamper tampering) error {
+	signer, _, err := readKey(s.SigningKey)
+	if err != nil {
+		return err
+	}
+	o := sample(s, version)
+	o.Signatures, o.Tamper = []ocmtest.Signature{{Name: signature, Signer: signer}}, tamper
+	return podinfo.Publish(ctx, s.repository(), o, ocm.Options{UserAgent: "ocm-operator-demo"})
 }
 
 // apply applies the manifests in the order of their names, and returns how many objects that were.
@@ -48,14 +56,18 @@ func apply(ctx context.Context, c client.Client, s *state) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("list the manifests: %w", err)
 	}
+	_, public, err := readKey(s.SigningKey)
+	if err != nil {
+		return 0, err
+	}
 	count := 0
 	for _, name := range names {
 		raw, err := manifests.ReadFile(name)
 		if err != nil {
 			return count, fmt.Errorf("read the manifests: %w", err)
 		}
-		raw = bytes.ReplaceAll(raw, []byte("${REPOSITORY}"), []byte(s.repository()))
-		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096)
+		text := strings.NewReplacer("${REPOSITORY}", s.repository(), "${PUBLIC_KEY}", base64.StdEncoding.EncodeToString(public)).Replace(string(raw))
+		decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
 		for {
 			obj := &unstructured.Unstructured{}
 			err := decoder.Decode(obj)
@@ -117,7 +129,11 @@ func check(ctx context.Context, c client.Client, s *state, version string) error
 	if err != nil {
 		return err
 	}
-	want := delivered{image: sample(s, version).Image(), message: message, version: version, backend: version}
+	image, err := sample(s, version).PinnedImage()
+	if err != nil {
+		return err
+	}
+	want := delivered{image: image, message: message, version: version, backend: version}
 	if *found != want {
 		return fmt.Errorf("applied is %+v, want %+v", *found, want)
 	}
@@ -130,6 +146,13 @@ type delivered struct {
 	message string // of the ConfigMap
 	version string // of the ConfigMap's configuration
 	backend string // version of the backend
+}
+
+// show prints it.
+func (d *delivered) show(out *screen) {
+	out.result("Deployment", "podinfo", "image", shortened(d.image))
+	out.result("ConfigMap", "podinfo", "message", d.message)
+	out.result("ConfigMap", "podinfo-backend", "version", d.backend)
 }
 
 func applied(ctx context.Context, c client.Client) (*delivered, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,10 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/e2e/podinfo"
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+	"github.com/ocm-operator/ocm-operator/ocm/signing"
 )
 
 func TestManifestsAreStrictlyOurs(t *testing.T) {
@@ -33,13 +38,13 @@ func TestManifestsAreStrictlyOurs(t *testing.T) {
 			into := map[string]any{
 				"ComponentVersion": &v1alpha1.ComponentVersion{}, "Resource": &v1alpha1.Resource{},
 				"Localization": &v1alpha1.Localization{}, "Configuration": &v1alpha1.Configuration{},
-				"FluxDeployer": &v1alpha1.FluxDeployer{}, "ConfigMap": &corev1.ConfigMap{},
+				"FluxDeployer": &v1alpha1.FluxDeployer{}, "ConfigMap": &corev1.ConfigMap{}, "Secret": &corev1.Secret{},
 			}[meta.Kind]
 			if into == nil {
 				t.Errorf("%s: unexpected kind %q", name, meta.Kind)
 				continue
 			}
-			if err := yaml.UnmarshalStrict([]byte(document), into); err != nil {
+			if err := yaml.UnmarshalStrict([]byte(strings.ReplaceAll(document, "${PUBLIC_KEY}", "Cg==")), into); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -51,6 +56,69 @@ func TestManifestsSetTheMessageThatIsChecked(t *testing.T) {
 	raw, err := manifests.ReadFile("manifests/4-configuration.yaml")
 	if err != nil || !bytes.Contains(raw, []byte("message: "+message)) {
 		t.Errorf("the message %q is not in the manifests (%v)", message, err)
+	}
+}
+
+// TestTheVersionThatIsRefused shows that it is refused for its content alone.
+func TestTheVersionThatIsRefused(t *testing.T) {
+	t.Parallel()
+	registry := ocmtest.Start(t)
+	s := &state{Registry: registry.URL, SigningKey: filepath.Join(t.TempDir(), "key")}
+	if err := makeKey(s.SigningKey); err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(t.Context(), s, forgedVersion, redirect); err != nil {
+		t.Fatal(err)
+	}
+	repository, err := ocm.Open(s.repository(), ocm.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := repository.Get(t.Context(), podinfo.Name, forgedVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, public, err := readKey(s.SigningKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := signing.ParsePublicKeys(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := version.Descriptor()
+	if _, err := signing.Check(d, signing.Request{Name: signature, Keys: keys}, time.Now()); err != nil {
+		t.Errorf("the signature: %v", err)
+	}
+	for i := range d.Component.Resources {
+		resource := &d.Component.Resources[i]
+		var mismatch *ocm.DigestMismatchError
+		if err := version.Check(t.Context(), resource); errors.As(err, &mismatch) != (resource.Name == "manifests") {
+			t.Errorf("resource %s: %v", resource.Name, err)
+		}
+	}
+}
+
+func TestDigestsAreShortened(t *testing.T) {
+	t.Parallel()
+	digest := "sha256:0123456789ab" + strings.Repeat("c", 52)
+	if got, want := shortened("is "+digest+", not "+digest), "is sha256:0123456789ab…, not sha256:0123456789ab…"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestWrapped(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	text := strings.TrimSpace(strings.Repeat("word ", 50))
+	(&screen{out: &b}).wrapped(text)
+	for line := range strings.Lines(b.String()) {
+		if len(line) > 110 {
+			t.Errorf("a line has %d characters", len(line))
+		}
+	}
+	if got := strings.Join(strings.Fields(b.String()), " "); got != text {
+		t.Errorf("got %q, want %q", got, text)
 	}
 }
 

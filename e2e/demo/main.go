@@ -1,6 +1,7 @@
 // Command demo delivers a component to a cluster on this machine: it starts a Kubernetes control plane, Flux, the
 // operator and a registry as plain processes on loopback, publishes a component version, applies the objects in
-// manifests/, and shows it arriving; then it publishes the next version, and shows that arriving by itself.
+// manifests/, and shows it arriving; then it publishes the next version, and shows that arriving by itself. Both are
+// signed. A third version, which somebody has tampered with, is refused.
 //
 // "make demo" and "make demo-down" call it.
 package main
@@ -22,7 +23,7 @@ import (
 const usage = `usage: go run ./e2e/demo COMMAND
 
   up               start the demo; one that runs is replaced
-  publish VERSION  publish another version of the demo's component, such as 6.3.7
+  publish VERSION  publish another version of the demo's component, such as 6.3.8
   down             stop the demo and remove what it wrote
 `
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const indent = "   "
@@ -50,6 +51,25 @@ func (s *screen) section(title string) {
 
 func (s *screen) line(format string, args ...any) {
 	fmt.Fprintf(s.out, indent+format+"\n", args...)
+}
+
+// result prints what is true of an object now.
+func (s *screen) result(kind, name, what, value string) {
+	s.line("%-17s %-16s %-9s %s", kind, name, what, value)
+}
+
+// wrapped prints text in lines that are not too long to read.
+func (s *screen) wrapped(text string) {
+	const width = 100
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			s.line("%s", line)
+			line = ""
+		}
+		line = strings.TrimLeft(line+" "+word, " ")
+	}
+	s.line("%s", line)
 }
 
 func (s *screen) blank() { fmt.Fprintln(s.out) }

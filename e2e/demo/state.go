@@ -17,6 +17,7 @@ func (f folder) operator() string { return filepath.Join(string(f), "operator") 
 func (f folder) bin() string      { return filepath.Join(string(f), "bin") }
 func (f folder) self() string     { return filepath.Join(f.bin(), "demo") }
 func (f folder) binary() string   { return filepath.Join(f.bin(), "ocm-operator") }
+func (f folder) key() string      { return filepath.Join(string(f), "release.key") }
 func (f folder) state() string    { return filepath.Join(string(f), "demo.json") }
 
 // state is what the background process tells: it is written when everything runs.
@@ -25,6 +26,8 @@ type state struct {
 	Registry string `json:"registry"`
 	// OperatorLog is the log file of the operator.
 	OperatorLog string `json:"operatorLog"`
+	// SigningKey is the file with the private key that component versions are signed with.
+	SigningKey string `json:"signingKey"`
 }
 
 // repository is the URL that components are published at.

@@ -61,7 +61,7 @@ func superviseOperator(ctx context.Context, place folder, registry string, clust
 	if err != nil {
 		return err
 	}
-	if err := place.write(&state{Registry: "http://" + registry, OperatorLog: op.LogFile()}); err != nil {
+	if err := place.write(&state{Registry: "http://" + registry, OperatorLog: op.LogFile(), SigningKey: place.key()}); err != nil {
 		return errors.Join(err, op.Stop(context.WithoutCancel(ctx)))
 	}
 	select {

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/e2e/podinfo"
@@ -22,9 +24,10 @@ import (
 const (
 	firstVersion  = "6.3.5"
 	secondVersion = "6.3.6"
+	forgedVersion = "6.3.7"
 )
 
-// up is the demo, from nothing to the second version.
+// up is the demo, from nothing to the version that is refused.
 func up(ctx context.Context, place folder, out *screen) error {
 	begin := time.Now()
 	fmt.Fprintln(out.out, out.bold("A component version travels to a cluster"))
@@ -32,6 +35,9 @@ func up(ctx context.Context, place folder, out *screen) error {
 		return err
 	}
 	if err := build(ctx, place, out); err != nil {
+		return err
+	}
+	if err := makeKey(place.key()); err != nil {
 		return err
 	}
 	s, err := start(ctx, place, out)
@@ -51,15 +57,15 @@ func up(ctx context.Context, place folder, out *screen) error {
 	return nil
 }
 
-// deliver publishes two versions and shows each arriving.
+// deliver publishes two versions and shows each arriving, and a third that must not.
 func deliver(ctx context.Context, out *screen, c client.Client, s *state) error {
-	out.step("Publish %s %s", podinfo.Name, firstVersion)
-	if err := publish(ctx, s, firstVersion); err != nil {
+	out.step("Sign and publish %s %s", podinfo.Name, firstVersion)
+	if err := publish(ctx, s, firstVersion, nil); err != nil {
 		return err
 	}
-	out.line("to %s", s.repository())
+	out.line("to %s, signed as %q with a key that was made for this demo", s.repository(), signature)
 
-	out.step("Apply e2e/demo/manifests")
+	out.step("Apply e2e/demo/manifests, and the public key in a Secret")
 	since := time.Now()
 	if _, err := apply(ctx, c, s); err != nil {
 		return err
@@ -68,12 +74,15 @@ func deliver(ctx context.Context, out *screen, c client.Client, s *state) error 
 	if err := arrive(ctx, out, c, s, rows, firstVersion, since, "from kubectl apply to applied"); err != nil {
 		return err
 	}
-	out.step("Publish %s, and touch nothing else", secondVersion)
+	out.step("Sign and publish %s, and touch nothing else", secondVersion)
 	since = time.Now()
-	if err := publish(ctx, s, secondVersion); err != nil {
+	if err := publish(ctx, s, secondVersion, nil); err != nil {
 		return err
 	}
-	return arrive(ctx, out, c, s, rows, secondVersion, since, "from publishing to applied; the repository is asked every 5s")
+	if err := arrive(ctx, out, c, s, rows, secondVersion, since, "from publishing to applied; the repository is asked every 2s"); err != nil {
+		return err
+	}
+	return refuse(ctx, out, c, s)
 }
 
 func arrive(ctx context.Context, out *screen, c client.Client, s *state, rows []row, version string, since time.Time, what string) error {
@@ -85,11 +94,14 @@ func arrive(ctx context.Context, out *screen, c client.Client, s *state, rows []
 	if err != nil {
 		return err
 	}
+	signed, err := verified(ctx, c)
+	if err != nil {
+		return err
+	}
 	out.blank()
 	out.line("%s  %s", out.bold(fmt.Sprintf("%.1fs", took.Seconds())), what)
-	out.line("Deployment podinfo           image    %s", found.image)
-	out.line("ConfigMap  podinfo           message  %s", found.message)
-	out.line("ConfigMap  podinfo-backend   version  %s", found.backend)
+	out.result("ComponentVersion", "podinfo", "verified", fmt.Sprintf("signature %s, key %s", signed.Name, shortened(signed.KeyFingerprint)))
+	found.show(out)
 	return nil
 }
 
@@ -146,7 +158,11 @@ func connect(place folder) (client.Client, error) {
 		return nil, fmt.Errorf("read %s: %w", kubeconfig(place), err)
 	}
 	config.QPS = -1
-	return client.New(config, client.Options{Scheme: clientgoscheme.Scheme})
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("name the kinds: %w", err)
+	}
+	return client.New(config, client.Options{Scheme: scheme})
 }
 
 // goOn says what can be tried next.
@@ -161,9 +177,10 @@ func goOn(out *screen, place folder, s *state) {
 	out.blank()
 	for _, next := range [][2]string{
 		{"kubectl get cv,res,lz,cfg,fd,snap", "everything above, and the snapshots between"},
-		{"kubectl describe cv podinfo", "the version that is pinned, and its events"},
+		{"kubectl describe cv podinfo", "the version that is pinned, and who signed it"},
+		{"kubectl events --for cv/podinfo", "what was verified, and what was refused"},
 		{"kubectl edit configmap podinfo-values", "other values arrive at once"},
-		{"go run ./e2e/demo publish 6.3.7", "and so does another version, within 5s"},
+		{"go run ./e2e/demo publish 6.3.8", "and so does another version, within 2s"},
 		{"make demo-down", "stop, and remove what the demo wrote"},
 	} {
 		out.line("%-38s %s", next[0], out.dim("# "+next[1]))
@@ -179,10 +196,10 @@ func publishMore(ctx context.Context, place folder, version string) error {
 	if err != nil {
 		return err
 	}
-	if err := publish(ctx, s, version); err != nil {
+	if err := publish(ctx, s, version, nil); err != nil {
 		return err
 	}
-	fmt.Printf("published %s %s\n", podinfo.Name, version)
+	fmt.Printf("signed and published %s %s\n", podinfo.Name, version)
 	return nil
 }
 
@@ -212,7 +229,7 @@ func remove(ctx context.Context, place folder, running func()) error {
 			return err
 		}
 	}
-	for _, path := range []string{place.operator(), place.bin(), place.state()} {
+	for _, path := range []string{place.operator(), place.bin(), place.key(), place.state()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove what the demo wrote: %w", err)
 		}
