@@ -221,7 +221,7 @@ func TestMissingKeys(t *testing.T) {
 func TestUnusableKeys(t *testing.T) {
 	t.Parallel()
 	_, good := ocmtest.SignerOf(t, "operations")
-	short, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is to be refused
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,8 +270,7 @@ func TestUnusableKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := w.Repositories.Policy(t.Context(), signed("registry.example.com", tc.signature))
-			var unusable *access.UnusableError
-			if !errors.As(err, &unusable) {
+			if _, ok := errors.AsType[*access.UnusableError](err); !ok {
 				t.Fatalf("error is %v, want an UnusableError", err)
 			}
 			for _, want := range tc.want {
