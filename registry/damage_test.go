@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"go.etcd.io/bbolt"
 
 	"github.com/ocm-operator/ocm-operator/registry"
@@ -50,4 +52,33 @@ func TestDamagedIndex(t *testing.T) {
 	if got := log.String(); strings.Count(got, "registry request failed") != 2 || !strings.Contains(got, "damaged") || !strings.Contains(got, image.Digest.String()) {
 		t.Errorf("log: %s", got)
 	}
+}
+
+// TestDamagedBlob changes a blob on the disk and pulls it: nobody gets its bytes, the log says so once, and a push that looks
+// whether it is there repairs it.
+func TestDamagedBlob(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := store.Open(dir, store.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var log bytes.Buffer
+	o := registry.Options{Authorizer: auth.AllowAll(), Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))}
+	c := &client{t: t, handler: registry.NewHandler(s, o)}
+	c.artifact("a", "v1", "layer")
+	layer := digest.FromString("layer")
+	path := filepath.Join(dir, "blobs", "sha256", layer.Encoded()[:2], layer.Encoded())
+	if err := os.WriteFile(path, []byte("LAYER"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.expect(500, "UNKNOWN", "GET", "/v2/a/blobs/"+layer.String(), nil)
+	c.expect(404, "BLOB_UNKNOWN", "GET", "/v2/a/blobs/"+layer.String(), nil)
+	c.expect(404, "BLOB_UNKNOWN", "HEAD", "/v2/a/blobs/"+layer.String(), nil)
+	if got := log.String(); strings.Count(got, "registry request failed") != 1 || !strings.Contains(got, "damaged") || !strings.Contains(got, layer.String()) {
+		t.Errorf("log: %s", got)
+	}
+	c.artifact("a", "v1", "layer")
+	c.expect(200, "", "GET", "/v2/a/blobs/"+layer.String(), nil)
 }

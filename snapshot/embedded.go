@@ -42,27 +42,32 @@ func (e embeddedRepository) PutManifest(ctx context.Context, mediaType string, b
 
 func (e embeddedRepository) Manifest(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
 	desc, body, err := e.r.Manifest(ctx, ref)
-	if mismatch, damaged := errors.AsType[*store.DigestMismatchError](err); damaged && errors.Is(err, store.ErrDamaged) {
-		err = fmt.Errorf("%w: %w", &DigestMismatchError{What: "manifest", Want: mismatch.Want, Got: mismatch.Got}, err)
-	}
-	return desc, body, notFound(err)
+	return desc, body, notFound(damaged("manifest", err))
 }
 
 func (e embeddedRepository) OpenBlob(ctx context.Context, dgst digest.Digest) (io.ReadCloser, int64, error) {
 	f, size, err := e.r.OpenBlob(ctx, dgst)
 	if err != nil {
-		return nil, 0, notFound(err)
+		return nil, 0, notFound(damaged("content", err))
 	}
 	return f, size, nil
 }
 
 func (e embeddedRepository) StatBlob(ctx context.Context, dgst digest.Digest) (int64, error) {
 	size, err := e.r.StatBlob(ctx, dgst)
-	return size, notFound(err)
+	return size, notFound(damaged("content", err))
 }
 
 func (e embeddedRepository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
 	return notFound(e.r.DeleteManifest(ctx, dgst))
+}
+
+// damaged makes the store's error about a damaged disk a *DigestMismatchError of this package too.
+func damaged(what string, err error) error {
+	if mismatch, ok := errors.AsType[*store.DigestMismatchError](err); ok && errors.Is(err, store.ErrDamaged) {
+		return fmt.Errorf("%w: %w", &DigestMismatchError{What: what, Want: mismatch.Want, Got: mismatch.Got}, err)
+	}
+	return err
 }
 
 // notFound makes the store's error match ErrNotFound of this package too.

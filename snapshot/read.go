@@ -78,7 +78,7 @@ func Open(ctx context.Context, repo Repository, manifest digest.Digest) (*Conten
 
 // Exists tells whether the manifest and everything it names is in the repository, and its
 // layer is the given one. An empty layer accepts any. A manifest that is damaged is not there: writing the
-// snapshot again repairs it. Content is not read: where that is damaged, Open finds out.
+// snapshot again repairs it. So it does for content that the repository finds damaged, which is a *DigestMismatchError.
 func Exists(ctx context.Context, repo Repository, manifest, layer digest.Digest) (bool, error) {
 	m, err := readManifest(ctx, repo, manifest)
 	if _, damaged := errors.AsType[*DigestMismatchError](err); damaged || errors.Is(err, ErrNotFound) {

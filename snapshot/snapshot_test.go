@@ -209,7 +209,8 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// TestDamage changes what is on the disk: nothing that was changed may be read to its end.
+// TestDamage changes what is on the disk: nothing that was changed may be read to its end, or be called there, and it can be
+// written again.
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(content []byte) []byte{
@@ -228,6 +229,16 @@ func TestDamage(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "blobs", "sha256", hex[:2], hex), damage(bytes.Clone(content)), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			found, err := snapshot.Exists(t.Context(), r, result.ManifestDigest, "")
+			if mismatch := new(snapshot.DigestMismatchError); found || !errors.As(err, &mismatch) || mismatch.Want != result.LayerDigest {
+				t.Errorf("exists: %v, %v", found, err)
+			}
+			if again := snapshottest.Write(t, r, content); again != result {
+				t.Errorf("written again: %+v, was %+v", again, result)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "blobs", "sha256", hex[:2], hex), damage(bytes.Clone(content)), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			opened, err := snapshot.Open(t.Context(), r, result.ManifestDigest)
 			if err == nil {
 				_, err = io.Copy(io.Discard, opened)
@@ -236,8 +247,18 @@ func TestDamage(t *testing.T) {
 			if mismatch := new(snapshot.DigestMismatchError); !errors.As(err, &mismatch) || mismatch.Want != result.LayerDigest {
 				t.Errorf("got %v", err)
 			}
-			if found, err := snapshot.Exists(t.Context(), r, result.ManifestDigest, ""); err != nil || found != (name == "flipped") {
+			if found, err := snapshot.Exists(t.Context(), r, result.ManifestDigest, ""); err != nil || found {
 				t.Errorf("exists: %v, %v", found, err)
+			}
+			snapshottest.Write(t, r, content)
+			if opened, err = snapshot.Open(t.Context(), r, result.ManifestDigest); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(opened); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("written again it is read with %v", err)
+			}
+			if err := opened.Close(); err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -24,6 +24,8 @@ type blobs struct {
 	made map[string]bool
 
 	count, bytes atomic.Int64
+
+	proofs proofs
 }
 
 func (b *blobs) path(d digest.Digest) string {
@@ -43,19 +45,19 @@ func (b *blobs) size(d digest.Digest) (int64, error) {
 	return info.Size(), nil
 }
 
-func (b *blobs) open(d digest.Digest) (*os.File, int64, error) {
+func (b *blobs) open(d digest.Digest) (*os.File, fs.FileInfo, error) {
 	f, err := os.Open(b.path(d))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, fmt.Errorf("%s: %w", d, ErrBlobNotFound)
+		return nil, nil, fmt.Errorf("%s: %w", d, ErrBlobNotFound)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("open blob %s: %w", d, err)
+		return nil, nil, fmt.Errorf("open blob %s: %w", d, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("open blob %s: %w", d, err), f.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open blob %s: %w", d, err), f.Close())
 	}
-	return f, info.Size(), nil
+	return f, info, nil
 }
 
 // place moves a finished temporary file to where its digest says. It returns when the name
@@ -80,6 +82,7 @@ func (b *blobs) place(temp string, d digest.Digest, size int64) error {
 		}
 		return err
 	}
+	b.placed(d)
 	return nil
 }
 
@@ -105,6 +108,7 @@ func (b *blobs) remove(d digest.Digest) (int64, error) {
 	if err := os.Remove(b.path(d)); err != nil {
 		return 0, fmt.Errorf("remove blob %s: %w", d, err)
 	}
+	b.proofs.forget(d)
 	b.count.Add(-1)
 	b.bytes.Add(-size)
 	return size, nil

@@ -26,9 +26,9 @@ var (
 	// ErrStagingFull says that the uploads in progress have no more room: they are at Options.MaxStagedBytes, or the disk is
 	// full. It passes when others end.
 	ErrStagingFull = errors.New("temporary space of the registry is exhausted")
-	// ErrDamaged says that the index gives back something else than was written. Whoever pushed did nothing wrong,
+	// ErrDamaged says that the disk gives back something else than was written. Whoever pushed did nothing wrong,
 	// and nobody can do anything about it but push again.
-	ErrDamaged = errors.New("registry index is damaged")
+	ErrDamaged = errors.New("registry content is damaged")
 	// ErrClosed says that the store or the stage was closed before.
 	ErrClosed = errors.New("already closed")
 )

@@ -30,12 +30,18 @@ func (s *Store) Repository(name string) (*Repository, error) {
 func (r *Repository) Name() string { return r.name }
 
 // OpenBlob opens a blob that is linked to the repository, and returns its size. The reader is an
-// *os.File, so that a server may hand it to the kernel.
+// *os.File, so that a server may hand it to the kernel. Its bytes are compared with the digest the first time, and again
+// whenever the file was changed; the error is ErrDamaged when they are others.
 func (r *Repository) OpenBlob(ctx context.Context, dgst digest.Digest) (io.ReadSeekCloser, int64, error) {
 	if err := r.checkLinked(ctx, dgst); err != nil {
 		return nil, 0, err
 	}
-	f, size, err := r.store.blobs.open(dgst)
+	f, size, err := r.store.blobs.known(dgst)
+	if err == nil && f == nil {
+		// One reads it all, and the others wait for that.
+		defer r.store.locks.lock(blobKey(dgst))()
+		f, size, err = r.store.blobs.sound(ctx, dgst)
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("repository %s: %w", r.name, err)
 	}
@@ -43,7 +49,7 @@ func (r *Repository) OpenBlob(ctx context.Context, dgst digest.Digest) (io.ReadS
 }
 
 // StatBlob returns the size of a blob that is linked to the repository. Its lease begins anew:
-// whoever is told that a blob is there will not push it.
+// whoever is told that a blob is there will not push it. So the file is looked at as OpenBlob does.
 func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (int64, error) {
 	if _, err := ParseDigest(string(dgst)); err != nil {
 		return 0, err
@@ -52,7 +58,7 @@ func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (int64, e
 	if err := r.checkLinked(ctx, dgst); err != nil {
 		return 0, err
 	}
-	size, err := r.store.blobs.size(dgst)
+	size, err := r.store.blobs.soundSize(ctx, dgst)
 	if err != nil {
 		return 0, fmt.Errorf("repository %s: %w", r.name, err)
 	}

@@ -110,7 +110,7 @@ func (s *Stage) commit(ctx context.Context, want digest.Digest) (ocispec.Descrip
 		return ocispec.Descriptor{}, err
 	}
 	desc := ocispec.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: s.n}
-	if adopted, err := s.adopt(d); err != nil || adopted {
+	if adopted, err := s.adopt(ctx, d); err != nil || adopted {
 		return desc, err
 	}
 	if s.repo.store.blobs.sync {
@@ -118,7 +118,7 @@ func (s *Stage) commit(ctx context.Context, want digest.Digest) (ocispec.Descrip
 			return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, full(err))
 		}
 	}
-	return desc, s.place(d)
+	return desc, s.place(ctx, d)
 }
 
 // check returns the digest of what was written.
@@ -147,15 +147,15 @@ func (s *Stage) check(want digest.Digest) (digest.Digest, error) {
 }
 
 // adopt links the blob that is there already, which spares writing it again.
-func (s *Stage) adopt(d digest.Digest) (bool, error) {
+func (s *Stage) adopt(ctx context.Context, d digest.Digest) (bool, error) {
 	defer s.repo.store.locks.lock(blobKey(d))()
-	return s.link(d)
+	return s.link(ctx, d)
 }
 
-func (s *Stage) place(d digest.Digest) error {
+func (s *Stage) place(ctx context.Context, d digest.Digest) error {
 	defer s.repo.store.locks.lock(blobKey(d))()
 	// Another upload of the same blob may have been faster.
-	if linked, err := s.link(d); err != nil || linked {
+	if linked, err := s.link(ctx, d); err != nil || linked {
 		return err
 	}
 	if err := s.repo.store.blobs.place(s.file.Name(), d, s.n); err != nil {
@@ -165,11 +165,11 @@ func (s *Stage) place(d digest.Digest) error {
 	return nil
 }
 
-// link is for whoever has the blob's lock. A file of another size is damaged; it is not linked, but replaced.
-func (s *Stage) link(d digest.Digest) (bool, error) {
+// link is for whoever has the blob's lock. A file that is damaged is not linked, but replaced.
+func (s *Stage) link(ctx context.Context, d digest.Digest) (bool, error) {
 	blobs := s.repo.store.blobs
-	size, err := blobs.size(d)
-	if errors.Is(err, ErrBlobNotFound) || err == nil && size != s.n {
+	_, err := blobs.soundSize(ctx, d)
+	if errors.Is(err, ErrBlobNotFound) || errors.Is(err, ErrDamaged) {
 		return false, nil
 	}
 	if err == nil {

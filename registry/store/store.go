@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"go.etcd.io/bbolt"
 )
 
@@ -66,7 +67,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		uploads: filepath.Join(dir, "uploads"),
-		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), sync: !o.NoSync, fsync: (*os.File).Sync, made: map[string]bool{}},
+		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), sync: !o.NoSync, fsync: (*os.File).Sync, made: map[string]bool{}, proofs: proofs{states: map[digest.Digest]state{}}},
 		leases:  newLeases(o.LeaseTTL, o.Now),
 		locks:   locks{held: map[key]*keyLock{}},
 		now:     o.Now,

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// proofs remember which files hold what their names say, and in which state they were then. They are not kept on the disk:
+// who can change a blob there could change them too.
+type proofs struct {
+	mu     sync.Mutex
+	states map[digest.Digest]state
+}
+
+func (p *proofs) of(d digest.Digest) state {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.states[d]
+}
+
+func (p *proofs) remember(d digest.Digest, s state) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.states[d] = s
+}
+
+func (p *proofs) forget(d digest.Digest) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.states, d)
+}
+
+// known opens a blob if its file is in the state in which it was proven; otherwise the file is nil.
+func (b *blobs) known(d digest.Digest) (*os.File, int64, error) {
+	f, info, err := b.open(d)
+	if err != nil {
+		return nil, 0, err
+	}
+	if b.proofs.of(d) != stateOf(info) {
+		return nil, 0, f.Close()
+	}
+	return f, info.Size(), nil
+}
+
+// sound opens a blob, whose bytes are compared with its digest when it is the first time, or the file was changed since.
+// What is damaged is removed, so that it can be pushed again; the error is ErrDamaged then. It is for whoever has the blob's
+// lock.
+func (b *blobs) sound(ctx context.Context, d digest.Digest) (*os.File, int64, error) {
+	f, info, err := b.open(d)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := b.prove(ctx, d, f, info); err != nil {
+		err = errors.Join(err, f.Close())
+		if errors.Is(err, ErrDamaged) {
+			_, removed := b.remove(d)
+			err = errors.Join(err, removed)
+		}
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+// soundSize is sound for those who don't read.
+func (b *blobs) soundSize(ctx context.Context, d digest.Digest) (int64, error) {
+	f, size, err := b.sound(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	return size, f.Close()
+}
+
+func (b *blobs) prove(ctx context.Context, d digest.Digest, f *os.File, info fs.FileInfo) error {
+	now := stateOf(info)
+	if b.proofs.of(d) == now {
+		return nil
+	}
+	hash := d.Algorithm().Hash()
+	if _, err := io.Copy(hash, &stoppable{ctx, f}); err != nil {
+		return fmt.Errorf("read blob %s: %w", d, err)
+	}
+	if got := digest.NewDigest(d.Algorithm(), hash); got != d {
+		return fmt.Errorf("%w: blob is removed: %w", ErrDamaged, &DigestMismatchError{Want: d, Got: got})
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("read blob %s: %w", d, err)
+	}
+	b.proofs.remember(d, now)
+	return nil
+}
+
+// placed remembers a file that was hashed while it was written.
+func (b *blobs) placed(d digest.Digest) {
+	if info, err := os.Stat(b.path(d)); err == nil {
+		b.proofs.remember(d, stateOf(info))
+	}
+}
+
+// stoppable is a reader that ends with its context.
+type stoppable struct {
+	ctx context.Context //nolint:containedctx // a reader has no other way to know of it
+	r   io.Reader
+}
+
+// Read implements io.Reader.
+func (s *stoppable) Read(p []byte) (int, error) {
+	if err := context.Cause(s.ctx); err != nil {
+		return 0, err
+	}
+	return s.r.Read(p)
+}
