@@ -31,6 +31,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/registryserver"
 	"github.com/ocm-operator/ocm-operator/reconcilers/resource"
 	snapshotkind "github.com/ocm-operator/ocm-operator/reconcilers/snapshot"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/transform"
 	"github.com/ocm-operator/ocm-operator/transform/cuemap"
@@ -162,9 +163,10 @@ const answerAge = 2 * time.Second
 // features is the feature list of the operator.
 func features(s *shared) []plugin.Plugin {
 	o := s.options
+	protection := source.Protection{Deny: o.DenyUnprotected}
 	mutations := mutation.Options{
 		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store, Mappings: s.mappings,
-		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize,
+		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize,
 		Limits: mutation.Limits{Archives: o.Limits.Archives(), ConfigBytes: o.Limits.ConfigSize, ValuesBytes: o.Limits.ValuesSize},
 		Turn:   transform.NewTurn(),
 	}
@@ -180,7 +182,7 @@ func features(s *shared) []plugin.Plugin {
 		}),
 		resource.Plugin(resource.Options{
 			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store,
-			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, MaxBytes: o.MaxResourceSize, Archives: o.Limits.Archives(),
+			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize, Archives: o.Limits.Archives(),
 			Concurrent: o.Workers(v1alpha1.ResourceKind),
 		}),
 		localization.Plugin(localizations),

@@ -118,6 +118,8 @@ func (d *deployer) apply(ctx context.Context, r *run) error {
 			written = append(written, obj.GetKind())
 		}
 	}
+	// Flux works with it from now on, whatever comes of that.
+	r.obj.Status.Origins = r.content.Origins
 	return nil
 }
 

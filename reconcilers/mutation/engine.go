@@ -44,6 +44,7 @@ type engine struct {
 	limits       Limits
 	turn         *transform.Turn
 	maxBytes     int64
+	protection   source.Protection
 }
 
 func newEngine(c client.Client, cache, live client.Reader, foreign *source.Foreign, o Options) *engine {
@@ -64,6 +65,7 @@ func newEngine(c client.Client, cache, live client.Reader, foreign *source.Forei
 		limits:       o.Limits.withDefaults(),
 		turn:         cmp.Or(o.Turn, transform.NewTurn()),
 		maxBytes:     o.MaxBytes,
+		protection:   o.Protection,
 	}
 }
 
@@ -79,7 +81,8 @@ type Run struct {
 	spec   *v1alpha1.MutationSpec
 	status *v1alpha1.MutationStatus
 
-	mappings Mappings
+	mappings   Mappings
+	protection source.Protection
 
 	source *input
 	// config and patch are nil when the object has none.
@@ -103,7 +106,7 @@ func (r *Run) HasValues() bool { return r.spec.Values != nil || len(r.spec.GetVa
 
 // resolveInputs finds everything that the object combines, and checks that it belongs together.
 func (e *engine) resolveInputs(ctx context.Context, r *Run) error {
-	r.mappings = e.mappings
+	r.mappings, r.protection = e.mappings, e.protection
 	r.changes.Turn = e.turn
 	namespace := r.obj.GetNamespace()
 	if err := complete(r); err != nil {
@@ -245,7 +248,11 @@ func (e *engine) plan(ctx context.Context, r *Run, plan func(context.Context, *R
 
 // publish streams the source through the edits into the snapshot.
 func (e *engine) publish(ctx context.Context, r *Run) error {
-	if !r.held {
+	if r.held {
+		if err := e.publisher.Trace(ctx, r.owner(), r.origins); err != nil {
+			return lifecycle.Retry(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
+		}
+	} else {
 		published, err := e.transfer(ctx, r)
 		if err != nil {
 			return err
@@ -274,18 +281,4 @@ func (r *Run) Rules() (*configv1.Configuration, error) {
 			"the ConfigData has no configuration rules: add some, or leave the %s out", r.kind))
 	}
 	return r.Config.Configuration, nil
-}
-
-// Image resolves the image reference of a resource of the component that the ConfigData belongs to.
-func (r *Run) Image(_ context.Context, name string, extraIdentity map[string]string) (string, error) {
-	c := r.config.component
-	if c == nil {
-		return "", lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf(
-			"spec.configRef is %s, but images are looked up in the component of the ConfigData: refer to it in its ComponentVersion", r.config.Ref))
-	}
-	resource, err := c.version.Descriptor().FindResource(access.Selector(v1alpha1.ResourceReference{Name: name, ExtraIdentity: extraIdentity}))
-	if err != nil {
-		return "", err
-	}
-	return c.version.ImageReference(resource)
 }

@@ -81,10 +81,11 @@ func (e *engine) resolve(ctx context.Context, namespace string, ref v1alpha1.Obj
 	if err != nil {
 		return nil, lifecycle.Fail(v1alpha1.ComponentDescriptorNotFoundReason, err)
 	}
+	key := []any{object.Status.ReplicatedRepositoryURL, object.Status.ComponentDescriptor.ManifestDigest, node, ref.ResourceRef}
 	return &input{
 		Input:     source.Input{Ref: to, Origins: []v1alpha1.Origin{source.OriginOf(object)}},
 		version:   object.Status.ReconciledVersion,
-		key:       []any{object.Status.ReplicatedRepositoryURL, object.Status.ComponentDescriptor.ManifestDigest, node, ref.ResourceRef},
+		key:       append(key, e.protection.Parts(object)...),
 		component: &componentInput{object: object, ref: *ref.ResourceRef, node: node},
 	}, nil
 }
@@ -102,8 +103,15 @@ func (e *engine) load(ctx context.Context, c *componentInput) error {
 	if c.version, err = repository.Pinned(ctx, c.node); err != nil {
 		return access.Verdict(v1alpha1.GetComponentDescriptorFailedReason, err)
 	}
-	c.resource, err = c.version.Descriptor().FindResource(access.Selector(c.ref))
-	return access.Verdict(v1alpha1.GetResourceFailedReason, err)
+	resource, err := c.version.Descriptor().FindResource(access.Selector(c.ref))
+	if err != nil {
+		return access.Verdict(v1alpha1.GetResourceFailedReason, err)
+	}
+	if err := e.protection.Check(c.node, resource); err != nil {
+		return err
+	}
+	c.resource = resource
+	return nil
 }
 
 // open opens the content.
@@ -118,6 +126,9 @@ func (e *engine) open(ctx context.Context, in *input) (*stream, error) {
 	content, err := snapshot.Open(ctx, repository, digest.Digest(in.snapshot.ManifestDigest))
 	if errors.Is(err, snapshot.ErrNotFound) {
 		return nil, lifecycle.Wait(v1alpha1.ContentMissingReason, 0, fmt.Errorf("content of %s is gone and is being written again: %w", in.Ref, err))
+	}
+	if _, damaged := errors.AsType[*snapshot.DigestMismatchError](err); damaged {
+		return nil, lifecycle.Wait(v1alpha1.ContentMissingReason, 0, fmt.Errorf("content of %s is not what was written, and has to be written again: %w", in.Ref, err))
 	}
 	if err != nil {
 		return nil, err

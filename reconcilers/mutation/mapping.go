@@ -8,6 +8,7 @@ import (
 	"maps"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
@@ -24,14 +25,18 @@ func (r *Run) Mapper() localize.Mapper {
 		return nil
 	}
 	var whole map[string]any
+	view := &view{protection: r.protection}
 	return func(ctx context.Context, program string) (any, error) {
 		if whole == nil {
 			var err error
-			if whole, err = r.whole(ctx); err != nil {
+			if whole, err = r.whole(ctx, view); err != nil {
 				return nil, err
 			}
 		}
 		value, err := r.mappings.Evaluate(ctx, program, whole)
+		if _, failed := errors.AsType[*cuemap.ProgramError](err); failed && view.hidden != nil {
+			err = fmt.Errorf("%w; it was not shown where these resources are: %w", err, view.hidden)
+		}
 		if failed := (*cuemap.ProgramError)(nil); err != nil && !errors.As(err, &failed) && !errors.Is(err, cuemap.ErrTooLarge) {
 			return nil, lifecycle.Retry(v1alpha1.ReconcileMutationObjectFailedReason, err)
 		}
@@ -40,7 +45,7 @@ func (r *Run) Mapper() localize.Mapper {
 }
 
 // whole returns the component version of the ConfigData, whatever the reference path leads to, with all that it refers to.
-func (r *Run) whole(ctx context.Context) (map[string]any, error) {
+func (r *Run) whole(ctx context.Context, v *view) (map[string]any, error) {
 	c := r.config.component
 	if c == nil {
 		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf(
@@ -48,16 +53,27 @@ func (r *Run) whole(ctx context.Context) (map[string]any, error) {
 	}
 	root := c.object.Status.ComponentDescriptor
 	node := source.Node{Component: root.Name, Version: root.Version, ManifestDigest: root.ManifestDigest}
-	left := maxMapped
-	return c.filled(ctx, node, root.References, &left)
+	v.componentInput = c
+	return v.filled(ctx, node, root.References)
+}
+
+// view makes what a program sees of a component.
+type view struct {
+	*componentInput
+
+	protection source.Protection
+	// seen counts the components in it.
+	seen int
+	// hidden is why the program is not shown where some resources are.
+	hidden error
 }
 
 // filled returns a component with the components that it refers to filled in.
-func (c *componentInput) filled(ctx context.Context, node source.Node, pinned []v1alpha1.Reference, left *int) (map[string]any, error) {
-	if *left--; *left < 0 {
+func (v *view) filled(ctx context.Context, node source.Node, pinned []v1alpha1.Reference) (map[string]any, error) {
+	if v.seen++; v.seen > maxMapped {
 		return nil, fmt.Errorf("a mapping can have a component with up to %d references, counted as often as they are reached", maxMapped)
 	}
-	version, err := c.repository.Pinned(ctx, node)
+	version, err := v.repository.Pinned(ctx, node)
 	if err != nil {
 		return nil, access.Verdict(v1alpha1.GetComponentDescriptorFailedReason, err)
 	}
@@ -72,6 +88,7 @@ func (c *componentInput) filled(ctx context.Context, node source.Node, pinned []
 	if err := json.Unmarshal(raw, &out); err != nil {
 		return nil, fmt.Errorf("descriptor of %s %s: %w", node.Component, node.Version, err)
 	}
+	v.protect(node, version, out)
 	references, _ := out["references"].([]any)
 	for i, reference := range component.References {
 		p := pinnedTo(pinned, reference.Name, reference.Version, reference.ExtraIdentity)
@@ -79,7 +96,7 @@ func (c *componentInput) filled(ctx context.Context, node source.Node, pinned []
 			return nil, fmt.Errorf("component %s %s: its reference %q is not in the status of the ComponentVersion", node.Component, node.Version, reference.Name)
 		}
 		below := source.Node{Component: p.ComponentName, Version: p.Version, ManifestDigest: p.ManifestDigest, ExtraIdentity: p.ExtraIdentity}
-		nested, err := c.filled(ctx, below, p.References, left)
+		nested, err := v.filled(ctx, below, p.References)
 		if err != nil {
 			return nil, err
 		}
@@ -88,6 +105,47 @@ func (c *componentInput) filled(ctx context.Context, node source.Node, pinned []
 		}
 	}
 	return out, nil
+}
+
+// protect makes the accesses that a program sees worthy of what is known of the content. Nothing signs an access. So in a
+// verified component version the image references in them are pinned to what was verified, and one that can't be is not
+// shown. Where content is denied that nothing can protect, its access isn't either.
+func (v *view) protect(node source.Node, version *ocm.ComponentVersion, component map[string]any) {
+	shown, _ := component["resources"].([]any)
+	resources := version.Descriptor().Component.Resources
+	for i := range shown {
+		resource := &resources[i]
+		entry, _ := shown[i].(map[string]any)
+		if err := v.protection.Check(node, resource); err != nil {
+			v.hidden = errors.Join(v.hidden, err)
+			delete(entry, "access")
+			continue
+		}
+		if !v.proven(resource) {
+			continue
+		}
+		pinned, err := version.PinnedImageReference(resource)
+		if pin(entry["access"], pinned) {
+			v.hidden = errors.Join(v.hidden, err)
+		}
+	}
+}
+
+// pin puts a pinned image reference in the place of the one that an access or its globalAccess has, and tells whether it has
+// one. An empty reference takes it away.
+func pin(access any, pinned string) bool {
+	fields, ok := access.(map[string]any)
+	if !ok {
+		return false
+	}
+	_, found := fields["imageReference"]
+	switch {
+	case found && pinned == "":
+		delete(fields, "imageReference")
+	case found:
+		fields["imageReference"] = pinned
+	}
+	return pin(fields["globalAccess"], pinned) || found
 }
 
 // listed is an empty list where there is none: a program can go through that, and not through null.

@@ -41,6 +41,8 @@ type Options struct {
 	Mappings Mappings
 	// NoCrossNamespaceRefs refuses references into other namespaces.
 	NoCrossNamespaceRefs bool
+	// Protection says whether content and images may be used that no signature can protect.
+	Protection source.Protection
 	// MaxBytes bounds the size of a resource as it is stored; zero is the default of the OCM client.
 	MaxBytes int64
 	// Limits bounds what is read whole, and what sources may unpack to.

@@ -55,6 +55,7 @@ type stage struct {
 	url       string
 	artifacts *http.Client
 	mappings  *mappings
+	options   mutation.Options
 
 	components, resources, snapshots, localizations, configurations *reconcilertest.Controller
 
@@ -67,15 +68,15 @@ func newStage(t *testing.T, configData string) *stage {
 	t.Helper()
 	w, registry := reconcilertest.New(t), ocmtest.Start(t)
 	s := &stage{World: w, registry: registry, url: registry.URL + "/ocm", artifacts: &http.Client{}, mappings: &mappings{}}
-	options := mutation.Options{
+	s.options = mutation.Options{
 		Lifecycle: w.Lifecycle, Foreign: w.Foreign, Repositories: w.Repositories, Store: w.Store,
 		Artifacts: s.artifacts, Mappings: s.mappings, NoCrossNamespaceRefs: true,
 	}
 	s.components = w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories}))
 	s.resources = w.Install(resource.Plugin(resource.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories, Store: w.Store}))
 	s.snapshots = w.Install(snapshotkind.Plugin(snapshotkind.Options{Lifecycle: w.Lifecycle, Store: w.Store, Address: "https://registry"}))
-	s.localizations = w.Install(localization.Plugin(options))
-	s.configurations = w.Install(configuration.Plugin(options))
+	s.localizations = w.Install(localization.Plugin(s.options))
+	s.configurations = w.Install(configuration.Plugin(s.options))
 	s.release(t, "1.0.0", deploy, configData)
 	s.component = reconcilertest.ComponentVersion("app", s.url, app, ">=1.0.0")
 	s.resource = reconcilertest.Resource("manifests", "app", "manifests")

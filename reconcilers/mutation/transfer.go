@@ -25,7 +25,7 @@ func (e *engine) transfer(ctx context.Context, r *Run) (publish.Published, error
 		return publish.Published{}, judged(v1alpha1.SourceRefNotReadyWithErrorReason, err)
 	}
 	defer content.Close()
-	artifact := publish.Artifact{Identity: r.identity(), Meta: content.meta}
+	artifact := publish.Artifact{Identity: r.identity(), Origins: r.origins, Meta: content.meta}
 	artifact.Meta.SourceDigest = content.digest
 	artifact.Meta.Tag = r.tag(artifact.Identity)
 	reader := io.Reader(content)

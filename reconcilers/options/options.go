@@ -42,6 +42,8 @@ type Options struct {
 	MinRetryDelay, MaxRetryDelay time.Duration
 	// NoCrossNamespaceRefs refuses references into other namespaces.
 	NoCrossNamespaceRefs bool
+	// DenyUnprotected denies resources whose content no signature can protect.
+	DenyUnprotected bool
 	// KubeQPS and KubeBurst bound the requests to the API server.
 	KubeQPS   float32
 	KubeBurst int
@@ -133,6 +135,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringToIntVar(&o.ConcurrentKinds, "concurrent-kinds", nil, "The same by `kind=n`, as in Resource=8,Localization=2. "+
 		"By default Snapshot and FluxDeployer have twice as many, and Localization and Configuration at most two for a processor.")
 	f.BoolVar(&o.NoCrossNamespaceRefs, "no-cross-namespace-refs", false, "Refuse references to objects in other namespaces.")
+	f.BoolVar(&o.DenyUnprotected, "deny-unprotected-resources", false,
+		"Deny content and images of resources that no signature can protect: those without a digest, and those that are excluded from signing.")
 	f.DurationVar(&o.MinRetryDelay, "min-retry-delay", 750*time.Millisecond, "First delay of the backoff after a passing fault.")
 	f.DurationVar(&o.MaxRetryDelay, "max-retry-delay", 15*time.Minute, "Longest delay of the backoff after passing faults.")
 	o.Jitter.BindFlags(f)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -52,8 +53,9 @@ func (o Owner) repository() string {
 
 // Artifact is what a snapshot is made of.
 type Artifact struct {
-	// Identity goes into the Snapshot object.
+	// Identity goes into the Snapshot object, and so do Origins, the component versions that the content came from.
 	Identity map[string]string
+	Origins  []v1alpha1.Origin
 	// Meta describes the content.
 	Meta snapshot.Meta
 	// Content writes the content.
@@ -86,6 +88,7 @@ func (p Publisher) Publish(ctx context.Context, owner Owner, a Artifact) (Publis
 		Digest:         written.LayerDigest.String(),
 		ManifestDigest: written.ManifestDigest.String(),
 		Tag:            a.Meta.Tag,
+		Origins:        a.Origins,
 	}
 	if err := p.apply(ctx, owner, spec); err != nil {
 		return Published{}, err
@@ -111,6 +114,22 @@ func (p Publisher) Holds(ctx context.Context, owner Owner, writer v1alpha1.Snaps
 	return found.DeletionTimestamp.IsZero() &&
 		found.Spec.ManifestDigest == writer.GetManifestDigest() && found.Spec.Digest == writer.GetSnapshotDigest() &&
 		(found.Spec.Suspend || conditions.GetReason(found, meta.ReadyCondition) != v1alpha1.ContentMissingReason), nil
+}
+
+// Trace makes the owner's Snapshot tell where its content came from, for content that is held: the same bytes may belong to
+// a newer version by now, or to one that was verified since. It writes only what is not there.
+func (p Publisher) Trace(ctx context.Context, owner Owner, origins []v1alpha1.Origin) error {
+	key := client.ObjectKey{Namespace: owner.Object.GetNamespace(), Name: owner.SnapshotName()}
+	found := &v1alpha1.Snapshot{}
+	if err := p.Client.Get(ctx, key, found); err != nil {
+		return fmt.Errorf("get Snapshot %s: %w", key, err)
+	}
+	if slices.Equal(found.Spec.Origins, origins) {
+		return nil
+	}
+	before := found.DeepCopy()
+	found.Spec.Origins = origins
+	return p.Client.Patch(ctx, found, client.MergeFrom(before))
 }
 
 // apply creates or changes the Snapshot object.

@@ -30,6 +30,8 @@ type Options struct {
 	Store snapshot.Store
 	// NoCrossNamespaceRefs refuses references into other namespaces.
 	NoCrossNamespaceRefs bool
+	// Protection says whether content may be published that no signature can protect.
+	Protection source.Protection
 	// MaxBytes bounds the size of a resource as it is stored; zero is the default of the OCM client.
 	MaxBytes int64
 	// Archives bounds what the content of a directory may unpack to; zero fields have their defaults.
@@ -57,6 +59,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		publisher:    publish.Publisher{Client: mgr.GetClient(), Store: o.Store},
 		maxBytes:     o.MaxBytes,
 		archives:     o.Archives,
+		protection:   o.Protection,
 	}
 	reconciler, err := lifecycle.New(kind(c), o.Lifecycle(mgr))
 	if err != nil {

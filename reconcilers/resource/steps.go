@@ -29,6 +29,7 @@ type controller struct {
 	publisher    publish.Publisher
 	maxBytes     int64
 	archives     archive.Limits
+	protection   source.Protection
 }
 
 // run is what the steps of one reconciliation hand to each other.
@@ -78,7 +79,8 @@ func (c *controller) resolveSource(ctx context.Context, r *run) error {
 
 // compare finds out, without asking any registry, whether there is anything to do.
 func (c *controller) compare(ctx context.Context, r *run) error {
-	fingerprint, err := source.Fingerprint(engine, r.component.Status.ReplicatedRepositoryURL, r.node, r.ref())
+	parts := []any{engine, r.component.Status.ReplicatedRepositoryURL, r.node, r.ref()}
+	fingerprint, err := source.Fingerprint(append(parts, c.protection.Parts(r.component)...)...)
 	if err != nil {
 		return err
 	}
@@ -104,14 +106,23 @@ func (c *controller) findResource(ctx context.Context, r *run) error {
 		return access.Verdict(v1alpha1.GetComponentDescriptorFailedReason, err)
 	}
 	r.resource, err = r.version.Descriptor().FindResource(access.Selector(r.ref()))
-	return access.Verdict(v1alpha1.GetResourceFailedReason, err)
+	if err != nil {
+		return access.Verdict(v1alpha1.GetResourceFailedReason, err)
+	}
+	return c.protection.Check(r.node, r.resource)
 }
 
 // publish streams the resource into the snapshot.
 func (c *controller) publish(ctx context.Context, r *run) error {
 	status := &r.obj.Status
-	if !r.held {
-		published, err := c.transfer(ctx, r)
+	// The same content may belong to a newer version of the component that refers to it.
+	origins := []v1alpha1.Origin{source.OriginOf(r.component)}
+	if r.held {
+		if err := c.publisher.Trace(ctx, r.owner(), origins); err != nil {
+			return lifecycle.Retry(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
+		}
+	} else {
+		published, err := c.transfer(ctx, r, origins)
 		if err != nil {
 			return err
 		}
@@ -121,14 +132,13 @@ func (c *controller) publish(ctx context.Context, r *run) error {
 		status.LastAppliedResourceVersion = r.resource.Version
 		status.Fingerprint = r.fingerprint
 	}
-	// The same content may belong to a newer version of the component that refers to it.
-	status.Origins = []v1alpha1.Origin{source.OriginOf(r.component)}
+	status.Origins = origins
 	status.LastAppliedComponentVersion = r.component.Status.ReconciledVersion
 	status.LatestSourceVersion = r.component.Status.ReconciledVersion
 	return nil
 }
 
-func (c *controller) transfer(ctx context.Context, r *run) (publish.Published, error) {
+func (c *controller) transfer(ctx context.Context, r *run, origins []v1alpha1.Origin) (publish.Published, error) {
 	blob, err := r.version.Open(ctx, r.resource, ocm.ReadOptions{MaxBytes: c.maxBytes})
 	if err != nil {
 		return publish.Published{}, sourceVerdict(err)
@@ -141,6 +151,7 @@ func (c *controller) transfer(ctx context.Context, r *run) (publish.Published, e
 	var readErr error
 	artifact := publish.Artifact{
 		Identity: r.identity(),
+		Origins:  origins,
 		Meta:     r.meta(content, blob),
 		Content: func(w io.Writer) error {
 			readErr = content.copy(w, c.archives)

@@ -3,6 +3,7 @@ package source
 import (
 	"maps"
 	"slices"
+	"strconv"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -40,7 +41,7 @@ func face(obj client.Object) view {
 	}
 	switch o := obj.(type) {
 	case *v1alpha1.ComponentVersion:
-		v.content = []string{o.Status.ReconciledVersion, o.Status.ManifestDigest, o.Status.ReplicatedRepositoryURL, o.Spec.Component}
+		v.content = []string{o.Status.ReconciledVersion, o.Status.ManifestDigest, o.Status.ReplicatedRepositoryURL, o.Spec.Component, strconv.FormatBool(o.Status.Verified)}
 	case *v1alpha1.Snapshot:
 		v.content = []string{o.Status.ManifestDigest, o.Status.RepositoryURL}
 	case v1alpha1.SnapshotWriter:

@@ -8,19 +8,33 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 )
 
-// MixedVersionsError says that two inputs come from different versions of one component. It passes by itself when the
-// input that is behind has caught up.
+// MixedVersionsError says that two inputs come from different versions of one component, or from one version before and
+// after it was verified. It passes by itself when the input that is behind has caught up.
 type MixedVersionsError struct {
 	// Left and Right are the inputs.
 	Left, Right Ref
-	// LeftOrigin and RightOrigin are where they come from: the same ComponentVersion object, at different versions.
+	// LeftOrigin and RightOrigin are where they come from: the same ComponentVersion object, at different states.
 	LeftOrigin, RightOrigin v1alpha1.Origin
 }
 
 // Error implements error.
 func (e *MixedVersionsError) Error() string {
+	left, right := e.LeftOrigin.Version, e.RightOrigin.Version
+	if left == right && e.LeftOrigin.ManifestDigest != e.RightOrigin.ManifestDigest {
+		left, right = left+"@"+e.LeftOrigin.ManifestDigest, right+"@"+e.RightOrigin.ManifestDigest
+	}
+	if e.LeftOrigin.Verified != e.RightOrigin.Verified {
+		left, right = left+" "+verifiedText(e.LeftOrigin), right+" "+verifiedText(e.RightOrigin)
+	}
 	return fmt.Sprintf("%s holds version %s of ComponentVersion %s/%s and %s holds version %s; waiting until both hold the same",
-		e.Left, e.LeftOrigin.Version, e.LeftOrigin.Namespace, e.LeftOrigin.Name, e.Right, e.RightOrigin.Version)
+		e.Left, left, e.LeftOrigin.Namespace, e.LeftOrigin.Name, e.Right, right)
+}
+
+func verifiedText(o v1alpha1.Origin) string {
+	if o.Verified {
+		return "(verified)"
+	}
+	return "(not verified)"
 }
 
 // Input is something that an object combines with others.
@@ -35,12 +49,12 @@ type Input struct {
 func OriginOf(cv *v1alpha1.ComponentVersion) v1alpha1.Origin {
 	return v1alpha1.Origin{
 		Namespace: cv.Namespace, Name: cv.Name,
-		Version: cv.Status.ReconciledVersion, ManifestDigest: cv.Status.ManifestDigest,
+		Version: cv.Status.ReconciledVersion, ManifestDigest: cv.Status.ManifestDigest, Verified: cv.Status.Verified,
 	}
 }
 
-// Combine checks that the inputs hold the same version of every component that they share, and returns all origins, each
-// once and sorted. It returns a *MixedVersionsError when they do not.
+// Combine checks that the inputs hold the same version of every component that they share, all of them verified or none,
+// and returns all origins, each once and sorted. It returns a *MixedVersionsError when they do not.
 func Combine(inputs ...Input) ([]v1alpha1.Origin, error) {
 	type object struct{ namespace, name string }
 	type seen struct {
@@ -56,7 +70,7 @@ func Combine(inputs ...Input) ([]v1alpha1.Origin, error) {
 				first[key] = seen{input.Ref, origin}
 				continue
 			}
-			if other.origin.ManifestDigest != origin.ManifestDigest || other.origin.Version != origin.Version {
+			if other.origin != origin {
 				return nil, &MixedVersionsError{Left: other.input, LeftOrigin: other.origin, Right: input.Ref, RightOrigin: origin}
 			}
 		}

@@ -77,6 +77,10 @@ func TestCombine(t *testing.T) {
 		o.ManifestDigest += "x"
 		return o
 	}
+	verified := func(o v1alpha1.Origin) v1alpha1.Origin {
+		o.Verified = true
+		return o
+	}
 	foreign := v1alpha1.Origin{Namespace: "aside", Name: "app", Version: "9.0.0"}
 	input := func(name string, origins ...v1alpha1.Origin) source.Input {
 		return source.Input{Ref: source.Ref{Kind: "Resource", Namespace: "default", Name: name}, Origins: origins}
@@ -92,6 +96,9 @@ func TestCombine(t *testing.T) {
 		"other components":  {[]source.Input{input("a", origin("web", "1")), input("b", origin("app", "2"), foreign)}, []v1alpha1.Origin{foreign, origin("app", "2"), origin("web", "1")}, false, "sorted, so that a status is stable"},
 		"mixed versions":    {[]source.Input{input("a", origin("app", "1")), input("b", origin("app", "2"))}, nil, true, "content of two versions must not be combined"},
 		"mixed content":     {[]source.Input{input("a", origin("app", "1")), input("b", other(origin("app", "1")))}, nil, true, "a version that was published again is another one"},
+		"verified":          {[]source.Input{input("a", verified(origin("app", "1"))), input("b", verified(origin("app", "1")))}, []v1alpha1.Origin{verified(origin("app", "1"))}, false, "the proof travels with the content"},
+		"mixed trust":       {[]source.Input{input("a", verified(origin("app", "1"))), input("b", origin("app", "1"))}, nil, true, "a copy that nobody has verified must not pass as verified"},
+		"trust elsewhere":   {[]source.Input{input("a", verified(origin("app", "1"))), input("b", origin("web", "1"))}, []v1alpha1.Origin{verified(origin("app", "1")), origin("web", "1")}, false, "each component version has its own"},
 		"mixed in one list": {[]source.Input{input("a", origin("web", "1"), origin("app", "1")), input("b", origin("web", "1"), origin("app", "2"))}, nil, true, "every shared component counts"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,6 +115,22 @@ func TestCombine(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestMixedVersionsSaysWhatDiffers: two inputs of one version differ in what the version alone doesn't tell.
+func TestMixedVersionsSaysWhatDiffers(t *testing.T) {
+	t.Parallel()
+	left := v1alpha1.Origin{Namespace: "default", Name: "app", Version: "1.0.0", ManifestDigest: "sha256:aa"}
+	right := left
+	right.Verified = true
+	err := &source.MixedVersionsError{Left: source.Ref{Kind: "Resource", Namespace: "default", Name: "a"}, LeftOrigin: left, Right: source.Ref{Kind: "Resource", Namespace: "default", Name: "b"}, RightOrigin: right}
+	if got, want := err.Error(), "Resource default/a holds version 1.0.0 (not verified) of ComponentVersion default/app and Resource default/b holds version 1.0.0 (verified); waiting until both hold the same"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	err.RightOrigin.Verified, err.RightOrigin.ManifestDigest = false, "sha256:bb"
+	if got := err.Error(); !strings.Contains(got, "1.0.0@sha256:aa") || !strings.Contains(got, "1.0.0@sha256:bb") {
+		t.Errorf("got %q, want both digests", got)
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 // ErrMapping says that a rule has a mapping and nobody can evaluate it.
 var ErrMapping = errors.New("mappings are switched off; use registry, repository, fullyQualifiedRepository, image or tag")
 
-// Resolver returns the image reference of a resource of the component.
-type Resolver func(ctx context.Context, name string, extraIdentity map[string]string) (imageReference string, err error)
+// Resolver returns the image of a resource of the component. See ParseImage and ParsePinned.
+type Resolver func(ctx context.Context, name string, extraIdentity map[string]string) (Image, error)
 
 // Mapper returns the value that the program of a mapping computes from the component.
 type Mapper func(ctx context.Context, program string) (any, error)
@@ -42,11 +42,7 @@ func Substitutions(ctx context.Context, rules []configv1.LocalizationRule, resol
 			subs = append(subs, sub)
 			continue
 		}
-		reference, err := resolve(ctx, rule.Resource.Name, rule.Resource.ExtraIdentity)
-		if err != nil {
-			return nil, fmt.Errorf("%s: resource %q: %w", title, rule.Resource.Name, err)
-		}
-		image, err := ParseImage(reference)
+		image, err := resolve(ctx, rule.Resource.Name, rule.Resource.ExtraIdentity)
 		if err != nil {
 			return nil, fmt.Errorf("%s: resource %q: %w", title, rule.Resource.Name, err)
 		}
@@ -96,14 +92,14 @@ type Image struct {
 	Registry string
 	// Repository is the path without the host.
 	Repository string
-	// Tag is the tag or the digest.
+	// Tag is the tag, the digest, or, for a pinned image, both as in tag@digest.
 	Tag string
 }
 
 // String returns the full, normalised reference.
 func (i Image) String() string {
 	separator := ":"
-	if strings.Contains(i.Tag, ":") {
+	if strings.Contains(i.Tag, ":") && !strings.Contains(i.Tag, "@") {
 		separator = "@"
 	}
 	return i.Registry + "/" + i.Repository + separator + i.Tag
@@ -122,4 +118,21 @@ func ParseImage(reference string) (Image, error) {
 	}
 	repository := parsed.Context()
 	return Image{Registry: repository.RegistryStr(), Repository: repository.RepositoryStr(), Tag: parsed.Identifier()}, nil
+}
+
+// ParsePinned is like ParseImage for a reference that has to have a digest. A tag beside it is kept: for those who read it,
+// while whoever pulls the image goes by the digest.
+func ParsePinned(reference string) (Image, error) {
+	image, err := ParseImage(reference)
+	if err != nil {
+		return Image{}, err
+	}
+	before, _, pinned := strings.Cut(reference, "@")
+	if !pinned {
+		return Image{}, fmt.Errorf("image reference %q: it is not pinned by a digest", reference)
+	}
+	if _, tag, tagged := strings.Cut(before[strings.LastIndex(before, "/")+1:], ":"); tagged {
+		image.Tag = tag + "@" + image.Tag
+	}
+	return image, nil
 }

@@ -43,6 +43,33 @@ func TestParseImage(t *testing.T) {
 	}
 }
 
+func TestParsePinned(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string][5]string{ // registry, repository, fully qualified, image, tag
+		"ghcr.io/a/b:1@" + sha:            {"ghcr.io", "a/b", "ghcr.io/a/b", "ghcr.io/a/b:1@" + sha, "1@" + sha},
+		"ghcr.io/a/b@" + sha:              {"ghcr.io", "a/b", "ghcr.io/a/b", "ghcr.io/a/b@" + sha, sha},
+		"redis:7.0.8@" + sha:              {"index.docker.io", "library/redis", "index.docker.io/library/redis", "index.docker.io/library/redis:7.0.8@" + sha, "7.0.8@" + sha},
+		"localhost:5000/ab@" + sha:        {"localhost:5000", "ab", "localhost:5000/ab", "localhost:5000/ab@" + sha, sha},
+		"localhost:5000/ab:v_1@" + sha:    {"localhost:5000", "ab", "localhost:5000/ab", "localhost:5000/ab:v_1@" + sha, "v_1@" + sha},
+		"[::1]:5000/app:x@" + sha:         {"[::1]:5000", "app", "[::1]:5000/app", "[::1]:5000/app:x@" + sha, "x@" + sha},
+		"r.example.com:5000/a/b:1@" + sha: {"r.example.com:5000", "a/b", "r.example.com:5000/a/b", "r.example.com:5000/a/b:1@" + sha, "1@" + sha},
+	} {
+		i, err := localize.ParsePinned(in)
+		got := [5]string{i.Registry, i.Repository, i.Registry + "/" + i.Repository, i.String(), i.Tag}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: error %v, -want +got:\n%s", in, err, diff)
+		}
+		if again, err := localize.ParsePinned(i.String()); err != nil || again != i {
+			t.Errorf("%s: read again it is %v, %v", i, again, err)
+		}
+	}
+	for _, in := range []string{"ghcr.io/a/b:1", "ghcr.io/a/b", "a/b@1", "ghcr.io/a/b:1@sha256:00", "ghcr.io/a/b:@" + sha, "http://ghcr.io/a/b@" + sha} {
+		if i, err := localize.ParsePinned(in); err == nil || !strings.Contains(err.Error(), in) {
+			t.Errorf("%q: want an error that names it, got %v, %v", in, i, err)
+		}
+	}
+}
+
 func TestSubstitutions(t *testing.T) {
 	t.Parallel()
 	one := 1
@@ -55,8 +82,8 @@ func TestSubstitutions(t *testing.T) {
 		{File: "deploy.yaml", Image: "ignored", Mapping: &configv1.Mapping{Path: "spec.containers", Transform: "program"}, Document: &one},
 	}
 	compute := func(_ context.Context, program string) (any, error) { return []any{program}, nil }
-	resolve := func(_ context.Context, name string, extra map[string]string) (string, error) {
-		return "ghcr.io/" + name + extra["arch"] + ":1", nil
+	resolve := func(_ context.Context, name string, extra map[string]string) (localize.Image, error) {
+		return localize.ParseImage("ghcr.io/" + name + extra["arch"] + ":1")
 	}
 	second := func(path, value string) transform.Substitution {
 		return transform.Substitution{Rule: "localization rule 2", File: "values.yaml", Path: path, Value: value, Selector: &yamledit.Selector{Kind: "K", Name: "n"}}
@@ -90,7 +117,12 @@ func TestSubstitutionsFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			resolve := func(context.Context, string, map[string]string) (string, error) { return tc.reference, tc.err }
+			resolve := func(context.Context, string, map[string]string) (localize.Image, error) {
+				if tc.err != nil {
+					return localize.Image{}, tc.err
+				}
+				return localize.ParseImage(tc.reference)
+			}
 			_, err := localize.Substitutions(t.Context(), []configv1.LocalizationRule{tc.rule}, resolve, tc.compute)
 			if err == nil || !strings.Contains(err.Error(), tc.text) || tc.want != nil && !errors.Is(err, tc.want) {
 				t.Errorf("want an error with %q, got %v", tc.text, err)
