@@ -128,9 +128,9 @@ func (a *answers[V]) put(ctx context.Context, q *question[V], ask func(context.C
 		if p := recover(); p != nil {
 			q.err = fmt.Errorf("ask the repository: panic: %v", p)
 		}
-		close(q.done)
 		a.mu.Lock()
 		defer a.mu.Unlock()
+		close(q.done)
 		if q.err != nil {
 			a.drop(q)
 		} else if a.latest[q.key] == q {

@@ -41,6 +41,8 @@ func TestAnswersAreShared(t *testing.T) {
 	if got := asked.Load(); got != 2 {
 		t.Errorf("asked %d times, want once more: the answer is older than what the caller may have published", got-1)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if len(a.order) != 1 || len(a.latest) != 1 || a.size != 6 {
 		t.Errorf("%d answers with %d bytes are kept, want the latest alone", len(a.order), a.size)
 	}
