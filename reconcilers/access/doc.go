@@ -7,5 +7,6 @@
 //
 // Secrets are read when they are needed and are never cached. What was read from a repository is remembered under its
 // address and the credentials it was read with, so nobody gets content through this memory that its own credentials would
-// not give.
+// not give. The same holds for what was verified: equal verifications are one, and a proof is remembered for a version that is
+// pinned, the keys it was checked with, and the repository with its credentials.
 package access

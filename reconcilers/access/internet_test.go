@@ -21,6 +21,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ocm-operator/ocm-operator/e2e/cluster"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 )
 
 // authority issues certificates.
@@ -75,22 +78,30 @@ func (a *authority) issue(name string) (certificate, key []byte, err error) {
 var world *authority
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "access")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		if world, err = newAuthority(); err != nil {
-			panic(err)
-		}
-		file := filepath.Join(dir, "ca.crt")
-		// The clients of the clouds take the certificates of the system, which are read once.
-		if err := errors.Join(os.WriteFile(file, world.pem, 0o600), os.Setenv("SSL_CERT_FILE", file), os.Setenv("SSL_CERT_DIR", dir)); err != nil {
-			panic(err)
-		}
-		return m.Run()
-	}())
+	var err error
+	if world, err = newAuthority(); err != nil {
+		panic(err)
+	}
+	if err := trustWorld(); err != nil {
+		panic(err)
+	}
+	clustertest.Main(m, cluster.Options{})
+}
+
+// trustWorld makes the clients of the clouds trust the world: they take the certificates of the system, which are read once.
+// Programs that are started don't get to see it.
+func trustWorld() error {
+	dir, err := os.MkdirTemp("", "access")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "ca.crt")
+	if err := errors.Join(os.WriteFile(file, world.pem, 0o600), os.Setenv("SSL_CERT_FILE", file), os.Setenv("SSL_CERT_DIR", dir)); err != nil {
+		return err
+	}
+	_, err = x509.SystemCertPool()
+	return errors.Join(err, os.Unsetenv("SSL_CERT_FILE"), os.Unsetenv("SSL_CERT_DIR"))
 }
 
 // internet is a proxy behind which hosts are served by handlers, all with a certificate that this process trusts.

@@ -18,11 +18,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluxcd/pkg/apis/meta"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
@@ -316,4 +318,55 @@ func TestSecretsAreReadOnceForEachPolicy(t *testing.T) {
 func (r *countingReader) Get(ctx context.Context, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
 	r.reads++
 	return r.Reader.Get(ctx, key, obj, o...)
+}
+
+// TestKeysOfARealServer creates, replaces and deletes a Secret of a real API server.
+func TestKeysOfARealServer(t *testing.T) {
+	t.Parallel()
+	_, key := ocmtest.SignerOf(t, "operations")
+	_, next := ocmtest.SignerOf(t, "security")
+	config := clustertest.APIServer(t)
+	live, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, cv := provider(t, access.Options{Live: live}), signed("registry.example.com", byKey("release", "keys"))
+	cv.Namespace = clustertest.Namespace(t, config)
+	stored := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: cv.Namespace, Name: "keys"}}
+	write := func(key []byte) func() error {
+		return func() error {
+			stored.StringData = map[string]string{"release": strings.ReplaceAll(string(key), "\n", "\r\n")}
+			if stored.ResourceVersion == "" {
+				return live.Create(t.Context(), stored)
+			}
+			return live.Update(t.Context(), stored)
+		}
+	}
+	seen := map[string]bool{}
+	for _, step := range []struct {
+		name   string
+		change func() error
+		there  bool
+	}{
+		{"none", func() error { return nil }, false},
+		{"created", write(key), true},
+		{"replaced", write(next), true},
+		{"both", write(append(bytes.Clone(next), key...)), true},
+		{"deleted", func() error { return live.Delete(t.Context(), stored) }, false},
+	} {
+		if err := step.change(); err != nil {
+			t.Fatal(err)
+		}
+		policy, err := p.Policy(t.Context(), cv)
+		if !step.there {
+			if _, ok := errors.AsType[*access.KeyMissingError](err); !ok {
+				t.Errorf("%s: error is %v, want that the key is missing", step.name, err)
+			}
+			continue
+		}
+		if err != nil || seen[policy.Fingerprint] {
+			t.Fatalf("%s: policy is not new: %v", step.name, err)
+		}
+		seen[policy.Fingerprint] = true
+	}
 }
