@@ -2,6 +2,8 @@ package normalize
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
@@ -90,13 +92,13 @@ func (w *writer) version3(c *descriptor.Component) {
 
 // references writes references with all labels, or with those that are to be
 // signed.
-func (w *writer) references(all []descriptor.Reference, filtered, null bool) {
+func (w *writer) references(all []descriptor.Reference, filtered, explicit bool) {
 	w.elements(len(all), func(i int) *descriptor.Element { return &all[i].Element }, func(i int) {
 		r := &all[i]
 		o := w.object()
 		o.text("componentName", r.ComponentName)
 		o.digest(r.Digest)
-		o.identity(r.ExtraIdentity, null)
+		o.identity(r.ExtraIdentity, explicit)
 		if filtered {
 			o.signedLabels(r.Labels)
 		} else {
@@ -108,7 +110,7 @@ func (w *writer) references(all []descriptor.Reference, filtered, null bool) {
 	})
 }
 
-func (w *writer) resources(all []descriptor.Resource, null bool) {
+func (w *writer) resources(all []descriptor.Resource, explicit bool) {
 	var identities func(i int) descriptor.Identity
 	if w.versioned {
 		identities = versioned(all)
@@ -122,7 +124,7 @@ func (w *writer) resources(all []descriptor.Resource, null bool) {
 		if r.Access.Type != "none" && r.Access.Type != "None" {
 			o.digest(r.Digest)
 		}
-		o.identity(identities(i), null)
+		o.identity(identities(i), explicit)
 		o.signedLabels(r.Labels)
 		o.text("name", r.Name)
 		o.optional("relation", r.Relation)
@@ -191,17 +193,20 @@ func (o *object) digest(d *descriptor.Digest) {
 	digest.end()
 }
 
-// identity writes the extra identity; where there is none, nothing or null.
-func (o *object) identity(id descriptor.Identity, null bool) {
+// identity writes the extra identity; where there is none, nothing or explicitly
+// null.
+func (o *object) identity(id descriptor.Identity, explicit bool) {
 	if len(id) == 0 {
-		if null {
-			o.raw("extraIdentity", "null")
+		if explicit {
+			o.raw("extraIdentity", null)
 		}
 		return
 	}
 	o.key("extraIdentity")
 	extra := o.object()
-	for _, k := range sortedKeys(o.writer, id) {
+	keys := slices.AppendSeq(make([]string, 0, len(id)), maps.Keys(id))
+	slices.SortFunc(keys, o.compare)
+	for _, k := range keys {
 		extra.text(k, id[k])
 	}
 	extra.end()

@@ -20,6 +20,8 @@ type writer struct {
 	out io.Writer
 	buf []byte
 	err error
+	// scratch is where members of an object are put in their order.
+	scratch []byte
 	// at is the element that is being written, for messages.
 	at *descriptor.Element
 }
