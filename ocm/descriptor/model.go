@@ -68,7 +68,8 @@ type Provider struct {
 	// Labels are the labels of the provider.
 	Labels []Label
 	// Object tells that the provider was written as an object even though it
-	// may have no labels. Signatures of the oldest kind tell the two apart.
+	// may have no labels, so that it is written in the same way again. No
+	// signature covers it.
 	Object bool
 }
 
