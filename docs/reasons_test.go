@@ -17,7 +17,7 @@ func TestReasonsAreGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := reconcilers(t)
+	code := sources(t, "reconcilers")
 	explained := strings.Join(tables(t), "\n")
 	found := 0
 	for _, match := range regexp.MustCompile(`(?m)^\t(\w+Reason) += "(\w+)"`).FindAllStringSubmatch(string(declared), -1) {
@@ -53,11 +53,11 @@ func tables(t *testing.T) []string {
 	return rows
 }
 
-// reconcilers returns the code of the reconcilers without their tests.
-func reconcilers(t *testing.T) string {
+// sources returns the code in a folder of the repository without its tests.
+func sources(t *testing.T, dir string) string {
 	t.Helper()
 	var all strings.Builder
-	err := filepath.WalkDir(filepath.Join(root, "reconcilers"), func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
