@@ -77,7 +77,7 @@ func (r row) refresh(ctx context.Context, c client.Reader) (row, error) {
 		}
 		r.ready, _, _ = unstructured.NestedString(condition, "status")
 		about, _, _ := unstructured.NestedString(condition, "message")
-		r.about, _, _ = strings.Cut(about, "\n")
+		r.about, _, _ = strings.Cut(shortened(about), "\n")
 	}
 	return r, nil
 }
