@@ -142,10 +142,16 @@ func adviceFor(kind string) string {
 	return byValue
 }
 
+// IsLocal reports whether an access is one of kind localBlob.
+func IsLocal(a descriptor.Access) bool {
+	kind, err := kindOf(a)
+	return err == nil && kind == KindLocalBlob
+}
+
 // DecodeLocal decodes an access of kind localBlob and reports whether it is one.
 func DecodeLocal(a descriptor.Access) (*LocalBlob, bool, error) {
-	if kind, err := kindOf(a); err != nil || kind != KindLocalBlob {
-		return nil, false, nil //nolint:nilerr // other kinds are no concern of whoever asks
+	if !IsLocal(a) {
+		return nil, false, nil
 	}
 	spec, err := decodeLocal(a)
 	if err != nil {

@@ -29,7 +29,7 @@ type place struct {
 
 func placeOf(n *node, res *descriptor.Resource) place {
 	p := place{access: string(res.Access.Raw), digest: *res.Digest}
-	if _, local, err := access.DecodeLocal(res.Access); local || err != nil {
+	if access.IsLocal(res.Access) {
 		p.node = n
 	}
 	return p

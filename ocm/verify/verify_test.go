@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"context"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,6 +20,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/normalize"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/ocm/signing"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
@@ -358,11 +360,11 @@ func TestWhichError(t *testing.T) {
 		w.check["r3"] = func(context.Context) error { <-third; return ocm.ErrNotFound }
 		w.check["r5"] = func(context.Context) error { defer close(third); return ocm.ErrNotFound }
 		w.check["r4"] = func(context.Context) error { return nil }
-		_, err := w.verify(t, root, verify.Options{Concurrency: 3})
+		_, err := w.verify(t, root, verify.Options{Concurrency: 2})
 		if refused, ok := errors.AsType[*verify.Error](err); !ok || refused.Element != "resource r3:1.0.0" {
 			t.Fatalf("Verify = %v, want that of r3", err)
 		}
-		if got := w.counts()["content of r19"]; got > 0 {
+		if got := w.counts()["content of r6"]; got > 0 {
 			t.Error("contents were read after a refusal")
 		}
 	}
@@ -468,6 +470,40 @@ func TestUnprotects(t *testing.T) {
 		res := with(resource("config"), tc.change)
 		if got, is := verify.Unprotects(&res); got != tc.want || is != (tc.want != "") {
 			t.Errorf("%s: Unprotects = %q, %t; want %q", name, got, is, tc.want)
+		}
+	}
+}
+
+// TestTime lets a proof last as long as the certificate it relies on, and refuses
+// only for now what may be valid later.
+func TestTime(t *testing.T) {
+	t.Parallel()
+	now := time.Now().Truncate(time.Second)
+	by, _ := ocmtest.SignerOf(t, signer)
+	expires := now.Add(12 * time.Hour)
+	chain, err := ocmtest.NewChain(ocmtest.Leaf{Subject: pkix.Name{CommonName: "operations"}, Key: by.Key, NotAfter: expires})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := signing.ParsePublicKeys(ocmtest.CertificatePEM(chain.Leaf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := sign(t, component("root"))
+	w := newWorld()
+	check := func(at time.Time) (*verify.Proof, error) {
+		both := append(requests(t), signing.Request{Name: signer, Keys: keys})
+		return verify.Verify(t.Context(), w, &stored{d: root, world: w}, both, verify.Options{Now: at})
+	}
+	proof, err := check(now)
+	if err != nil || !proof.Expires.Equal(expires) || len(proof.Signatures) != 2 {
+		t.Errorf("Verify = %+v, %v; want a proof until %s", proof, err, expires)
+	}
+	for name, at := range map[string]time.Time{"early": now.Add(-48 * time.Hour), "late": now.Add(48 * time.Hour)} {
+		_, err := check(at)
+		refused, ok := errors.AsType[*verify.Error](err)
+		if !ok || refused.Lasting {
+			t.Errorf("%s: Verify = %v, want a refusal for now", name, err)
 		}
 	}
 }
