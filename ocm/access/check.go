@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
 // ErrNoDigest says that a resource states no digest, so that there is nothing
@@ -18,13 +20,15 @@ var ErrNoDigest = errors.New("no digest")
 // the resource states: all bytes of a blob, or those of the manifest of an OCI
 // artifact, which pins the rest. It is ErrNoDigest for a resource without one.
 func (s *Source) Check(ctx context.Context, res *descriptor.Resource) error {
-	if err := s.check(ctx, res); err != nil {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if err := s.check(ctx, &drain{stop: stop, patience: patience}, res); err != nil {
 		return s.wrap(res, err)
 	}
 	return nil
 }
 
-func (s *Source) check(ctx context.Context, res *descriptor.Resource) error {
+func (s *Source) check(ctx context.Context, d *drain, res *descriptor.Resource) error {
 	if err := checkable(res); err != nil {
 		return err
 	}
@@ -34,12 +38,12 @@ func (s *Source) check(ctx context.Context, res *descriptor.Resource) error {
 	}
 	switch kind {
 	case KindLocalBlob:
-		return s.checkLocal(ctx, res)
+		return s.checkLocal(ctx, d, res)
 	case KindHelm:
-		return s.checkHelm(ctx, res)
+		return s.checkHelm(ctx, d, res)
 	case KindOCIBlob, KindWget:
 		blob, err := s.open(ctx, res)
-		return drainBlob(ctx, blob, err)
+		return d.blob(ctx, blob, err)
 	}
 	ref, err := s.artifactReference(kind, res.Access)
 	if err != nil {
@@ -64,7 +68,7 @@ func checkable(res *descriptor.Resource) error {
 	return nil
 }
 
-func (s *Source) checkLocal(ctx context.Context, res *descriptor.Resource) error {
+func (s *Source) checkLocal(ctx context.Context, d *drain, res *descriptor.Resource) error {
 	spec, err := decodeLocal(res.Access)
 	if err != nil {
 		return err
@@ -80,7 +84,7 @@ func (s *Source) checkLocal(ctx context.Context, res *descriptor.Resource) error
 	}
 	if what == plainForm || isDigestOf(res, local) {
 		blob, err := s.openPlain(ctx, res, local)
-		return drainBlob(ctx, blob, err)
+		return d.blob(ctx, blob, err)
 	}
 	set, err := s.openArchive(ctx, local)
 	if err != nil {
@@ -89,7 +93,7 @@ func (s *Source) checkLocal(ctx context.Context, res *descriptor.Resource) error
 	return errors.Join(checkArtifact(res, set.Main, "the artifact in the archive"), set.Close())
 }
 
-func (s *Source) checkHelm(ctx context.Context, res *descriptor.Resource) error {
+func (s *Source) checkHelm(ctx context.Context, d *drain, res *descriptor.Resource) error {
 	_, ref, err := s.helm(res)
 	if err != nil {
 		return err
@@ -104,43 +108,67 @@ func (s *Source) checkHelm(ctx context.Context, res *descriptor.Resource) error 
 		}
 	}
 	blob, err := s.openHelm(ctx, res)
-	return drainBlob(ctx, blob, err)
+	return d.blob(ctx, blob, err)
 }
 
-// drainBuffer is how much is read at once: what io.Discard takes at once costs
-// more in calls than in hashing.
-const drainBuffer = 512 << 10
+const (
+	// drainBuffer is how much is read at once. What io.Discard takes at once costs
+	// more in calls than in hashing.
+	drainBuffer = 512 << 10
+	// patience is how long so much may take that is less than any network brings.
+	patience   = time.Minute
+	leastBytes = 64 << 10
+)
 
 var drainBuffers = sync.Pool{New: func() any {
 	b := make([]byte, drainBuffer)
 	return &b
 }}
 
-// drainBlob reads what was opened to its end, where it is compared.
-func drainBlob(ctx context.Context, blob *Blob, err error) error {
+// drain reads contents to their end, where they are compared.
+type drain struct {
+	// stop ends the context that contents were opened with.
+	stop     context.CancelCauseFunc
+	patience time.Duration
+}
+
+// blob drains what was opened, or returns the error.
+func (d *drain) blob(ctx context.Context, blob *Blob, err error) error {
 	if err != nil {
 		return err
 	}
 	defer blob.Close()
-	if len(blob.Digest) == 0 {
+	if blob.Digest == "" {
 		return errors.New("its content was opened without a digest to compare it with")
 	}
-	return drain(ctx, blob)
+	return d.all(ctx, blob)
 }
 
-func drain(ctx context.Context, r io.Reader) error {
+// all drains a reader. One that hardly brings anything is given up, as others wait
+// for their turn.
+func (d *drain) all(ctx context.Context, r io.Reader) error {
+	stalled := fmt.Errorf("content is %w: less than %d bytes of it came in %s", oci.ErrUnreachable, leastBytes, d.patience)
+	timer := time.AfterFunc(d.patience, func() { d.stop(stalled) })
+	defer timer.Stop()
 	buffer, _ := drainBuffers.Get().(*[]byte)
 	defer drainBuffers.Put(buffer)
-	for {
-		if err := ctx.Err(); err != nil {
+	for came := 0; ; {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		_, err := r.Read(*buffer)
+		n, err := r.Read(*buffer)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil {
 			return err
+		}
+		if came += n; came >= leastBytes {
+			came = 0
+			timer.Reset(d.patience)
 		}
 	}
 }

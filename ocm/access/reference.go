@@ -53,12 +53,15 @@ func (s *Source) PinnedImageReference(res *descriptor.Resource) (string, error) 
 // a local blob, the image is another thing.
 func imageDigest(res *descriptor.Resource) (digest.Digest, error) {
 	want, err := artifactDigest(res)
-	if err != nil || want == "" {
-		return "", err
+	if err != nil || want == "" || !res.Digest.ForBlob() {
+		return want, err
 	}
-	if local, is, err := DecodeLocal(res.Access); err != nil {
-		return "", err
-	} else if is && formOf(local.MediaType) != nestedForm && res.Digest.ForBlob() && local.LocalReference == want.String() {
+	local, is, err := DecodeLocal(res.Access)
+	if err != nil || !is {
+		return want, err
+	}
+	what := formOf(local.MediaType)
+	if what == plainForm || what == packedForm && local.LocalReference == want.String() {
 		return "", nil
 	}
 	return want, nil
