@@ -41,12 +41,14 @@ func TestNegativeVectors(t *testing.T) {
 func notDelivered(t *testing.T, e *e2etest.Env, n *vectors.Negative) {
 	t.Helper()
 	_, element, _ := strings.Cut(n.Fault.Element, " ")
-	parent := strings.TrimSuffix(n.Component(), "root")
-	parts := []string{n.Component(), element, n.Fault.Found, n.Fault.Wanted, parent + n.Fault.Path[len(n.Fault.Path)-1] + ":"}
+	parts := []string{n.Component(), element, n.Fault.Found, n.Fault.Wanted}
+	for _, name := range n.Fault.Path[1:] {
+		parts = append(parts, strings.TrimSuffix(n.Component(), "root")+name+":")
+	}
 	e.Wait("ComponentVersion", "pear", e2etest.NotReady("ComponentVerificationFailed", parts...))
 	// These have seen the ComponentVersion, and would have done what they do.
 	e.Wait("Resource", "pear", e2etest.NotReady("ComponentVersionNotReady"))
-	e.Wait("FluxDeployer", "pear", e2etest.NotReady("SnapshotNotFound"))
+	e.Wait("FluxDeployer", "pear", e2etest.NotReady("SourceRefNotReady"))
 	if cv := componentVersion(t, e, "pear"); cv.Status.Verified || len(cv.Status.Signatures) > 0 || cv.Status.Proof != "" || cv.Status.ReconciledVersion != "" {
 		t.Errorf("status of what is refused is %+v", cv.Status)
 	}
