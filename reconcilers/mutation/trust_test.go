@@ -261,3 +261,38 @@ func TestMappingSeesNoImageThatCantBePinned(t *testing.T) {
 	s.trusted(t, image, mapped(strings.Replace(images, "r.access.image", "r.access.globalAccess.image", 1)))
 	wantRefused(t, s.localize(t), "False "+v1alpha1.ReconcileMutationObjectFailedReason, "it was not shown where these resources are: resource image:1.1.0")
 }
+
+// TestTamperedSourceIsNotUsed changes the content of a Resource on the disk, before and after a Localization has read it.
+// Nothing is made of it, and once it is written again everything goes on.
+func TestTamperedSourceIsNotUsed(t *testing.T) {
+	t.Parallel()
+	for name, localizedBefore := range map[string]bool{"before it was read": false, "after it was read": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, config)
+			l := &v1alpha1.Localization{}
+			if localizedBefore {
+				l = s.localize(t)
+				wantReady(t, l)
+			}
+			s.Tamper(s.resource.Status.LatestSnapshotDigest)
+			if localizedBefore {
+				s.Delete(&v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named(l.Status.SnapshotName)})
+				s.localizations.Reconcile(l)
+			} else {
+				l = s.localize(t)
+			}
+			if got := reconcilertest.Message(l, "Ready") + reconcilertest.Message(l, "Reconciling"); !strings.Contains(got, "is not what was written, and has to be written again") || !strings.Contains(got, s.resource.Status.LatestSnapshotDigest) {
+				t.Errorf("conditions are %v, %q", reconcilertest.Conditions(l), got)
+			}
+			s.prove(t)
+			s.resources.Reconcile(s.resource)
+			s.prove(t)
+			s.localizations.Reconcile(l)
+			wantReady(t, l)
+			if got, want := s.file(t, l.Status), strings.Replace(deploy, "placeholder", "ghcr.io/acme/app:1.0.0", 1); got != want {
+				t.Errorf("file (-want +got):\n%s", cmp.Diff(want, got))
+			}
+		})
+	}
+}

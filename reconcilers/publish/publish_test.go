@@ -141,6 +141,42 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+// TestTrace tells a Snapshot where its content came from, and only what it doesn't say yet.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	origins := []v1alpha1.Origin{{Namespace: "default", Name: "app", Version: "1.0.0", Verified: true}}
+	trace := func() {
+		t.Helper()
+		if err := d.publisher.Trace(t.Context(), d.owner, origins); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.publisher.Trace(t.Context(), d.owner, origins); err == nil {
+		t.Error("a Snapshot that does not exist was told something")
+	}
+	d.publish(t, "one")
+	before := d.snapshot(t)
+	d.Writes()
+	trace()
+	trace()
+	if diff := cmp.Diff([]string{"patch Snapshot default/" + before.Name}, d.Writes()); diff != "" {
+		t.Errorf("writes (-want +got):\n%s", diff)
+	}
+	after := d.snapshot(t)
+	if diff := cmp.Diff(origins, after.Spec.Origins); diff != "" || after.Spec.ManifestDigest != before.Spec.ManifestDigest {
+		t.Errorf("manifest %s, was %s; origins (-want +got):\n%s", after.Spec.ManifestDigest, before.Spec.ManifestDigest, diff)
+	}
+	a := artifact("two")
+	a.Origins = origins[:0]
+	if _, err := d.publisher.Publish(t.Context(), d.owner, a); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.snapshot(t).Spec.Origins; len(got) > 0 {
+		t.Errorf("other content has the origins %v of that before", got)
+	}
+}
+
 func TestFailedContentPublishesNothing(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -96,4 +98,20 @@ func (w *World) Stored(namespace, snapshotName, manifest string) Stored {
 		w.t.Fatalf("read snapshot %s: %v", snapshotName, err)
 	}
 	return Stored{MediaType: content.MediaType, Annotations: content.Annotations, Content: raw}
+}
+
+// Tamper changes the file of a blob in the store into one with other bytes of the same length, as whoever has access to the
+// disk could.
+func (w *World) Tamper(blob string) {
+	w.t.Helper()
+	d := digest.Digest(blob)
+	path := filepath.Join(w.Dir, "blobs", d.Algorithm().String(), d.Encoded()[:2], d.Encoded())
+	content, err := os.ReadFile(path)
+	if err != nil {
+		w.t.Fatalf("read blob %s: %v", blob, err)
+	}
+	content[len(content)-1] ^= 1
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		w.t.Fatalf("write blob %s: %v", blob, err)
+	}
 }

@@ -36,8 +36,9 @@ type World struct {
 	Client client.Client
 	// Recorder takes the events.
 	Recorder *record.FakeRecorder
-	// Contents is the embedded registry's store, and Store the same for snapshots.
+	// Contents is the embedded registry's store, which is kept in Dir, and Store the same for snapshots.
 	Contents *store.Store
+	Dir      string
 	Store    snapshot.Store
 	// Repositories opens component repositories with the Secrets of this cluster.
 	Repositories *access.Provider
@@ -61,7 +62,8 @@ func New(t testing.TB, objects ...client.Object) *World {
 	w.ledger.scheme = w.scheme
 	w.indexes = indexes{scheme: w.scheme, funcs: map[string]client.IndexerFunc{}}
 	w.Client = interceptor.NewClient(inner, w.funcs())
-	contents, err := store.Open(t.TempDir(), store.Options{})
+	w.Dir = t.TempDir()
+	contents, err := store.Open(w.Dir, store.Options{})
 	if err != nil {
 		t.Fatalf("open the store: %v", err)
 	}

@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"context"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,8 +25,8 @@ func install(w *reconcilertest.World) *reconcilertest.Controller {
 	}))
 }
 
-// written puts content into the store and its Snapshot into the cluster.
-func written(t *testing.T, w *reconcilertest.World) *v1alpha1.Snapshot {
+// write puts content into the store.
+func write(t *testing.T, w *reconcilertest.World) snapshot.Result {
 	t.Helper()
 	repository, err := w.Store.Repository(snapshot.RepositoryName("default", "app"))
 	if err != nil {
@@ -38,6 +39,13 @@ func written(t *testing.T, w *reconcilertest.World) *v1alpha1.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return result
+}
+
+// written puts content into the store and its Snapshot into the cluster.
+func written(t *testing.T, w *reconcilertest.World) *v1alpha1.Snapshot {
+	t.Helper()
+	result := write(t, w)
 	s := &v1alpha1.Snapshot{
 		ObjectMeta: reconcilertest.Named("app"),
 		Spec:       v1alpha1.SnapshotSpec{Tag: "1.0.0", Digest: result.LayerDigest.String(), ManifestDigest: result.ManifestDigest.String()},
@@ -69,6 +77,28 @@ func TestContentIsProved(t *testing.T) {
 	controller.Reconcile(s)
 	if writes := w.Writes(); len(writes) > 0 {
 		t.Errorf("writes %v of unchanged content", writes)
+	}
+}
+
+// TestTamperedContentIsWrittenAgain changes what is on the disk. The Snapshot finds it out, and what its owner writes then is
+// sound.
+func TestTamperedContentIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	controller, s := install(w), written(t, w)
+	controller.Reconcile(s)
+	w.Tamper(s.Spec.Digest)
+	controller.Reconcile(s)
+	if got, message := reconcilertest.Conditions(s)["Ready"], reconcilertest.Message(s, "Ready"); got != "False ContentMissing" || !strings.Contains(message, "damaged") || !strings.Contains(message, s.Spec.Digest) {
+		t.Errorf("Ready is %q: %s", got, message)
+	}
+	write(t, w)
+	controller.Reconcile(s)
+	if diff := cmp.Diff(map[string]string{"Ready": "True Succeeded"}, reconcilertest.Conditions(s)); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
+	}
+	if got := string(w.Stored("default", "app", s.Spec.ManifestDigest).Content); got != "content" {
+		t.Errorf("content is %q", got)
 	}
 }
 
