@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -177,6 +178,40 @@ func TestWrongKeyIsRemembered(t *testing.T) {
 		}
 		wantRequests(t, w.server, want)
 	}
+}
+
+// TestAllSignaturesMustHold, those of one name with several keys too.
+func TestAllSignaturesMustHold(t *testing.T) {
+	t.Parallel()
+	w := newTrust(t, good(t))
+	w.Create(keyring("roots", map[string][]byte{"ca.crt": testChain(t).Roots()}))
+	for name, tc := range map[string]struct {
+		signatures []v1alpha1.Signature
+		holds      bool
+	}{
+		"twice":                  {[]v1alpha1.Signature{byKey("release", "keys"), byKey("release", "both")}, true},
+		"one of two keys":        {[]v1alpha1.Signature{byKey("release", "keys"), byKey("release", "others")}, false},
+		"one of two signatures":  {[]v1alpha1.Signature{byKey("release", "keys"), byValue("security", keyOf(t, "security"))}, false},
+		"certificate, not a key": {[]v1alpha1.Signature{byRoots("release", "roots", "CN=release")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proof, err := w.verifyAs(t, w.Repositories, signed(w.server.URL+"/ocm", tc.signatures...))
+			switch {
+			case tc.holds && (err != nil || len(proof.Signatures) != len(tc.signatures)):
+				t.Errorf("proof is %v, %v, want one of all signatures", proof, err)
+			case !tc.holds && !errors.Is(err, verify.ErrRefused):
+				t.Errorf("error is %v, want a refusal", err)
+			}
+		})
+	}
+}
+
+// keyOf returns a public key as a spec has it.
+func keyOf(t *testing.T, signer string) string {
+	t.Helper()
+	_, key := ocmtest.SignerOf(t, signer)
+	return base64.StdEncoding.EncodeToString(key)
 }
 
 // TestKeyRotation replaces the key in the Secret: what was proven with the old one counts no more.
