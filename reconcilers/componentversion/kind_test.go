@@ -336,7 +336,7 @@ func TestRefusedSpecs(t *testing.T) {
 		reason, says string
 		stalled      bool
 	}{
-		"verify": {func(cv *v1alpha1.ComponentVersion) { cv.Spec.Verify = []v1alpha1.Signature{{Name: "dev"}} }, v1alpha1.ComponentVerificationFailedReason, "failed to verify acme.org/app with constraint 1.0.0: ", true},
+		"verify": {func(cv *v1alpha1.ComponentVersion) { cv.Spec.Verify = []v1alpha1.Signature{{Name: "dev"}} }, v1alpha1.ComponentVerificationFailedReason, "failed to verify acme.org/app with constraint 1.0.0: ", false},
 		"destination": {func(cv *v1alpha1.ComponentVersion) {
 			cv.Spec.Destination = &v1alpha1.Repository{URL: "mirror.example.com"}
 		}, v1alpha1.TransferFailedReason, "spec.destination is not supported", true},

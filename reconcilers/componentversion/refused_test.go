@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -91,7 +92,6 @@ func TestKeys(t *testing.T) {
 		prepare   func(*stage)
 		verify    []v1alpha1.Signature
 		says      string // is empty if the version is used
-		stalled   bool
 		expires   bool
 	}{
 		"inline": {component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", key(t, "dev"))}},
@@ -107,9 +107,9 @@ func TestKeys(t *testing.T) {
 			verify: stored("operations", "security"), says: `1.0.0: signature "security" does not hold`,
 		},
 		"wrong algorithm": {component: wrong, verify: []v1alpha1.Signature{inline("dev", key(t, "dev"))}, says: `algorithm "RSASSA-MD5" is not allowed`},
-		"short key":       {component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", shortKey(t))}, says: "RSA key of 1024 bits is too short", stalled: true},
+		"short key":       {component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", shortKey(t))}, says: "RSA key of 1024 bits is too short"},
 		"no key": {
-			component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", []byte("secret"))}, says: "that can't be used", stalled: true,
+			component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", []byte("secret"))}, says: "that can't be used",
 		},
 		"certificate as key": {
 			component: certified(valid), verify: []v1alpha1.Signature{inline("release", ocmtest.CertificatePEM(valid.Leaf))}, expires: true,
@@ -149,8 +149,9 @@ func TestKeys(t *testing.T) {
 			if got := reconcilertest.Message(cv, "Ready"); !strings.HasPrefix(got, "failed to verify acme.org/app with constraint 1.0.0: ") {
 				t.Errorf("message is %q", got)
 			}
-			if stalled := reconcilertest.Conditions(cv)["Stalled"] != ""; stalled != tc.stalled {
-				t.Errorf("stalled is %t: %v", stalled, reconcilertest.Conditions(cv))
+			want := map[string]string{"Ready": "False ComponentVerificationFailed", "Reconciling": "True ProgressingWithRetry"}
+			if diff := cmp.Diff(want, reconcilertest.Conditions(cv)); diff != "" {
+				t.Errorf("conditions (-want +got):\n%s", diff)
 			}
 			if found := s.descriptors(t); len(found) > 0 || cv.Status.ReconciledVersion != "" || cv.Status.Verified {
 				t.Errorf("version %q and descriptors %v were published", cv.Status.ReconciledVersion, found)

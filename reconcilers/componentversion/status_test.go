@@ -2,6 +2,7 @@ package componentversion
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,15 +73,15 @@ func TestUnprotectedFitsIntoTheStatus(t *testing.T) {
 	var many []verify.Unprotected
 	attributes := map[string]string{}
 	for i := range 300 {
-		attributes[fmt.Sprint(i)] = ""
-		many = append(many, resource(strings.Repeat("é", 1024)+fmt.Sprint(i), attributes))
+		attributes[strconv.Itoa(i)] = ""
+		many = append(many, resource(strings.Repeat("é", 1024)+strconv.Itoa(i), attributes))
 	}
 	got := unprotected(many)
 	if len(got) != 1 || len(got[0].Name) > 1024 || len(got[0].ExtraIdentity) > 64 {
 		t.Errorf("%d resources, want equal ones once", len(got))
 	}
 	for i := range many {
-		many[i] = resource(fmt.Sprint(i), nil)
+		many[i] = resource(strconv.Itoa(i), nil)
 	}
 	if got := unprotected(many); len(got) != 256 {
 		t.Errorf("%d resources, want 256", len(got))

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// noKey begins the event that says that there is nothing to verify with. People look for this line.
-	noKey = "failed to get public key for verification: "
+	// noKey is the event that says that there is nothing to verify with. People look for this line.
+	noKey = "failed to get public key for verification: " + access.KeyNotFound
 	// progressEvery is how often a verification that takes long says how far it is.
 	progressEvery = 30 * time.Second
 	// maxWhy bounds the text of why a version was not used.
@@ -87,18 +87,20 @@ func (r *run) failed() string {
 	return fmt.Sprintf("failed to verify %s with constraint %s", r.obj.Spec.Component, r.obj.Spec.Version.Semver)
 }
 
-// withoutKey is the verdict when there is nothing to verify with.
+// withoutKey is the verdict when there is nothing to verify with. It is the same for keys that are missing and for those that
+// can't be used, which may change in a Secret, and is tried again like every verification that failed.
 func (r *run) withoutKey(err error) error {
-	told := access.Verdict(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %w", r.failed(), err))
-	if _, ok := errors.AsType[*access.KeyMissingError](err); ok {
-		unprove(&r.obj.Status)
-		return lifecycle.WithEvent(noKey+access.KeyNotFound, told)
-	}
+	const reason = v1alpha1.ComponentVerificationFailedReason
+	told := fmt.Errorf("%s: %w", r.failed(), err)
 	if _, ok := errors.AsType[*access.UnusableError](err); ok {
 		unprove(&r.obj.Status)
-		return lifecycle.WithEvent(noKey+err.Error(), told)
+		return lifecycle.Fail(reason, told)
 	}
-	return told
+	if _, ok := errors.AsType[*access.KeyMissingError](err); ok {
+		unprove(&r.obj.Status)
+		return lifecycle.WithEvent(noKey, lifecycle.Fail(reason, told))
+	}
+	return access.Verdict(reason, told)
 }
 
 // refuse is the verdict when no version can be verified that may be used.
