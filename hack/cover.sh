@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fails if the tests of a tree reach less of its statements than they should. Counted is what a tree's own tests reach in
-# all of the tree; packages that only tests import (their names end in "test") are tests themselves and do not count.
+# all of the tree; packages that only tests import (in folders that end in "test") are tests themselves and do not count.
 # usage: hack/cover.sh               runs the tests of the trees first
 #        hack/cover.sh <directory>   reads the profiles that hack/test.sh has left there
 set -euo pipefail
@@ -26,7 +26,7 @@ fi
 
 # Every test binary has a line for every block of the tree: a block counts if one of them has reached it.
 merge() {
-  awk '$1 == "mode:" || $1 ~ /test\/[^\/]*\.go:/ {next} {size[$1] = $2; if ($3 > 0) hit[$1] = 1}
+  awk '$1 == "mode:" || $1 ~ /test\/.*\.go:/ {next} {size[$1] = $2; if ($3 > 0) hit[$1] = 1}
     END {for (b in size) print b, size[b], (b in hit) ? 1 : 0}' "$1"
 }
 

@@ -82,7 +82,7 @@ func Images(tb testing.TB) *ocmtest.Server {
 
 // Store puts the component versions of an archive into repositories below a
 // path. Contents that are not what their digest says, which registries refuse,
-// are served in place of what they should be.
+// are served in place of what they should be. Requests count from then on.
 func Store(tb testing.TB, r *ocmtest.Registry, path, name string) {
 	tb.Helper()
 	for _, a := range Artifacts(tb, name) {
@@ -98,6 +98,7 @@ func Store(tb testing.TB, r *ocmtest.Registry, path, name string) {
 }
 
 // StoreRegistry puts everything into a registry that the one of the tools had.
+// Requests count from then on.
 func StoreRegistry(tb testing.TB, r *ocmtest.Registry) {
 	tb.Helper()
 	for _, a := range all().Registry {
