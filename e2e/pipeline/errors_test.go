@@ -104,7 +104,7 @@ kind: Secret
 metadata:
   name: signing-keys
 stringData:
-  operations: no key
+  security: of no use here
 ---
 apiVersion: delivery.ocm.software/v1alpha1
 kind: ComponentVersion
@@ -143,11 +143,12 @@ spec:
 	e.Eventually("events", func() error {
 		if err := lines(e.Kubectl("describe", "componentversion", "podinfo"),
 			`  Normal +Progressing +\d+s +ocm-controller +Version check succeeded, found latest version: 6\.3\.6`,
-			`  `+failed+`\d+s +ocm-controller +failed to verify .*, retrying in 10m0s`,
+			`  `+failed+`\d+s +ocm-controller +failed to get public key for verification: public key not found, retrying in 10m0s`,
 			`  `+failed+`\d+s +ocm-controller +Reconciliation did not succeed, retrying in 10m0s`); err != nil {
 			return err
 		}
 		return lines(e.Kubectl("events", "--for", "ComponentVersion/podinfo"),
+			`\d+s +`+failed+`ComponentVersion/podinfo +failed to get public key for verification: public key not found, retrying in 10m0s`,
 			`\d+s +`+failed+`ComponentVersion/podinfo +Reconciliation did not succeed, retrying in 10m0s`)
 	})
 	expectLines(t, e.Log(), `.*ERROR.*Reconciliation did not succeed, retrying in 10m0s.*"name": "podinfo", "namespace": "`+
