@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -295,6 +297,78 @@ func TestTimeOfCheck(t *testing.T) {
 		}
 		c.server.Heal()
 	}
+}
+
+// TestNotReadable tells contents that cannot be read from those that are wrong.
+func TestNotReadable(t *testing.T) {
+	t.Parallel()
+	c := checkableVersion(t)
+	for name, tc := range map[string]struct {
+		fail func(*ocmtest.Server)
+		is   error
+	}{
+		"no log-in": {func(s *ocmtest.Server) { s.RequireLogin("user", "password") }, ocm.ErrUnauthorized},
+		"cut off":   {func(s *ocmtest.Server) { cutOff(s, true) }, io.ErrUnexpectedEOF},
+		"no answer": {func(s *ocmtest.Server) { cutOff(s, false) }, ocm.ErrUnreachable},
+	} {
+		tc.fail(c.server)
+		for i := range c.resources() {
+			res := &c.resources()[i]
+			if res.Name == "wget" || res.Name == "helm-web" {
+				continue // they are elsewhere
+			}
+			_, read := contentOf(t, c.version, res)
+			for _, err := range []error{c.version.Check(t.Context(), res), read} {
+				if !errors.Is(err, tc.is) || errors.Is(err, ocm.ErrMalformed) || errors.As(err, new(*ocm.DigestMismatchError)) {
+					t.Errorf("%s: %s: %v, want %v", name, res.Name, err, tc.is)
+				}
+			}
+		}
+		c.server.Heal()
+		c.server.RequireLogin("", "")
+	}
+}
+
+// TestChunkUnreachable doesn't take a registry that is gone for the end of the
+// content.
+func TestChunkUnreachable(t *testing.T) {
+	t.Parallel()
+	c := checkableVersion(t)
+	first := digest.FromString("split").String()
+	c.server.Inject(func(_ http.ResponseWriter, req *http.Request) bool {
+		if !strings.Contains(req.URL.Path, first) {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	})
+	split := &c.resources()[2]
+	_, read := contentOf(t, c.version, split)
+	for _, err := range []error{c.version.Check(t.Context(), split), read} {
+		if !errors.Is(err, ocm.ErrUnreachable) || errors.As(err, new(*ocm.DigestMismatchError)) {
+			t.Errorf("error = %v, want ErrUnreachable", err)
+		}
+	}
+}
+
+// cutOff lets answers end in the middle, or before they begin.
+func cutOff(server *ocmtest.Server, begun bool) {
+	var inside atomic.Bool
+	server.Inject(func(w http.ResponseWriter, req *http.Request) bool {
+		if inside.Load() {
+			return false
+		}
+		inside.Store(true)
+		defer inside.Store(false)
+		rec := httptest.NewRecorder()
+		server.ServeHTTP(rec, req)
+		maps.Copy(w.Header(), rec.Header())
+		w.Header().Set("Content-Length", strconv.Itoa(rec.Body.Len()))
+		_, _ = w.Write(rec.Body.Bytes()[:rec.Body.Len()/2])
+		if begun {
+			_ = http.NewResponseController(w).Flush()
+		}
+		panic(http.ErrAbortHandler)
+	})
 }
 
 // TestMovedTag reads what a digest pins, wherever the tag leads to.

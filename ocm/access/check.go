@@ -94,16 +94,16 @@ func (s *Source) checkLocal(ctx context.Context, d *drain, res *descriptor.Resou
 }
 
 func (s *Source) checkHelm(ctx context.Context, d *drain, res *descriptor.Resource) error {
-	_, ref, err := s.helm(res)
+	c, err := s.chartOf(res)
 	if err != nil {
 		return err
 	}
-	if ref.Host != "" {
-		repo, err := s.repository(ref)
+	if c.ref.Host != "" {
+		repo, err := s.repository(c.ref)
 		if err != nil {
 			return err
 		}
-		if _, whole, err := readChart(ctx, repo, ref, res); whole || err != nil {
+		if _, whole, err := readChart(ctx, repo, c.ref, res); whole || err != nil {
 			return err
 		}
 	}
@@ -157,7 +157,8 @@ func (d *drain) all(ctx context.Context, r io.Reader) error {
 			return context.Cause(ctx)
 		}
 		n, err := r.Read(*buffer)
-		if errors.Is(err, io.EOF) {
+		// An error that wraps it is no end.
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil && ctx.Err() != nil {

@@ -51,42 +51,46 @@ func (h *Helm) NameAndVersion() (name, version string, err error) {
 	return name, version, nil
 }
 
-// helm reads the access of a chart, and the reference to it if it is in a
-// registry, which has a host then.
-func (s *Source) helm(res *descriptor.Resource) (*Helm, oci.Reference, error) {
-	var spec Helm
-	if err := decode(res.Access, &spec); err != nil {
-		return nil, oci.Reference{}, err
+// chart is where a chart is.
+type chart struct {
+	Helm
+
+	name, version string
+	// ref is set if the chart is in a registry, and has a host then.
+	ref oci.Reference
+}
+
+// chartOf reads the access of a chart, which has to be allowed.
+func (s *Source) chartOf(res *descriptor.Resource) (*chart, error) {
+	var c chart
+	if err := decode(res.Access, &c.Helm); err != nil {
+		return nil, err
 	}
-	name, version, err := spec.NameAndVersion()
-	if err != nil {
-		return nil, oci.Reference{}, malformed(err)
+	var err error
+	if c.name, c.version, err = c.NameAndVersion(); err != nil {
+		return nil, malformed(err)
 	}
-	registry, ok := strings.CutPrefix(spec.Repository, "oci://")
+	registry, ok := strings.CutPrefix(c.Repository, "oci://")
 	if !ok {
-		return &spec, oci.Reference{}, s.Remote.check(KindHelm)
+		return &c, s.Remote.check(KindHelm)
 	}
 	// Helm's own way to write versions with build metadata as tags.
-	tag := strings.ReplaceAll(version, "+", "_")
-	ref, err := s.parse(strings.TrimRight(registry, "/") + "/" + name + ":" + tag)
-	return &spec, ref, err
+	tag := strings.ReplaceAll(c.version, "+", "_")
+	c.ref, err = s.parse(strings.TrimRight(registry, "/") + "/" + c.name + ":" + tag)
+	return &c, err
 }
 
 func (s *Source) openHelm(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
-	spec, ref, err := s.helm(res)
+	c, err := s.chartOf(res)
 	if err != nil {
 		return nil, err
 	}
-	if ref.Host != "" {
-		return s.openRegistryChart(ctx, res, ref)
+	if c.ref.Host != "" {
+		return s.openRegistryChart(ctx, res, c.ref)
 	}
-	name, version, err := spec.NameAndVersion()
+	blob, err := s.openChart(ctx, res, c)
 	if err != nil {
-		return nil, err
-	}
-	blob, err := s.openChart(ctx, res, spec, name, version)
-	if err != nil {
-		return nil, fmt.Errorf("chart %s:%s: %w", name, version, err)
+		return nil, fmt.Errorf("chart %s:%s: %w", c.name, c.version, err)
 	}
 	blob.MediaType = helmChart
 	return blob, nil
@@ -157,16 +161,16 @@ func readChart(ctx context.Context, repo oci.Storage, ref oci.Reference, res *de
 }
 
 // openChart finds a chart through the index of its repository.
-func (s *Source) openChart(ctx context.Context, res *descriptor.Resource, spec *Helm, name, version string) (*Blob, error) {
-	repository, err := parseAddress(spec.Repository)
+func (s *Source) openChart(ctx context.Context, res *descriptor.Resource, c *chart) (*Blob, error) {
+	repository, err := parseAddress(c.Repository)
 	if err != nil {
 		return nil, malformed(err)
 	}
 	repository.RawQuery, repository.Fragment = "", ""
 	credential := s.Remote.credential(repository)
-	if credential.IsZero() && spec.CACert != "" {
+	if credential.IsZero() && c.CACert != "" {
 		// The component must not decide who gets to see a credential.
-		credential.CertificateAuthority += "\n" + spec.CACert
+		credential.CertificateAuthority += "\n" + c.CACert
 	}
 	raw, err := s.Remote.small(ctx, request{url: repository.JoinPath(indexFile), credential: credential}, s.Remote.IndexBytes)
 	if errors.Is(err, oci.ErrTooLarge) {
@@ -175,7 +179,7 @@ func (s *Source) openChart(ctx context.Context, res *descriptor.Resource, spec *
 	if err != nil {
 		return nil, err
 	}
-	entry, err := findChart(raw, name, version)
+	entry, err := findChart(raw, c.name, c.version)
 	if err != nil {
 		return nil, fmt.Errorf("%s of %s: %w", indexFile, repository.Redacted(), err)
 	}

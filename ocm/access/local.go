@@ -105,7 +105,7 @@ type chain struct {
 func (c *chain) Read(p []byte) (int, error) {
 	for {
 		n, err := c.current.Read(p)
-		if !errors.Is(err, io.EOF) || len(c.rest) == 0 {
+		if err != io.EOF || len(c.rest) == 0 { //nolint:errorlint // only this is the end of a chunk
 			return n, err
 		}
 		c.current.Close()
@@ -225,7 +225,7 @@ func (n *noticing) Read(p []byte) (int, error) {
 		return 0, context.Cause(n.ctx)
 	}
 	read, err := n.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		*n.failed = true
 	}
 	return read, err

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -100,6 +101,10 @@ func (r *Repository) explain(object string, err error) error {
 	}
 	if advice := unreachable(err, r.checkWhere()); advice != "" {
 		return &hint{fmt.Sprintf("%s: cannot reach the registry at %s: %s", object, r.location.base(), advice), ErrUnreachable, err}
+	}
+	if errors.Is(err, io.EOF) {
+		// Without the cause, which readers of content would take for the end of it.
+		return &hint{fmt.Sprintf("%s: the registry at %s closed the connection without an answer", object, r.location.base()), ErrUnreachable, nil}
 	}
 	return fmt.Errorf("%s: %w", object, err)
 }

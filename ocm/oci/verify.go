@@ -4,7 +4,6 @@ import (
 	// The hashes that digests may name.
 	_ "crypto/sha256"
 	_ "crypto/sha512"
-	"errors"
 	"fmt"
 	"io"
 
@@ -55,7 +54,7 @@ func (v *verifier) Read(p []byte) (int, error) {
 		c.digester.Hash().Write(p[:n])
 	}
 	switch {
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: //nolint:errorlint // an error that wraps it is no end, but a connection that was closed
 		err = v.finish()
 	case err != nil:
 		err = fmt.Errorf("read %s: %w", v.object, err)
