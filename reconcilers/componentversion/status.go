@@ -46,6 +46,7 @@ func (r *run) record(expand bool) {
 	status.ReconciledVersion = r.version
 	status.ManifestDigest = r.manifest.String()
 	status.ReplicatedRepositoryURL = r.obj.Spec.Repository.URL
+	status.SpecDigest = r.obj.Spec.Digest()
 }
 
 // recordProof writes into the status what was proven. The rest of the status is about the version that was used before.

@@ -190,10 +190,14 @@ func notReady(obj reconciled) string {
 }
 
 // keepsContent tells an object that is suspended, which is a change of its spec that nobody will observe. Its status names the
-// content that it stands for until then. A ComponentVersion stands for the component that its spec names.
+// content that it stands for until then. A ComponentVersion stands for a version as long as nothing else in its spec has
+// changed: by another one the version may not have been accepted, or verified.
 func keepsContent(obj reconciled) bool {
-	_, component := obj.(*v1alpha1.ComponentVersion)
-	return !component && obj.GetSchedule().Suspend && conditions.IsTrue(obj, meta.ReadyCondition)
+	if !obj.GetSchedule().Suspend || !conditions.IsTrue(obj, meta.ReadyCondition) {
+		return false
+	}
+	cv, ok := obj.(*v1alpha1.ComponentVersion)
+	return !ok || cv.Status.SpecDigest != "" && cv.Status.SpecDigest == cv.Spec.Digest()
 }
 
 // waits tells an object that waits for others itself from one that something is wrong with. What it waits for is said by

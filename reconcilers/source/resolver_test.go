@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,8 +81,24 @@ func TestResolveComponentVersion(t *testing.T) {
 			w.Change(cv, func() { cv.Spec.Component = "acme.org/other" })
 		}, v1alpha1.ObjectReference{Name: "app"}, "is not ready yet", "its status speaks of what it was before"},
 		"suspended": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
+			w.SetStatus(cv, func() { cv.Status.SpecDigest = cv.Spec.Digest() })
+			w.Change(cv, func() { cv.Spec.Suspend, cv.Spec.Interval.Duration = true, time.Hour })
+		}, v1alpha1.ObjectReference{Name: "app"}, "", "it stands for the version that was accepted for this spec"},
+		"suspended with another spec": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
+			w.SetStatus(cv, func() { cv.Status.SpecDigest = cv.Spec.Digest() })
+			w.Change(cv, func() {
+				cv.Spec.Suspend, cv.Spec.Verify = true, []v1alpha1.Signature{{Name: "dev", PublicKey: &v1alpha1.PublicKey{Value: "YQ=="}}}
+			})
+		}, v1alpha1.ObjectReference{Name: "app"}, "is not ready yet", "nobody has verified what it asks for"},
+		"suspended before it was ready": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
+			w.SetStatus(cv, func() {
+				cv.Status.SpecDigest, cv.Status.Conditions = cv.Spec.Digest(), condition("Unknown", "working")
+			})
 			w.Change(cv, func() { cv.Spec.Suspend = true })
-		}, v1alpha1.ObjectReference{Name: "app"}, "is not ready yet", "its spec may name another component than its status"},
+		}, v1alpha1.ObjectReference{Name: "app"}, "is not ready yet", "what it holds is not what it should"},
+		"suspended by an older operator": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
+			w.Change(cv, func() { cv.Spec.Suspend = true })
+		}, v1alpha1.ObjectReference{Name: "app"}, "is not ready yet", "nobody knows what its spec was"},
 		"deleted": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
 			w.Change(cv, func() { cv.Finalizers = []string{"example.com/keep"} })
 			w.Delete(cv)

@@ -1,6 +1,10 @@
 package v1alpha1
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -47,6 +51,17 @@ type ComponentVersionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+}
+
+// Digest returns the digest of what the spec says, except for its schedule.
+func (s *ComponentVersionSpec) Digest() string {
+	plain := *s
+	plain.Schedule = Schedule{}
+	raw, err := json.Marshal(plain)
+	if err != nil {
+		return "" // types of ours always have a JSON form
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(raw))
 }
 
 // Version is a constraint on the versions of a component.
@@ -271,6 +286,12 @@ type ComponentVersionStatus struct {
 	// +listMapKey=version
 	// +kubebuilder:validation:MaxItems=32
 	AcceptedVersions []AcceptedVersion `json:"acceptedVersions,omitempty"`
+
+	// specDigest is the digest of spec, without its schedule, that the version in use was accepted for, at most 512 characters.
+	// While it is that of spec, a suspended object goes on to stand for the version. Example: sha256: followed by 64 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	SpecDigest string `json:"specDigest,omitempty"`
 
 	// replicatedRepositoryURL is the repository that the version is read from, at most 2048 characters: spec.destination.url after a transfer, else spec.repository.url.
 	// Example: ghcr.io/phoban01.

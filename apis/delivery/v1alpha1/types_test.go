@@ -3,6 +3,7 @@ package v1alpha1_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,6 +174,24 @@ func TestGetValuesSources(t *testing.T) {
 				t.Errorf("%s: %s", tt.reason, diff)
 			}
 		})
+	}
+}
+
+// TestSpecDigest: how often an object is looked at says nothing about what it asks for.
+func TestSpecDigest(t *testing.T) {
+	t.Parallel()
+	spec := v1alpha1.ComponentVersionSpec{Component: "acme.org/app", Version: v1alpha1.Version{Semver: "1.0.0"}}
+	before := spec.Digest()
+	spec.Interval.Duration, spec.Suspend = time.Hour, true
+	if got := spec.Digest(); got != before || !strings.HasPrefix(got, "sha256:") || len(got) != 71 {
+		t.Errorf("with another schedule the digest is %q, was %q", got, before)
+	}
+	if !spec.Suspend {
+		t.Error("the spec was changed")
+	}
+	spec.Verify = []v1alpha1.Signature{{Name: "dev"}}
+	if spec.Digest() == before {
+		t.Error("with a signature to verify the digest is the same")
 	}
 }
 
