@@ -4,6 +4,7 @@ import (
 	// The hashes that digests may name.
 	_ "crypto/sha256"
 	_ "crypto/sha512"
+	"errors"
 	"fmt"
 	"io"
 
@@ -56,6 +57,9 @@ func (v *verifier) Read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF: //nolint:errorlint // an error that wraps it is no end, but a connection that was closed
 		err = v.finish()
+	case errors.Is(err, io.EOF):
+		// Nor must it look like one: only a digest that was compared ends content.
+		err = fmt.Errorf("read %s: %w: %s", v.object, io.ErrUnexpectedEOF, err.Error())
 	case err != nil:
 		err = fmt.Errorf("read %s: %w", v.object, err)
 	}

@@ -3,6 +3,7 @@ package oci_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -118,5 +119,19 @@ func BenchmarkVerify(b *testing.B) {
 		if _, err := io.Copy(io.Discard, rc); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestVerifyEnd takes io.EOF alone for the end of content, and no error that wraps
+// it, as that of a connection that was closed.
+func TestVerifyEnd(t *testing.T) {
+	t.Parallel()
+	closed := fmt.Errorf("get the rest: %w", io.EOF)
+	rc, err := oci.Verify(io.NopCloser(io.MultiReader(strings.NewReader("some"), iotest.ErrReader(closed))), "test", -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = io.ReadAll(rc); !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || !strings.Contains(err.Error(), closed.Error()) {
+		t.Errorf("ReadAll = %v, want an error that is no end", err)
 	}
 }
