@@ -66,3 +66,26 @@ func TestDowngrade(t *testing.T) {
 	says(e, "first")
 	e.Wait("ComponentVersion", "podinfo", e2etest.Ready, e2etest.Field("6.4.0", "status", "highestVersion"))
 }
+
+// TestSuspension stops a ComponentVersion: what refers to it goes on, until the spec asks for something that nobody checks.
+func TestSuspension(t *testing.T) {
+	e := e2etest.Shared(t)
+	t.Parallel()
+	registry := ocmtest.Start(t)
+	publish(t, registry, release(t, "6.3.6", "first", "operations"))
+	e.Apply(keys(t, "operations") + follow(registry, `{semver: ">=6.3.x"}`, bySecret))
+	e.Wait("ComponentVersion", "podinfo", e2etest.Ready)
+	publish(t, registry, release(t, "6.4.0", "second", "operations"))
+	e.Apply(follow(registry, `{semver: ">=6.3.x"}`, bySecret, "suspend: true"))
+	e.Apply(deployment)
+	says(e, "first")
+
+	security := "verify: [{name: security, publicKey: {secretRef: {name: signing-keys}}}]"
+	e.Apply(follow(registry, `{semver: ">=6.3.x"}`, security, "suspend: true") +
+		object("Resource", "later", "sourceRef: {name: podinfo, resourceRef: {name: manifests}}"))
+	e.Wait("Resource", "later", e2etest.NotReady("ComponentVersionNotReady", "is not ready yet"))
+
+	e.Apply(follow(registry, `{semver: ">=6.3.x"}`, bySecret))
+	says(e, "second")
+	e.Wait("Resource", "later", e2etest.Ready, e2etest.Field("6.4.0", "status", "lastAppliedComponentVersion"))
+}

@@ -1,14 +1,17 @@
 package componentversion
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
@@ -111,6 +114,31 @@ func TestAcceptedVersionsAreBounded(t *testing.T) {
 	back := (&run{obj: cv}).remember(v1alpha1.AcceptedVersion{Version: "1.8.0", ManifestDigest: "sha256:1.8.0"})
 	if len(back) != maxAccepted || back[31].Version != "1.8.0" || back[0].Version != "1.9.0" {
 		t.Errorf("an old version again is %+v", back)
+	}
+}
+
+// TestLongVerificationsShowProgress: what is soon done says nothing.
+func TestLongVerificationsShowProgress(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		every time.Duration
+		want  []string
+	}{
+		"long":  {0, []string{"Verifying version 1.0.0: checked 3 of 7 resources in 2 component versions so far"}},
+		"short": {time.Hour, nil},
+	} {
+		var logged []string
+		sink := funcr.NewJSON(func(line string) {
+			var fields struct{ Msg string }
+			if err := json.Unmarshal([]byte(line), &fields); err != nil {
+				t.Errorf("log line %q: %v", line, err)
+			}
+			logged = append(logged, fields.Msg)
+		}, funcr.Options{})
+		progress(ctrl.LoggerInto(t.Context(), sink), "1.0.0", tc.every)(verify.Progress{Versions: 2, Resources: 7, Checked: 3})
+		if diff := cmp.Diff(tc.want, logged); diff != "" {
+			t.Errorf("%s: log (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func (c *controller) verify(ctx context.Context, r *run, found candidate) (why s
 	if r.proven(found, time.Now()) {
 		return "", nil
 	}
-	r.proof, err = r.repository.Verify(ctx, r.node(found), r.policy, progress(ctx, found.version))
+	r.proof, err = r.repository.Verify(ctx, r.node(found), r.policy, progress(ctx, found.version, progressEvery))
 	if err == nil {
 		return "", nil
 	}
@@ -136,15 +136,16 @@ func (r *run) reportPassedOver() {
 	}
 }
 
-// progress returns what logs how far a verification is that takes long, so that it can be told from one that hangs.
-func progress(ctx context.Context, version string) func(verify.Progress) {
+// progress returns what logs from time to time how far a verification is, so that one that takes long can be told from one
+// that hangs.
+func progress(ctx context.Context, version string, every time.Duration) func(verify.Progress) {
 	last := time.Now()
 	return func(p verify.Progress) {
-		if time.Since(last) < progressEvery {
+		if time.Since(last) < every {
 			return
 		}
 		last = time.Now()
-		ctrl.LoggerFrom(ctx).Info(fmt.Sprintf("Verifying %s: checked %d of %d resources in %d component versions so far",
+		ctrl.LoggerFrom(ctx).Info(fmt.Sprintf("Verifying version %s: checked %d of %d resources in %d component versions so far",
 			version, p.Checked, p.Resources, p.Versions))
 	}
 }
