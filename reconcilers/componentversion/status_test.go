@@ -129,7 +129,9 @@ func TestLongVerificationsShowProgress(t *testing.T) {
 	} {
 		var logged []string
 		sink := funcr.NewJSON(func(line string) {
-			var fields struct{ Msg string }
+			var fields struct {
+				Msg string `json:"msg"`
+			}
 			if err := json.Unmarshal([]byte(line), &fields); err != nil {
 				t.Errorf("log line %q: %v", line, err)
 			}
