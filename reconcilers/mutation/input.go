@@ -148,7 +148,7 @@ func (e *engine) openResource(ctx context.Context, c *componentInput) (*stream, 
 	}
 	blob, err := c.version.Open(ctx, c.resource, ocm.ReadOptions{MaxBytes: e.maxBytes})
 	if err != nil {
-		return nil, access.Verdict(v1alpha1.GetResourceFailedReason, err)
+		return nil, judged(v1alpha1.GetResourceFailedReason, err)
 	}
 	meta := snapshot.Meta{
 		Component: c.node.Component, ComponentVersion: c.node.Version,

@@ -1,6 +1,7 @@
 package mutation_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -293,6 +294,26 @@ func TestTamperedSourceIsNotUsed(t *testing.T) {
 			if got, want := s.file(t, l.Status), strings.Replace(deploy, "placeholder", "ghcr.io/acme/app:1.0.0", 1); got != want {
 				t.Errorf("file (-want +got):\n%s", cmp.Diff(want, got))
 			}
+		})
+	}
+}
+
+// TestSwitchedInputsAreRefused has a registry that serves other bytes than the component version was verified with.
+func TestSwitchedInputsAreRefused(t *testing.T) {
+	t.Parallel()
+	const values = "replicas: 7\n"
+	manifests := reconcilertest.Tar(t, map[string]string{"deploy.yaml": deploy, "other.txt": "1.0.0"})
+	for name, blob := range map[string][]byte{"source": manifests, "config": []byte(config), "values": []byte(values)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, config)
+			other := bytes.Replace(blob, []byte("replicas"), []byte("replicaz"), 1)
+			s.registry.Inject(ocmtest.Replace(digest.FromBytes(blob), "text/plain", other))
+			from := reconcilertest.FromComponent("app", "values")
+			c := s.configure(t, func(spec *v1alpha1.MutationSpec) {
+				spec.SourceRef, spec.ValuesFrom = reconcilertest.FromComponent("app", "manifests"), &v1alpha1.ValuesSource{SourceRef: &from}
+			})
+			wantRefused(t, c, "False "+v1alpha1.ContentMismatchReason, digest.FromBytes(blob).String())
 		})
 	}
 }

@@ -31,6 +31,9 @@ func judged(reason string, err error) error {
 	if err == nil || errors.As(err, &verdict) {
 		return err
 	}
+	if mismatch := (*ocm.DigestMismatchError)(nil); errors.As(err, &mismatch) {
+		return lifecycle.Fail(v1alpha1.ContentMismatchReason, err)
+	}
 	if judged := source.Verdict(reason, err); errors.As(judged, &verdict) && !verdict.Passing() {
 		return judged
 	}
