@@ -215,6 +215,9 @@ func TestTamperedElements(t *testing.T) {
 			if found := s.descriptors(t); len(found) > 0 {
 				t.Errorf("descriptors %v were published", found)
 			}
+			s.forget()
+			s.Reconcile(cv)
+			s.wantQuiet(t)
 		})
 	}
 }

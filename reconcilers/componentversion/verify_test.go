@@ -257,6 +257,9 @@ func TestWrongKeyKeepsWhatIsThere(t *testing.T) {
 	if found := s.descriptors(t); len(found) != 1 || cv.Status.ReconciledVersion != "1.0.0" || cv.Status.Verified {
 		t.Errorf("descriptors %v, version %q, verified %t", found, cv.Status.ReconciledVersion, cv.Status.Verified)
 	}
+	s.forget()
+	s.Reconcile(cv)
+	s.wantQuiet(t)
 	s.store(t, "dev", "dev")
 	s.registry.ResetRequests()
 	s.Reconcile(cv)
