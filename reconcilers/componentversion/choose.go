@@ -186,15 +186,19 @@ func last(all []string, version string) []string {
 
 // some lists the newest few versions for a message.
 func some(all []string) string {
-	const few = 5
 	if len(all) == 0 {
 		return "no versions"
 	}
-	sorted := versions.Sort(slices.Clone(all))
-	if len(sorted) <= few {
-		return strings.Join(sorted, ", ")
+	return enumerate(versions.Sort(slices.Clone(all)))
+}
+
+// enumerate lists the first few of many for a message.
+func enumerate(all []string) string {
+	const few = 5
+	if len(all) <= few {
+		return strings.Join(all, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(sorted[:few], ", "), len(sorted)-few)
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:few], ", "), len(all)-few)
 }
 
 // current is the version in use. It counts only for the component and the repository that it came from.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/ocm/versions"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
@@ -14,6 +15,9 @@ import (
 
 // maxAccepted bounds how many versions are remembered with their digests.
 const maxAccepted = 32
+
+// maxNamed bounds a foreign name in a message.
+const maxNamed = 128
 
 // permitted leaves out the versions that are lower than spec.version.downgradePolicy allows.
 func (r *run) permitted(matching []string) ([]string, error) {
@@ -60,20 +64,65 @@ func (c *controller) guard(ctx context.Context, r *run) error {
 	if !known || before.ManifestDigest == r.manifest.String() || r.obj.Annotations[v1alpha1.AcceptDigestAnnotation] == r.manifest.String() {
 		return nil
 	}
-	if len(r.obj.Spec.Verify) > 0 && before.ComponentDigest != "" {
-		version, err := r.repository.Pinned(ctx, r.node(candidate{r.version, r.manifest}))
-		if err != nil {
-			return access.Verdict(v1alpha1.ComponentVersionInvalidReason, err)
-		}
-		if now, err := access.ComponentDigest(version); err == nil && now == before.ComponentDigest {
-			return nil // a signature or something that none covers has changed
+	signed, err := r.sameSigned(ctx, before)
+	if err != nil {
+		return err
+	}
+	open := r.excluded()
+	if signed && len(open) == 0 {
+		return nil // a signature or something that is no content has changed
+	}
+	return r.mutated(before, signed, open)
+}
+
+// sameSigned tells whether a version that was verified just now has what signatures cover in common with what it was.
+func (r *run) sameSigned(ctx context.Context, before v1alpha1.AcceptedVersion) (bool, error) {
+	if r.proof == nil || before.ComponentDigest == "" {
+		return false, nil
+	}
+	version, err := r.repository.Pinned(ctx, r.node(candidate{r.version, r.manifest}))
+	if err != nil {
+		return false, access.Verdict(v1alpha1.ComponentVersionInvalidReason, err)
+	}
+	now, err := access.ComponentDigest(version)
+	return err == nil && now == before.ComponentDigest, nil
+}
+
+// excluded names the resources of the version, and of all that it refers to, that can be exchanged without a trace in what is
+// signed.
+func (r *run) excluded() []string {
+	if r.proof == nil {
+		return nil
+	}
+	var names []string
+	for _, u := range r.proof.Unprotected {
+		if u.Why == verify.Excluded {
+			names = append(names, fmt.Sprintf("%s of %s", clip(u.Resource.Name, maxNamed), clip(describe(u.Component, u.Version), maxNamed)))
 		}
 	}
-	return lifecycle.Fail(v1alpha1.MutatedVersionReason, fmt.Errorf(
-		"version %s of %s has changed: its manifest is %s now, and was %s when it was used first; a published version must stay what it is. "+
-			"If what it is now is right, accept it: kubectl annotate --overwrite -n %s componentversion/%s %s=%s",
-		r.version, r.obj.Spec.Component, r.manifest, before.ManifestDigest,
-		r.obj.Namespace, r.obj.Name, v1alpha1.AcceptDigestAnnotation, r.manifest))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// mutated is the verdict about a version that has changed. The event leaves out the command, which would run into what is
+// appended to events.
+func (r *run) mutated(before v1alpha1.AcceptedVersion, signed bool, open []string) error {
+	told := fmt.Sprintf("version %s of %s has changed: its manifest is %s now (%s), and was %s when it was used first",
+		r.version, r.obj.Spec.Component, r.manifest, r.proved(), before.ManifestDigest)
+	if signed {
+		told += "; what is signed is the same, but no signature covers " + enumerate(open)
+	}
+	return lifecycle.WithEvent(told, lifecycle.Fail(v1alpha1.MutatedVersionReason, fmt.Errorf(
+		"%s; a published version must stay what it is. If what it is now is right, accept it: kubectl annotate --overwrite -n %s componentversion/%s %s=%s",
+		told, r.obj.Namespace, r.obj.Name, v1alpha1.AcceptDigestAnnotation, r.manifest)))
+}
+
+// proved says what is known of the chosen version.
+func (r *run) proved() string {
+	if len(r.obj.Spec.Verify) == 0 {
+		return "nothing proves it: spec.verify is not set"
+	}
+	return "its signatures hold"
 }
 
 // accepted returns the digests that a version had when it was used first. They belong to the component and the repository.

@@ -23,7 +23,11 @@ func other(version, content string) ocmtest.Component {
 // wantMutated checks that the change of a version is refused, and that the message says how to accept it.
 func wantMutated(t *testing.T, cv *v1alpha1.ComponentVersion, was, is digest.Digest) {
 	t.Helper()
-	wantNotReady(t, cv, v1alpha1.MutatedVersionReason, fmt.Sprintf("its manifest is %s now, and was %s", is, was))
+	proved := "nothing proves it: spec.verify is not set"
+	if len(cv.Spec.Verify) > 0 {
+		proved = "its signatures hold"
+	}
+	wantNotReady(t, cv, v1alpha1.MutatedVersionReason, fmt.Sprintf("its manifest is %s now (%s), and was %s", is, proved, was))
 	wantNotReady(t, cv, v1alpha1.MutatedVersionReason,
 		"kubectl annotate --overwrite -n default componentversion/app delivery.ocm.software/accept-digest="+is.String())
 	if cv.Status.ManifestDigest != was.String() {
@@ -43,6 +47,9 @@ func TestMutatedVersion(t *testing.T) {
 			is := s.publishAll(other("1.0.0", "second"))
 			s.Reconcile(cv)
 			wantMutated(t, cv, was, is)
+			if events := s.Events(); !strings.HasSuffix(events[len(events)-2], was.String()+" when it was used first, retrying in 10m0s") {
+				t.Errorf("events are %q, want one without the command", events)
+			}
 			s.forget()
 			s.Reconcile(cv)
 			s.wantQuiet(t)
@@ -78,7 +85,7 @@ func TestMutatedVersionThatWasUsedBefore(t *testing.T) {
 	is := s.publishAll(other("1.0.0", "second"))
 	s.Change(cv, func() { cv.Spec.Version.Semver = "1.0.0" })
 	s.Reconcile(cv)
-	wantNotReady(t, cv, v1alpha1.MutatedVersionReason, fmt.Sprintf("its manifest is %s now, and was %s", is, was))
+	wantNotReady(t, cv, v1alpha1.MutatedVersionReason, fmt.Sprintf("its manifest is %s now (nothing proves it: spec.verify is not set), and was %s", is, was))
 	if cv.Status.ManifestDigest != newer || cv.Status.ReconciledVersion != "1.1.0" {
 		t.Errorf("version in use is %s@%s", cv.Status.ReconciledVersion, cv.Status.ManifestDigest)
 	}
@@ -106,6 +113,48 @@ func TestAddedSignatureIsNoMutation(t *testing.T) {
 	resigned := s.publishAll(signed(t, "1.0.0", "dev"))
 	s.Reconcile(cv)
 	wantMutated(t, cv, is, resigned) // nobody has checked that it is the same
+}
+
+// TestContentThatNoSignatureCoversIsExchanged, in the version itself or in one that it refers to. What is signed stays the same.
+func TestContentThatNoSignatureCoversIsExchanged(t *testing.T) {
+	t.Parallel()
+	for name, below := range map[string]bool{"root": false, "nested": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			publish := func(notes string, signers ...string) digest.Digest {
+				open := ocmtest.Resource{Name: "notes", Content: []byte(notes), Excluded: true}
+				child := ocmtest.Component{Name: "acme.org/lib", Version: "1.0.0", Resources: []ocmtest.Resource{{Name: "data", Content: []byte("lib")}}}
+				root := signed(t, "1.0.0", signers...)
+				if below {
+					child.Resources = append(child.Resources, open)
+				} else {
+					root.Resources = append(root.Resources, open)
+				}
+				root.References = []ocmtest.Reference{{Name: "lib", To: &child}}
+				return s.publishAll(child, root)
+			}
+			s.store(t, "dev", "dev")
+			was := publish("first", "dev")
+			cv := s.verified(">=1.0.0", stored("dev")...)
+			wantReady(t, cv, "1.0.0")
+			before := cv.Status.AcceptedVersions[0].ComponentDigest
+			is := publish("second", "dev", "security") // the second signature changes the manifest of the root in any case
+			s.Reconcile(cv)
+			wantMutated(t, cv, was, is)
+			owner := map[bool]string{false: app, true: "acme.org/lib"}[below]
+			wantNotReady(t, cv, v1alpha1.MutatedVersionReason, "what is signed is the same, but no signature covers notes of "+owner+" 1.0.0")
+			if !cv.Status.Verified {
+				t.Error("what is in use is not verified any more")
+			}
+			s.Change(cv, func() { cv.Annotations = map[string]string{v1alpha1.AcceptDigestAnnotation: is.String()} })
+			s.Reconcile(cv)
+			wantReady(t, cv, "1.0.0")
+			if got := cv.Status.AcceptedVersions; len(got) != 1 || got[0].ManifestDigest != is.String() || got[0].ComponentDigest != before {
+				t.Errorf("accepted are %+v", got)
+			}
+		})
+	}
 }
 
 // TestObjectsOfBefore have no notes of what was used: the version in use counts.
