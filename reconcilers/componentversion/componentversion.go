@@ -94,6 +94,7 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentVersion, *run] {
 				v1alpha1.RevisionAnnotation:         v1alpha1.Revision(obj.Status.ReconciledVersion, obj.Status.ManifestDigest),
 			}
 		},
+		Until: expiry,
 		Progress: func(obj *v1alpha1.ComponentVersion) string {
 			return "reconciliation in progress for component: " + obj.Spec.Component
 		},

@@ -160,6 +160,32 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// TestExpiryIsNoticed: the object is looked at again when the first certificate expires, and not when its interval is over.
+func TestExpiryIsNoticed(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string]time.Duration{"soon": reconcilertest.Interval / 2, "late": 3 * reconcilertest.Interval} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			notAfter := time.Now().Add(left).Truncate(time.Second)
+			made := chain(t, notAfter)
+			component := signed(t, "1.0.0", "dev")
+			component.Signatures = append(component.Signatures, ocmtest.Signature{Name: "release", Signer: made.Signer})
+			s.publishAll(component)
+			s.store(t, "dev", "dev")
+			cv := s.verified("1.0.0", append(stored("dev"), inline("release", ocmtest.CertificatePEM(made.Leaf)))...)
+			wantReady(t, cv, "1.0.0")
+			after := s.Reconcile(cv).RequeueAfter
+			if due := time.Now().Add(after); left < reconcilertest.Interval && (!due.After(notAfter) || after > left+time.Second) {
+				t.Errorf("looked at again at %s, want right after %s", due, notAfter)
+			}
+			if left > reconcilertest.Interval && after != reconcilertest.Interval {
+				t.Errorf("looked at again after %s, want the interval", after)
+			}
+		})
+	}
+}
+
 // TestTamperedElements says which element is wrong, and how.
 func TestTamperedElements(t *testing.T) {
 	t.Parallel()

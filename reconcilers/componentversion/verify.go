@@ -82,6 +82,18 @@ func (r *run) proven(found candidate, now time.Time) bool {
 	return true
 }
 
+// expiry is when the first certificate isn't valid any more that the proof of the version in use relies on; it is zero if there
+// is none. A certificate is valid to the end of the second that it names.
+func expiry(obj *v1alpha1.ComponentVersion) time.Time {
+	var first time.Time
+	for _, signature := range obj.Status.Signatures {
+		if at := signature.Expires; at != nil && (first.IsZero() || at.Add(time.Second).Before(first)) {
+			first = at.Add(time.Second)
+		}
+	}
+	return first
+}
+
 // failed begins the message of every failed verification.
 func (r *run) failed() string {
 	return fmt.Sprintf("failed to verify %s with constraint %s", r.obj.Spec.Component, r.obj.Spec.Version.Semver)

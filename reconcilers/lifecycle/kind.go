@@ -61,6 +61,9 @@ type Kind[T Object, R any] struct {
 	Instant bool
 	// Every is the interval of kinds whose objects have none of their own; zero leaves them to their watches.
 	Every time.Duration
+	// Until returns when something that the status says ceases to hold; the object is looked at again by then, and not only when
+	// its interval is over. A time that is zero or past says nothing; so does nil.
+	Until func(obj T) time.Time
 	// LegacyFinalizers are removed from objects that are deleted. The operator sets none of its own: whatever it keeps
 	// outside the cluster is found and collected by reachability, so no deletion ever waits for a registry.
 	LegacyFinalizers []string
@@ -111,6 +114,9 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 	}
 	if kind.Delivered == nil {
 		kind.Delivered = func(T) map[string]string { return nil }
+	}
+	if kind.Until == nil {
+		kind.Until = func(T) time.Time { return time.Time{} }
 	}
 	if kind.Progress == nil {
 		kind.Progress = func(obj T) string {

@@ -177,6 +177,35 @@ func TestEveryIsTheIntervalOfKindsWithoutOne(t *testing.T) {
 	}
 }
 
+// TestUntil: an object is looked at again when its status ceases to hold, unless that is due anyway.
+func TestUntil(t *testing.T) {
+	t.Parallel()
+	const soon, late = reconcilertest.Interval / 2, reconcilertest.Interval * 2
+	for name, tc := range map[string]struct {
+		interval, until time.Duration
+		soon            bool
+	}{
+		"sooner than the interval": {reconcilertest.Interval, soon, true},
+		"later":                    {reconcilertest.Interval, late, false},
+		"past":                     {reconcilertest.Interval, -time.Second, false},
+		"no interval":              {0, soon, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			until := time.Now().Add(tc.until)
+			b := newBench(t, func(k *kind, _ *lifecycle.Options) { k.Until = func(*v1alpha1.Resource) time.Time { return until } })
+			b.Change(b.obj, func() { b.obj.Spec.Interval.Duration = tc.interval })
+			for _, err := range []error{nil, lifecycle.Fail("Reason", errUnreachable)} {
+				b.fails(err)
+				got := b.reconcile(t).RequeueAfter
+				if tc.soon && (got <= 0 || got > soon) || !tc.soon && got != tc.interval {
+					t.Errorf("after %v, looked at again after %s", err, got)
+				}
+			}
+		})
+	}
+}
+
 // staleClient answers reads with what it has seen first, like a cache that is behind.
 func staleClient(inner client.Client, seen **v1alpha1.Resource) client.Client {
 	watcher, ok := inner.(client.WithWatch)

@@ -172,6 +172,15 @@ func (r *Reconciler[T, R]) release(ctx context.Context, obj T) error {
 
 // requeue says when to look at the object again.
 func (r *Reconciler[T, R]) requeue(req ctrl.Request, obj T, out outcome) ctrl.Result {
+	after := r.delay(req, obj, out)
+	if left := time.Until(r.kind.Until(obj)); left > 0 && (after == 0 || left < after) {
+		after = left
+	}
+	return ctrl.Result{RequeueAfter: after}
+}
+
+// delay is for how long nobody needs to look at the object, as far as the outcome of its reconciliation goes; zero is for ever.
+func (r *Reconciler[T, R]) delay(req ctrl.Request, obj T, out outcome) time.Duration {
 	if out.verdict == nil || out.verdict.kind != retry {
 		r.backoff.Forget(req)
 	}
@@ -180,13 +189,13 @@ func (r *Reconciler[T, R]) requeue(req ctrl.Request, obj T, out outcome) ctrl.Re
 	switch {
 	case out.verdict == nil, out.verdict.kind == stall:
 	case out.verdict.After > 0:
-		return ctrl.Result{RequeueAfter: out.verdict.After}
+		return out.verdict.After
 	case out.verdict.kind == retry:
-		return ctrl.Result{RequeueAfter: r.backoff.When(req)}
+		return r.backoff.When(req)
 	case out.verdict.kind == fail:
 		interval = cmp.Or(schedule.GetRetryInterval(), r.kind.Every)
 	}
-	return ctrl.Result{RequeueAfter: jitter.JitteredIntervalDuration(interval)}
+	return jitter.JitteredIntervalDuration(interval)
 }
 
 func (r *Reconciler[T, R]) forget(req ctrl.Request) {
