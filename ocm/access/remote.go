@@ -205,7 +205,7 @@ func (r *Remote) open(ctx context.Context, res *descriptor.Resource, what reques
 		resp.Body.Close()
 		return nil, err
 	}
-	blob := &Blob{ReadCloser: rc, Size: resp.ContentLength, MediaType: resp.Header.Get("Content-Type")}
+	blob := &Blob{ReadCloser: rc, Size: resp.ContentLength}
 	if len(want) > 0 {
 		blob.Digest = want[0]
 	}
@@ -259,8 +259,7 @@ func (s *Source) openWget(ctx context.Context, res *descriptor.Resource) (*Blob,
 	if err != nil {
 		return nil, err
 	}
-	if spec.MediaType != "" {
-		blob.MediaType = spec.MediaType
-	}
+	// What the server says about it can change, and would change what is made of it.
+	blob.MediaType = spec.MediaType
 	return blob, nil
 }

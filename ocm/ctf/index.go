@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
 // indexFile is the name of the index.
@@ -126,19 +124,4 @@ func (i *index) encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode %s: %w", indexFile, err)
 	}
 	return data, nil
-}
-
-// sniff tells an index from a manifest where nothing says what it is.
-func sniff(data []byte) string {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return ""
-	}
-	if _, ok := fields["manifests"]; ok {
-		return oci.MediaTypeIndex
-	}
-	if _, ok := fields["config"]; ok {
-		return oci.MediaTypeManifest
-	}
-	return ""
 }

@@ -91,11 +91,7 @@ func (r *repository) Manifest(ctx context.Context, ref string) (*oci.Manifest, e
 	if err != nil {
 		return nil, err
 	}
-	mediaType := i.mediaType(r.name, d)
-	if mediaType == "" {
-		mediaType = sniff(data)
-	}
-	m, err := oci.NewManifest(data, mediaType)
+	m, err := oci.NewManifest(data, i.mediaType(r.name, d))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", object, err)
 	}

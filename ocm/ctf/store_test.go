@@ -110,22 +110,26 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestMediaType prefers what the manifest says, then the index of the archive,
-// then the shape of the manifest.
+// TestMediaType prefers what the manifest says, then the shape of the manifest.
+// The index of the archive, which no digest covers, only adds to that.
 func TestMediaType(t *testing.T) {
 	t.Parallel()
 	own := `{"mediaType":"own","layers":[]}`
 	list := `{"manifests":[]}`
 	other := `{"artifact":true}`
+	lie := `{"layers":[]}`
+	const said = "application/vnd.docker.distribution.manifest.v2+json"
 	path := write(t, "x.tar", archiveOf(t,
 		indexFile(strings.Join([]string{
 			entry("a/b", "own", own), entry("a/b", "list", list), entry("a/b", "other", other),
-			fmt.Sprintf(`{"repository":"a/b","tag":"said","digest":%q,"mediaType":"said"}`, digest.FromString(manifest)),
+			fmt.Sprintf(`{"repository":"a/b","tag":"said","digest":%q,"mediaType":"application/vnd.docker.distribution.manifest.v2+json"}`, digest.FromString(manifest)),
+			fmt.Sprintf(`{"repository":"a/b","tag":"lie","digest":%q,"mediaType":%q}`, digest.FromString(lie), ocispec.MediaTypeImageIndex),
 			fmt.Sprintf(`{"repository":"a/b","digest":%q}`, digest.FromString(manifest)),
 		}, ",")),
-		blobFile(own), blobFile(list), blobFile(other), blobFile(manifest)))
+		blobFile(own), blobFile(list), blobFile(other), blobFile(lie), blobFile(manifest)))
 	for tag, want := range map[string]string{
-		"own": "own", "list": ocispec.MediaTypeImageIndex, "other": "", "said": "said", digest.FromString(manifest).String(): "said",
+		"own": "own", "list": ocispec.MediaTypeImageIndex, "other": "", "said": said, digest.FromString(manifest).String(): said,
+		"lie": ocispec.MediaTypeImageManifest,
 	} {
 		if m, err := readTag(t, path, tag, ctf.Options{}); err != nil || m.MediaType != want {
 			t.Errorf("%s: %+v, %v, want media type %q", tag, m, err, want)

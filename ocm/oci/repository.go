@@ -22,18 +22,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
 )
 
-// Media types of manifests.
-const (
-	MediaTypeManifest = ocispec.MediaTypeImageManifest
-	MediaTypeIndex    = ocispec.MediaTypeImageIndex
-)
-
-// Media types of manifests besides those of the OCI image specification.
-const (
-	dockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
-	dockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
-)
-
 const (
 	// digestHeader is where a registry states the digest of a manifest. It may be left out.
 	digestHeader = "Docker-Content-Digest"
@@ -51,67 +39,6 @@ type Repository struct {
 	limits     Limits
 	// home is the host that the user chose.
 	home string
-}
-
-// Manifest is a manifest or an index as the registry stores it.
-type Manifest struct {
-	MediaType string
-	Digest    digest.Digest
-	Bytes     []byte
-	// Stated is what the registry says that the digest is; it is empty for one
-	// that says nothing.
-	Stated digest.Digest
-}
-
-// Pin returns the digest that a tag with this manifest resolves to: the one that
-// the registry states, which may be of another algorithm than ours. It is an
-// error if the bytes don't have it.
-func (m *Manifest) Pin(object string) (digest.Digest, error) {
-	if m.Stated == "" {
-		return m.Digest, nil
-	}
-	if got := m.Stated.Algorithm().FromBytes(m.Bytes); got != m.Stated {
-		return "", &DigestMismatchError{Object: object, Want: m.Stated.String(), Got: got.String()}
-	}
-	return m.Stated, nil
-}
-
-// NewManifest returns the manifest with the given bytes. What the manifest says
-// about its media type counts more than what the caller was told.
-func NewManifest(data []byte, mediaTypeHint string) (*Manifest, error) {
-	t, err := mediaType(data, mediaTypeHint)
-	if err != nil {
-		return nil, err
-	}
-	return &Manifest{MediaType: t, Digest: digest.FromBytes(data), Bytes: data}, nil
-}
-
-// IsIndex reports whether the manifest is a list of manifests.
-func (m *Manifest) IsIndex() bool {
-	return m.MediaType == ocispec.MediaTypeImageIndex || m.MediaType == dockerManifestList
-}
-
-// IsImage reports whether the manifest is one of config and layers.
-func (m *Manifest) IsImage() bool {
-	return m.MediaType == ocispec.MediaTypeImageManifest || m.MediaType == dockerManifest
-}
-
-// Image decodes a manifest of config and layers.
-func (m *Manifest) Image() (*ocispec.Manifest, error) {
-	var out ocispec.Manifest
-	if err := json.Unmarshal(m.Bytes, &out); err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", m.Digest, err)
-	}
-	return &out, nil
-}
-
-// Index decodes a list of manifests.
-func (m *Manifest) Index() (*ocispec.Index, error) {
-	var out ocispec.Index
-	if err := json.Unmarshal(m.Bytes, &out); err != nil {
-		return nil, fmt.Errorf("index %s: %w", m.Digest, err)
-	}
-	return &out, nil
 }
 
 // Repository returns the repository at a location, using the credentials for
@@ -221,6 +148,11 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (*Manifest, error
 	if err != nil {
 		return nil, r.explain(object, err)
 	}
+	if byDigest {
+		if got := want.Algorithm().FromBytes(data); got != want {
+			return nil, &DigestMismatchError{Object: object, Want: want.String(), Got: got.String()}
+		}
+	}
 	m, err := NewManifest(data, resp.Header.Get("Content-Type"))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", object, err)
@@ -229,27 +161,9 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (*Manifest, error
 		m.Stated = stated
 	}
 	if byDigest {
-		if got := want.Algorithm().FromBytes(data); got != want {
-			return nil, &DigestMismatchError{Object: object, Want: want.String(), Got: got.String()}
-		}
 		m.Digest = want
 	}
 	return m, nil
-}
-
-// mediaType prefers what the manifest says, because its digest covers that.
-func mediaType(data []byte, header string) (string, error) {
-	var head struct {
-		MediaType string `json:"mediaType"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return "", fmt.Errorf("it is no JSON object: %w", err)
-	}
-	if head.MediaType != "" {
-		return head.MediaType, nil
-	}
-	header, _, _ = strings.Cut(header, ";")
-	return strings.TrimSpace(header), nil
 }
 
 // Blob opens a blob. The reader compares size and digest at the end; a size
