@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -64,8 +65,15 @@ func (s *shell) run(t *testing.T, having string) string {
 	if len(found) != 1 {
 		t.Fatalf("%d blocks of the guide have %q, want 1", len(found), having)
 	}
-	return s.do(t, found[0])
+	out := s.do(t, found[0])
+	if warning.MatchString(out) {
+		t.Errorf("who follows the guide is warned:\n%s\n%s", found[0], out)
+	}
+	return out
 }
+
+// warning is what kubectl and the API server say about commands that are not right.
+var warning = regexp.MustCompile(`(?m)^Warning: `)
 
 // do runs commands.
 func (s *shell) do(t *testing.T, commands string) string {
