@@ -17,6 +17,9 @@ const (
 	// bytes of memory even where it is two bytes of text; one that says
 	// something has so many that no more fit into MaxBytes.
 	maxElements = 20_000
+	// maxAllElements bounds the lists of the format together, which may be in
+	// each other.
+	maxAllElements = 200_000
 	// maxMarks bounds the line breaks and commas of YAML, whose parser takes
 	// hundreds of bytes for each value.
 	maxMarks = 500_000
@@ -37,6 +40,7 @@ func checkNesting(js []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(js))
 	dec.UseNumber()
 	var stack nesting
+	elements := 0
 	for {
 		tok, err := dec.Token()
 		if err != nil {
@@ -44,7 +48,7 @@ func checkNesting(js []byte) error {
 		}
 		if delim, ok := tok.(json.Delim); ok && (delim == '}' || delim == ']') {
 			stack = stack[:len(stack)-1]
-		} else if err := stack.take(tok); err != nil {
+		} else if err := stack.take(tok, &elements); err != nil {
 			return err
 		}
 		if len(stack) > maxDepth {
@@ -73,15 +77,16 @@ type container struct {
 	keys map[string]string
 }
 
-// take accepts the next token, which does not close anything.
-func (n *nesting) take(tok json.Token) error {
+// take accepts the next token, which does not close anything, and counts the
+// elements of lists.
+func (n *nesting) take(tok json.Token, elements *int) error {
 	free := false
 	if len(*n) > 0 {
 		top := (*n)[len(*n)-1]
 		switch {
 		case !top.isMap:
-			if top.index++; top.index > maxElements && !top.free {
-				return fmt.Errorf("%w: %s has more than %d elements", ErrTooLarge, n, maxElements)
+			if err := n.takeElement(top, elements); err != nil {
+				return err
 			}
 		case top.inValue:
 			top.inValue = false
@@ -93,6 +98,21 @@ func (n *nesting) take(tok json.Token) error {
 	}
 	if delim, ok := tok.(json.Delim); ok {
 		*n = append(*n, &container{isMap: delim == '{', free: free})
+	}
+	return nil
+}
+
+func (n *nesting) takeElement(top *container, elements *int) error {
+	top.index++
+	if top.free {
+		return nil // it stays text
+	}
+	*elements++
+	switch {
+	case top.index > maxElements:
+		return fmt.Errorf("%w: %s has more than %d elements", ErrTooLarge, n, maxElements)
+	case *elements > maxAllElements:
+		return fmt.Errorf("%w: its lists have more than %d elements together", ErrTooLarge, maxAllElements)
 	}
 	return nil
 }

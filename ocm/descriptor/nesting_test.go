@@ -51,6 +51,10 @@ func TestParseBoundsWhatFitsIntoLittleText(t *testing.T) {
 	for name, tc := range map[string]struct{ document, want string }{
 		"elements in JSON": {fmt.Sprintf(asJSON, `"resources":[`+strings.Repeat("{},", many)+`{}]`), "component.resources has more than 20000 elements"},
 		"labels in JSON":   {fmt.Sprintf(asJSON, `"resources":[{"labels":[`+strings.Repeat("{},", many)+`{}]}]`), "component.resources[0].labels has more than 20000 elements"},
+		"lists in lists": {
+			fmt.Sprintf(asJSON, `"resources":[`+strings.Repeat(`{"labels":[`+strings.Repeat("{},", 9_999)+`{}]},`, 20)+`{}]`),
+			"lists have more than 200000 elements together",
+		},
 		"flow in YAML":     {head + "  labels: [{name: key, value: [" + strings.Repeat("1,", many) + "]}]\n", "lines and commas"},
 		"lines in YAML":    {head + "  resources:\n" + strings.Repeat("- \n", many), "lines and commas"},
 	} {
@@ -60,6 +64,21 @@ func TestParseBoundsWhatFitsIntoLittleText(t *testing.T) {
 	}
 	if _, err := descriptor.Parse(fmt.Appendf(nil, asJSON, `"labels":[{"name":"key","value":[`+strings.Repeat("1,", many)+`1]}]`)); err != nil {
 		t.Errorf("Parse = %v, want that the value of a label may be a long list: it stays text", err)
+	}
+}
+
+// TestParseAcceptsManyResources reads as many as nobody has, each with labels.
+func TestParseAcceptsManyResources(t *testing.T) {
+	t.Parallel()
+	const resource = `{"name":"r%d","version":"1.0.0","type":"blob","relation":"local","labels":[%s{"name":"last","value":[1,2,3]}],"access":{"type":"none"}}`
+	labels := strings.Repeat(`{"name":"a","value":1},`, 9)
+	var all []string
+	for i := range 10_000 {
+		all = append(all, fmt.Sprintf(resource, i, labels))
+	}
+	d, err := descriptor.ParseWithin(fmt.Appendf(nil, `{"meta":{"schemaVersion":"v2"},"component":{"name":"acme.org/shop","version":"1.0.0","provider":"acme","resources":[%s]}}`, strings.Join(all, ",")), 16<<20)
+	if err != nil || len(d.Component.Resources) != 10_000 || len(d.Component.Resources[9_999].Labels) != 10 {
+		t.Errorf("ParseWithin = %v", err)
 	}
 }
 

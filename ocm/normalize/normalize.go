@@ -92,6 +92,16 @@ func Digest(d *descriptor.Descriptor, hashAlgorithm, algorithm string) (descript
 	}, nil
 }
 
+// Allowed returns the ErrUnknownAlgorithm that Digest would return for any
+// descriptor.
+func Allowed(hashAlgorithm, algorithm string) error {
+	if _, err := allowed("hash", hashAlgorithm, hashes); err != nil {
+		return err
+	}
+	_, err := allowed("normalisation", algorithm, forms)
+	return err
+}
+
 func write(out io.Writer, d *descriptor.Descriptor, algorithm string) error {
 	f, err := allowed("normalisation", algorithm, forms)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/normalize"
 )
 
 // Unprotects tells whether and why the content of a resource is not protected by
@@ -31,7 +32,7 @@ func checkResource(res *descriptor.Resource) error {
 	why, unprotected := Unprotects(res)
 	switch {
 	case why == NoContent && d != nil:
-		return errors.New("its access is none, but it states a digest")
+		return errors.New("its access is none, but it states a digest of content; publish the component version again without the digest, or with the access of the content")
 	case unprotected:
 		return nil
 	case d == nil:
@@ -56,6 +57,9 @@ func checkReference(ref *descriptor.Reference) error {
 		return errors.New("it states no digest, so no signature covers what it leads to; publish the component version again with digests")
 	}
 	if err := checkMarks(ref.Digest); err != nil {
+		return err
+	}
+	if err := normalize.Allowed(ref.Digest.HashAlgorithm, ref.Digest.NormalisationAlgorithm); err != nil {
 		return err
 	}
 	_, err := ref.Digest.OCI()

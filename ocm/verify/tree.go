@@ -14,7 +14,9 @@ type node struct {
 	component, version string
 	// parent is where it was found first; the root has none.
 	parent *node
-	// read is set when it was read.
+	// promises are the references that say what it must be, until it is.
+	promises []edge
+	// read is set when it was read, and is what the references promise.
 	read Version
 	// digests are those of its descriptor, by the names of their algorithms.
 	digests map[[2]string]descriptor.Digest
@@ -74,14 +76,16 @@ type edge struct {
 // check compares the descriptor that a reference leads to with the digest that
 // the reference states.
 func (e *edge) check() error {
+	path := append(e.from.path(), e.to.name())
 	got, err := e.to.digest(e.reference.Digest)
 	if err != nil {
-		return e.from.refuse("reference", &e.reference.Element, err)
+		// The algorithms are known, so it is about what was found in its place.
+		return &Error{Path: path, Err: err}
 	}
 	if got.Value == e.reference.Digest.Value {
 		return nil
 	}
-	return &Error{Path: append(e.from.path(), e.to.name()), Err: &mismatch{
+	return &Error{Path: path, Err: &mismatch{
 		what:   "its component descriptor",
 		got:    got.HashAlgorithm + ":" + got.Value,
 		signed: e.reference.Digest.HashAlgorithm + ":" + e.reference.Digest.Value,
@@ -114,39 +118,25 @@ func (t *tree) add(n *node) {
 // one when all of a level are what the references to them promise.
 func (t *tree) prove(ctx context.Context) error {
 	level := t.nodes
-	for depth := 0; len(level) > 0; depth++ {
-		edges, err := t.descend(level)
-		if err != nil {
+	for depth := 0; ; depth++ {
+		found, err := t.descend(level)
+		if err != nil || len(found) == 0 {
 			return err
 		}
-		level = t.nodes[len(t.nodes)-unread(t.nodes):]
-		if len(level) > 0 && depth == t.options.MaxDepth {
-			return &Error{Path: level[0].path(), Err: fmt.Errorf("references lead to more than %d levels; have the publisher make them flatter", t.options.MaxDepth)}
+		if depth == t.options.MaxDepth {
+			return &Error{Path: found[0].path(), Err: fmt.Errorf("references lead to more than %d levels; have the publisher make them flatter", t.options.MaxDepth)}
 		}
-		if err := t.each(ctx, len(level), func(ctx context.Context, i int) error { return t.load(ctx, level[i]) }); err != nil {
+		if err := t.each(ctx, len(found), func(ctx context.Context, i int) error { return t.load(ctx, found[i]) }); err != nil {
 			return err
 		}
-		for i := range edges {
-			if err := edges[i].check(); err != nil {
-				return err
-			}
-		}
+		level = found
 	}
-	return nil
 }
 
-// unread returns how many nodes were not read; they come last.
-func unread(nodes []*node) int {
-	n := 0
-	for n < len(nodes) && nodes[len(nodes)-1-n].read == nil {
-		n++
-	}
-	return n
-}
-
-// descend checks the structure of descriptors that are proven, and returns their
-// references. What they lead to becomes part of the tree.
-func (t *tree) descend(level []*node) ([]edge, error) {
+// descend checks the structure of descriptors that are proven, and follows their
+// references. It returns those that were found, in the order of the references.
+func (t *tree) descend(level []*node) ([]*node, error) {
+	known := len(t.nodes)
 	var edges []edge
 	for _, n := range level {
 		c := &n.read.Descriptor().Component
@@ -167,7 +157,14 @@ func (t *tree) descend(level []*node) ([]edge, error) {
 			edges = append(edges, edge{from: n, to: to, reference: ref})
 		}
 	}
-	return edges, nil
+	for _, e := range edges {
+		if e.to.read == nil {
+			e.to.promises = append(e.to.promises, e)
+		} else if err := e.check(); err != nil {
+			return nil, err
+		}
+	}
+	return t.nodes[known:], nil
 }
 
 // follow returns the node that a reference leads to. A loop cannot be signed, as
@@ -182,13 +179,15 @@ func (t *tree) follow(from *node, ref *descriptor.Reference) (*node, error) {
 	}
 	if len(t.nodes) >= t.options.MaxVersions {
 		err := fmt.Errorf("the references lead to more than %d component versions; have the publisher make the tree smaller", t.options.MaxVersions)
-		return nil, from.refuse("reference", &ref.Element, err)
+		// Another bound may allow it.
+		return nil, &Error{Path: from.path(), Element: "reference " + ref.Element.String(), Err: err}
 	}
 	t.add(to)
 	return to, nil
 }
 
-// load reads the component version of a node.
+// load reads the component version of a node, and keeps it only if it is what all
+// references promise: until then anybody may have written it, and as much as fits.
 func (t *tree) load(ctx context.Context, n *node) error {
 	v, err := t.source.Version(ctx, n.component, n.version)
 	if err != nil {
@@ -198,5 +197,12 @@ func (t *tree) load(ctx context.Context, n *node) error {
 		return &Error{Path: n.path(), Err: fmt.Errorf("in its place is the descriptor of %s:%s", c.Name, c.Version)}
 	}
 	n.read = v
+	for i := range n.promises {
+		if err := n.promises[i].check(); err != nil {
+			n.read = nil
+			return err
+		}
+	}
+	n.promises = nil
 	return nil
 }

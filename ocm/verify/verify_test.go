@@ -3,6 +3,7 @@ package verify_test
 import (
 	"context"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -299,7 +300,90 @@ func TestBounds(t *testing.T) {
 			if !errors.Is(err, verify.ErrRefused) || !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("Verify = %v, want %q", err, tc.says)
 			}
+			if refused, ok := errors.AsType[*verify.Error](err); ok && refused.Lasting != (name == "itself") {
+				t.Errorf("lasting is %t: %v", refused.Lasting, err)
+			}
 		})
+	}
+}
+
+// TestNoCanonicalForm refuses what is in the place of a reference and has no digest. That
+// isn't about the reference, and may be put right.
+func TestNoCanonicalForm(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*descriptor.Component){
+		"creation time": func(c *descriptor.Component) { c.CreationTime = "yesterday" },
+		"number": func(c *descriptor.Component) {
+			c.Labels = []descriptor.Label{{Name: "x", Value: json.RawMessage("1e999"), Signing: true}}
+		},
+	} {
+		leaf := component("leaf")
+		root := sign(t, component("root", reference(leaf)))
+		change(&leaf.Component)
+		_, err := newWorld(leaf).verify(t, root, verify.Options{})
+		refused, ok := errors.AsType[*verify.Error](err)
+		if !ok || refused.Lasting || refused.Element != "" || !slices.Equal(refused.Path, []string{"acme.org/root:1.0.0", "acme.org/leaf:1.0.0"}) {
+			t.Errorf("%s: Verify = %+v, want a refusal of the leaf for now", name, err)
+		}
+	}
+}
+
+// TestNothingUnprovenIsKept compares each descriptor before the next one is read.
+func TestNothingUnprovenIsKept(t *testing.T) {
+	t.Parallel()
+	var stored []*descriptor.Descriptor
+	var references []any
+	for i := range 12 {
+		d := component(fmt.Sprintf("c%d", i))
+		references = append(references, reference(d))
+		d.Component.Provider.Name = "else"
+		stored = append(stored, d)
+	}
+	w := newWorld(stored...)
+	_, err := w.verify(t, sign(t, component("root", references...)), verify.Options{Concurrency: 1})
+	if refused, ok := errors.AsType[*verify.Error](err); !ok || refused.Path[1] != "acme.org/c0:1.0.0" {
+		t.Errorf("Verify = %v, want the refusal of the first", err)
+	}
+	if got := w.counts(); len(got) != 1 {
+		t.Errorf("%d descriptors were read after one was wrong: %v", len(got)-1, got)
+	}
+}
+
+// late answers for one component version when another one was read.
+type late struct {
+	*world
+
+	what string
+	read chan struct{}
+}
+
+// Version implements verify.Source.
+func (l *late) Version(ctx context.Context, component, version string) (verify.Version, error) {
+	if component == l.what {
+		<-l.read
+	} else {
+		defer close(l.read)
+	}
+	return l.world.Version(ctx, component, version)
+}
+
+// TestRefusalBeforePassing tells the refusal that is known, whichever descriptor
+// cannot be read.
+func TestRefusalBeforePassing(t *testing.T) {
+	t.Parallel()
+	for _, unreadable := range []string{"acme.org/a", "acme.org/b"} {
+		a, b := component("a"), component("b")
+		root := sign(t, component("root", reference(a), reference(b)))
+		for _, d := range []*descriptor.Descriptor{a, b} {
+			d.Component.Provider.Name = "else"
+		}
+		w := newWorld(a, b)
+		w.fail[unreadable+":1.0.0"] = ocm.ErrUnreachable
+		source := &late{world: w, what: unreadable, read: make(chan struct{})}
+		_, err := verify.Verify(t.Context(), source, &stored{d: root, world: w}, requests(t), verify.Options{Concurrency: 2})
+		if !errors.Is(err, verify.ErrRefused) {
+			t.Errorf("%s cannot be read: Verify = %v, want the refusal of the other", unreadable, err)
+		}
 	}
 }
 
