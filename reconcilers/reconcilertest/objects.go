@@ -75,6 +75,18 @@ func (w *World) SetStatus(obj client.Object, change func()) {
 	w.Writes()
 }
 
+// Verified makes a component version ask for a verification, and say that it was verified. How that is found out is not part
+// of it.
+func (w *World) Verified(cv *v1alpha1.ComponentVersion) {
+	w.t.Helper()
+	w.Change(cv, func() {
+		cv.Spec.Verify = []v1alpha1.Signature{{Name: "dev", PublicKey: &v1alpha1.PublicKey{Value: "YQ=="}}}
+	})
+	w.SetStatus(cv, func() {
+		cv.Status.Verified, cv.Status.ObservedGeneration, cv.Status.SpecDigest = true, cv.Generation, cv.Spec.Digest()
+	})
+}
+
 // Delete deletes an object.
 func (w *World) Delete(obj client.Object) {
 	w.t.Helper()

@@ -20,7 +20,7 @@ func TestVerifiedLater(t *testing.T) {
 	s := newStage(t, version("1.0.0", data("hello")))
 	s.reconcile()
 	before := s.resource.Status
-	s.SetStatus(s.component, func() { s.component.Status.Verified = true })
+	s.Verified(s.component)
 	s.forget()
 	s.reconcile()
 	wantReady(t, s.resource, "1.0.0")

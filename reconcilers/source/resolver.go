@@ -186,7 +186,22 @@ func notReady(obj reconciled) string {
 	case ready.Status != "True":
 		return "is not ready: " + ready.Message
 	}
+	if cv, ok := obj.(*v1alpha1.ComponentVersion); ok {
+		return notVerified(cv)
+	}
 	return ""
+}
+
+// notVerified says why a component version that has to be verified can't be used. Its readiness alone is not enough: whoever
+// wrote it, an older version of this program among them, may not have looked at a signature.
+func notVerified(cv *v1alpha1.ComponentVersion) string {
+	switch {
+	case len(cv.Spec.Verify) == 0, cv.Status.Verified:
+		return ""
+	case cv.Spec.Suspend:
+		return "is suspended and is not verified: resume it, so that the signatures of spec.verify are checked"
+	}
+	return "is not verified"
 }
 
 // keepsContent tells an object that is suspended, which is a change of its spec that nobody will observe. Its status names the

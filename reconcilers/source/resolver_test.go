@@ -103,6 +103,22 @@ func TestResolveComponentVersion(t *testing.T) {
 			w.Change(cv, func() { cv.Finalizers = []string{"example.com/keep"} })
 			w.Delete(cv)
 		}, v1alpha1.ObjectReference{Name: "app"}, "is being deleted", "it is about to be gone"},
+		"verified": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
+			w.Verified(cv)
+		}, v1alpha1.ObjectReference{Name: "app"}, "", "it is what it asks for"},
+		"not verified": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
+			w.Verified(cv)
+			w.SetStatus(cv, func() { cv.Status.Verified = false })
+		}, v1alpha1.ObjectReference{Name: "app"}, "is not verified", "an older operator has called it ready"},
+		"suspended and verified": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
+			w.Verified(cv)
+			w.Change(cv, func() { cv.Spec.Suspend = true })
+		}, v1alpha1.ObjectReference{Name: "app"}, "", "it stands for the version that was verified"},
+		"suspended and not verified": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
+			w.Verified(cv)
+			w.SetStatus(cv, func() { cv.Status.Verified = false })
+			w.Change(cv, func() { cv.Spec.Suspend = true })
+		}, v1alpha1.ObjectReference{Name: "app"}, "is suspended and is not verified: resume it, so that the signatures of spec.verify are checked", "nobody will verify it"},
 		"no digest": {func(w *reconcilertest.World, cv *v1alpha1.ComponentVersion) {
 			w.SetStatus(cv, func() { cv.Status.ManifestDigest = "" })
 		}, v1alpha1.ObjectReference{Name: "app"}, "has no version yet", "a status of an older controller pins nothing"},
