@@ -46,7 +46,7 @@ func NewAuthority(roots []byte, subject string) (*Authority, error) {
 	for i, block := range blocks {
 		cert, err := parseRoot(block)
 		if err != nil {
-			return nil, fmt.Errorf("root certificate %d of %d: %w", i+1, len(blocks), err)
+			return nil, fmt.Errorf("%s: %w", numbered("root certificate", i, len(blocks)), err)
 		}
 		a.roots.AddCert(cert)
 		all = append(all, digestOfBytes(cert.Raw))

@@ -55,11 +55,19 @@ func ParsePublicKeys(data []byte) (*Keys, error) {
 	for i, block := range blocks {
 		key, err := parsePublicKey(block)
 		if err != nil {
-			return nil, fmt.Errorf("public key %d of %d: %w", i+1, len(blocks), err)
+			return nil, fmt.Errorf("%s: %w", numbered("public key", i, len(blocks)), err)
 		}
 		keys.all = append(keys.all, *key)
 	}
 	return keys, nil
+}
+
+// numbered names one of several for messages.
+func numbered(what string, i, of int) string {
+	if of == 1 {
+		return what
+	}
+	return fmt.Sprintf("%s %d of %d", what, i+1, of)
 }
 
 func parsePublicKey(block *pem.Block) (*publicKey, error) {
@@ -198,8 +206,7 @@ func (k *Keys) verify(m *message, at time.Time) (*publicKey, error) {
 	case expired != nil:
 		return nil, expired
 	}
-	return nil, fmt.Errorf("it was made with another key than %s, or was changed; "+
-		"compare the fingerprint with that of the publisher's key", k.describe())
+	return nil, fmt.Errorf("it was made with another key than %s, or was changed", k.describe())
 }
 
 func (p *publicKey) validAt(at time.Time) error {

@@ -128,6 +128,7 @@ func TestKeysRefused(t *testing.T) {
 		"seventeen":            {[]byte(strings.Repeat(string(good), 17)), "17 PEM blocks are too many"},
 		"large":                {append(good, make([]byte, 64<<10)...), "too many"},
 		"one of two":           {append(good, pkix1(t, edwards)...), "public key 2 of 2"},
+		"the only one":         {pkix1(t, edwards), "public key: it is"},
 	} {
 		_, err := signing.ParsePublicKeys(c.text)
 		if errors.Is(err, signing.ErrInvalid) {

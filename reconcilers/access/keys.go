@@ -124,13 +124,16 @@ func (k *keyReader) authority(ctx context.Context, signature string, certificate
 	if name == "" {
 		return nil, k.wrong(signature, "names no certificates: set certificate.rootsSecretRef.name")
 	}
+	if _, err := signing.ParseSubject(certificate.Subject); err != nil {
+		return nil, k.wrong(signature, fmt.Sprintf("has a certificate.subject that can't be used: %v", err))
+	}
 	data, err := k.data(ctx, signature, name, authorityKey, "certificate.rootsSecretRef")
 	if err != nil {
 		return nil, err
 	}
 	authority, err := signing.NewAuthority(data, certificate.Subject)
 	if err != nil {
-		return nil, k.unusable(name, fmt.Sprintf("with the key %q, and the subject %q of signature %s, can't be used: %v", authorityKey, certificate.Subject, signature, err))
+		return nil, k.unusable(name, fmt.Sprintf("has a key %q that can't be used for signature %s: %v", authorityKey, signature, err))
 	}
 	return authority, nil
 }

@@ -261,7 +261,7 @@ func TestUnusableKeys(t *testing.T) {
 		"inline text":       {byValue("release", base64.StdEncoding.EncodeToString([]byte("not-a-pem-but-private"))), []string{"ComponentVersion default/app", "no PEM"}},
 		"inline huge":       {byValue("release", strings.Repeat("a", 1<<17)), []string{"ComponentVersion default/app", "65536"}},
 		"roots are a key":   {byRoots("release", "keys", "CN=release"), []string{"Secret default/keys", `"ca.crt"`, "certificate"}},
-		"subject":           {byRoots("release", "roots", "release"), []string{"Secret default/roots", `"release"`}},
+		"subject":           {byRoots("release", "roots", "release"), []string{"ComponentVersion default/app", `"release"`, "certificate.subject", "CN=release"}},
 		"nothing":           {v1alpha1.Signature{Name: "release"}, []string{"ComponentVersion default/app", "publicKey or certificate"}},
 		"no name of Secret": {byKey("release", ""), []string{"ComponentVersion default/app", "publicKey.secretRef.name"}},
 		"no name of roots":  {byRoots("release", "", "CN=release"), []string{"ComponentVersion default/app", "certificate.rootsSecretRef.name"}},

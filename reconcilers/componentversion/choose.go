@@ -108,7 +108,7 @@ func (c *controller) newest(ctx context.Context, r *run, matching []string, find
 	if len(refused) == 0 {
 		return candidate{}, fmt.Errorf("%w: the tags %s are no versions of the component", errNothingMatches, strings.Join(tried, ", "))
 	}
-	return candidate{}, r.refuse(refused, len(permitted) < len(matching))
+	return candidate{}, r.refuse(refused, len(permitted)-len(tried), len(permitted) < len(matching))
 }
 
 // shortlist bounds how many versions are looked at.

@@ -26,10 +26,10 @@ func (r *run) permitted(matching []string) ([]string, error) {
 	if len(kept) > 0 {
 		return kept, nil
 	}
-	return nil, lifecycle.Fail(v1alpha1.DowngradeDeniedReason, fmt.Errorf(
-		"the newest version of %s that satisfies %q is %s, which is lower than %s, the highest one that was in use: "+
-			"change spec.version.semver, or set spec.version.downgradePolicy to Deny or Allow to go back",
-		r.obj.Spec.Component, r.obj.Spec.Version.Semver, matching[0], floor))
+	told := fmt.Sprintf("the newest version of %s that satisfies %q is %s, which is lower than %s, the highest one that was in use",
+		r.obj.Spec.Component, r.obj.Spec.Version.Semver, matching[0], floor)
+	return nil, lifecycle.WithEvent(told, lifecycle.Fail(v1alpha1.DowngradeDeniedReason, fmt.Errorf(
+		"%s: change spec.version.semver, or set spec.version.downgradePolicy to Deny or Allow to go back", told)))
 }
 
 // floor is the version that no lower one may replace; it is empty if there is none.

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -181,6 +182,51 @@ func TestExpiryIsNoticed(t *testing.T) {
 			}
 			if left > reconcilertest.Interval && after != reconcilertest.Interval {
 				t.Errorf("looked at again after %s, want the interval", after)
+			}
+		})
+	}
+}
+
+// TestRefusalsAreToldOfOnce: what is wrong with many versions, most often the key, is said once, and which were not looked at.
+func TestRefusalsAreToldOfOnce(t *testing.T) {
+	t.Parallel()
+	const begin = "failed to verify acme.org/app with constraint "
+	for name, tc := range map[string]struct {
+		constraint string
+		want, ends string
+		not        []string
+	}{
+		"range": {
+			">=1.0.0", begin + `>=1.0.0: 1.2.0, 1.1.0: signature "dev" does not hold: it was made with another key than the one that is configured`,
+			`; 1.0.0: signature "dev" does not hold: the component version has no signatures`,
+			[]string{"compare", "not looked at"},
+		},
+		"exact": {"1.2.0", begin + `1.2.0: signature "dev" does not hold: it was made with`, ", or was changed", []string{"1.2.0: 1.2.0"}},
+		"many": {
+			">=0.0.0", begin + `>=0.0.0: 1.2.0, 1.1.0: signature "dev"`,
+			"; 2 older versions were not looked at",
+			[]string{"0.1.0"},
+		},
+		"few of many": {"<1.0.0", begin + `<1.0.0: 0.8.0, 0.7.0, 0.6.0, 0.5.0, 0.4.0 and 4 more: signature "dev" does not hold`, "", []string{"not looked at"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.publishAll(signed(t, "1.0.0"), signed(t, "1.1.0", "dev"), signed(t, "1.2.0", "dev"))
+			for i := range 9 {
+				s.publishAll(signed(t, fmt.Sprintf("0.%d.0", i)))
+			}
+			s.store(t, "dev", "somebody")
+			cv := s.verified(tc.constraint, stored("dev")...)
+			wantNotReady(t, cv, v1alpha1.ComponentVerificationFailedReason, "")
+			got := reconcilertest.Message(cv, "Ready")
+			if !strings.HasPrefix(got, tc.want) || !strings.HasSuffix(got, tc.ends) {
+				t.Errorf("message is %q, want it to begin with %q and to end with %q", got, tc.want, tc.ends)
+			}
+			for _, never := range tc.not {
+				if strings.Contains(got, never) {
+					t.Errorf("message %q has %q", got, never)
+				}
 			}
 		})
 	}

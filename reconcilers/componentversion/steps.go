@@ -95,8 +95,8 @@ func (c *controller) resolveVersion(ctx context.Context, r *run) error {
 		return r.notChosen(err)
 	}
 	r.version, r.manifest = found.version, found.manifest
-	if !r.unchanged() {
-		c.announce(r, found)
+	if !r.unchanged() || r.known(r.first.version) != r.first.manifest {
+		c.announce(r, r.first)
 	}
 	r.reportPassedOver()
 	return nil
@@ -115,7 +115,7 @@ func (r *run) notChosen(err error) error {
 	return access.Verdict(reason, err)
 }
 
-// announce reports a version as found, once for each generation of the object, so that an object which can't use the version
+// announce reports the newest version as found, whether it is used or passed over, once for each generation of the object, so that an object which can't use the version
 // doesn't report it again with every try.
 func (c *controller) announce(r *run, found candidate) {
 	key := client.ObjectKeyFromObject(r.obj).String()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
+	"github.com/ocm-operator/ocm-operator/ocm/versions"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
@@ -50,7 +52,7 @@ func (c *controller) verify(ctx context.Context, r *run, found candidate) (why s
 	if err == nil {
 		return "", nil
 	}
-	told := access.Verdict(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %s: %w", r.failed(), found.version, err))
+	told := access.Verdict(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %w", r.failed(found.version), err))
 	if verdict, ok := errors.AsType[*lifecycle.Verdict](told); !ok || !verdict.Final() || errors.Is(err, ocm.ErrUnauthorized) {
 		return "", told
 	}
@@ -94,9 +96,16 @@ func expiry(obj *v1alpha1.ComponentVersion) time.Time {
 	return first
 }
 
-// failed begins the message of every failed verification.
-func (r *run) failed() string {
-	return fmt.Sprintf("failed to verify %s with constraint %s", r.obj.Spec.Component, r.obj.Spec.Version.Semver)
+// failed begins the message of every failed verification. The versions that it is about are named where the constraint is not
+// the only one of them.
+func (r *run) failed(tried ...string) string {
+	constraint := r.obj.Spec.Version.Semver
+	begin := fmt.Sprintf("failed to verify %s with constraint %s", r.obj.Spec.Component, constraint)
+	exact, ok := versions.Exact(constraint)
+	if len(tried) == 0 || ok && slices.Equal(tried, []string{exact}) {
+		return begin
+	}
+	return begin + ": " + enumerate(tried)
 }
 
 // withoutKey is the verdict when there is nothing to verify with. It is the same for keys that are missing and for those that
@@ -115,21 +124,33 @@ func (r *run) withoutKey(err error) error {
 	return access.Verdict(reason, told)
 }
 
-// refuse is the verdict when no version can be verified that may be used.
-func (r *run) refuse(refused []v1alpha1.PassedOverVersion, denied bool) error {
-	const few = 3
+// refuse is the verdict when no version can be verified that may be used. Versions that are refused for the same reason, as with a
+// wrong key, are told of together.
+func (r *run) refuse(refused []v1alpha1.PassedOverVersion, unseen int, denied bool) error {
 	r.obj.Status.PassedOver = nil // nothing is used in their place
 	var reasons []string
-	for _, version := range refused[:min(len(refused), few)] {
-		reasons = append(reasons, version.Version+": "+version.Message)
+	alike := map[string][]string{}
+	for _, version := range refused {
+		if alike[version.Message] == nil {
+			reasons = append(reasons, version.Message)
+		}
+		alike[version.Message] = append(alike[version.Message], version.Version)
 	}
-	if more := len(refused) - few; more > 0 {
-		reasons = append(reasons, fmt.Sprintf("and %d more", more))
+	parts := []string{r.failed(alike[reasons[0]]...) + ": " + reasons[0]}
+	const few = 3
+	for _, why := range reasons[1:min(len(reasons), few)] {
+		parts = append(parts, enumerate(alike[why])+": "+why)
+	}
+	if more := len(reasons) - few; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more reasons for older versions", more))
+	}
+	if unseen > 0 {
+		parts = append(parts, fmt.Sprintf("%d older versions were not looked at", unseen))
 	}
 	if denied {
-		reasons = append(reasons, "lower versions are not used, as spec.version.downgradePolicy says")
+		parts = append(parts, "lower versions are not used, as spec.version.downgradePolicy says")
 	}
-	return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %s", r.failed(), strings.Join(reasons, "; ")))
+	return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, errors.New(strings.Join(parts, "; ")))
 }
 
 // reportPassedOver writes which versions were passed over into the status, and emits an event for each that is news.

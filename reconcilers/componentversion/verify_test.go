@@ -100,7 +100,7 @@ func TestNewestVerified(t *testing.T) {
 	}
 	events := s.Events()
 	want := "Warning ComponentVerificationFailed passed over 1.1.0: "
-	if len(events) != 4 || !strings.HasPrefix(events[1], want) || !strings.HasSuffix(events[1], "; using 1.0.0") {
+	if len(events) != 4 || events[0] != "Normal Progressing Version check succeeded, found latest version: 1.1.0" || !strings.HasPrefix(events[1], want) || !strings.HasSuffix(events[1], "; using 1.0.0") {
 		t.Errorf("events are %q, want one that begins with %q and says what is used", events, want)
 	}
 	for i := range 11 {
@@ -115,6 +115,11 @@ func TestNewestVerified(t *testing.T) {
 				t.Fatalf("requests in interval %d, want one more for the tag of what was passed over (-want +got):\n%s", i, diff)
 			}
 		}
+	}
+	s.publishAll(signed(t, "1.1.1"))
+	s.Reconcile(cv)
+	if events := s.Events(); len(events) != 2 || !strings.HasSuffix(events[0], "found latest version: 1.1.1") || !strings.Contains(events[1], "passed over 1.1.1: ") {
+		t.Errorf("events are %q, want that another one is there, and that it is passed over", events)
 	}
 	s.publishAll(signed(t, "1.2.0", "dev"))
 	s.Reconcile(cv)
