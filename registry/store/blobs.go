@@ -61,7 +61,8 @@ func (b *blobs) open(d digest.Digest) (*os.File, fs.FileInfo, error) {
 }
 
 // place moves a finished temporary file to where its digest says. It returns when the name
-// itself is on the disk.
+// itself is on the disk. What the file holds by then is not known: it lay there with a name while
+// it was written, so the first who opens it looks.
 func (b *blobs) place(temp string, d digest.Digest, size int64) error {
 	target := b.path(d)
 	old, oldErr := b.size(d)
@@ -82,7 +83,7 @@ func (b *blobs) place(temp string, d digest.Digest, size int64) error {
 		}
 		return err
 	}
-	b.placed(d)
+	b.proofs.forget(d)
 	return nil
 }
 

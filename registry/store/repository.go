@@ -67,7 +67,7 @@ func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (int64, e
 }
 
 // MountBlob links a blob of another repository to this one. Whether the caller may read the
-// other one is the caller's to know.
+// other one is the caller's to know. The error is ErrDamaged when the blob is not what it was.
 func (r *Repository) MountBlob(ctx context.Context, from *Repository, dgst digest.Digest) (ocispec.Descriptor, error) {
 	if _, err := ParseDigest(string(dgst)); err != nil {
 		return ocispec.Descriptor{}, err
@@ -76,7 +76,7 @@ func (r *Repository) MountBlob(ctx context.Context, from *Repository, dgst diges
 	if err := from.checkLinked(ctx, dgst); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	size, err := r.store.blobs.size(dgst)
+	size, err := r.store.blobs.soundSize(ctx, dgst)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("repository %s: %w", from.name, err)
 	}

@@ -96,13 +96,6 @@ func (b *blobs) prove(ctx context.Context, d digest.Digest, f *os.File, info fs.
 	return nil
 }
 
-// placed remembers a file that was hashed while it was written.
-func (b *blobs) placed(d digest.Digest) {
-	if info, err := os.Stat(b.path(d)); err == nil {
-		b.proofs.remember(d, stateOf(info))
-	}
-}
-
 // stoppable is a reader that ends with its context.
 type stoppable struct {
 	ctx context.Context //nolint:containedctx // a reader has no other way to know of it

@@ -62,6 +62,10 @@ func TestTamperedBlob(t *testing.T) {
 					_, err := r.StatBlob(ctx, d)
 					return err
 				},
+				"mounted": func(r *store.Repository, ctx context.Context, d digest.Digest) error {
+					_, err := r.MountBlob(ctx, r, d)
+					return err
+				},
 			} {
 				t.Run(strings.Join([]string{name, when, how}, " "), func(t *testing.T) {
 					t.Parallel()
@@ -119,6 +123,42 @@ func TestTamperedBlobIsReplaced(t *testing.T) {
 	}
 	if after := s.Stats(); after != before {
 		t.Errorf("the store had %+v and has %+v", before, after)
+	}
+}
+
+// TestTamperedUpload changes the file of an upload after it was written and before it is a blob. Nobody gets the bytes, and
+// pushing the blob again repairs it.
+func TestTamperedUpload(t *testing.T) {
+	t.Parallel()
+	for name, tamper := range tampering {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			r := repository(t, open(t, dir, store.Options{}), "team/app")
+			stage, err := r.Stage(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stage.Write([]byte("good")); err != nil {
+				t.Fatal(err)
+			}
+			uploads, err := filepath.Glob(filepath.Join(dir, "uploads", "blob-*"))
+			if err != nil || len(uploads) != 1 {
+				t.Fatalf("uploads are %v, %v", uploads, err)
+			}
+			tamper(t, uploads[0], []byte("evil"))
+			good := digest.FromString("good")
+			if _, err := stage.Commit(t.Context(), good); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := read(t, r, good); !errors.Is(err, store.ErrDamaged) {
+				t.Errorf("got %q, %v; want %v", got, err, store.ErrDamaged)
+			}
+			push(t, r, "good")
+			if got, err := read(t, r, good); err != nil || got != "good" {
+				t.Errorf("pushed again: %q, %v", got, err)
+			}
+		})
 	}
 }
 
