@@ -252,7 +252,7 @@ func TestTimeOfCheck(t *testing.T) {
 				return false
 			}
 			if strings.Contains(req.URL.Path, "sha256:") {
-				http.NotFound(w, req)
+				http.Error(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`, http.StatusNotFound)
 				return true
 			}
 			inside.Store(true)

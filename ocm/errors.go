@@ -27,6 +27,9 @@ var (
 	// ErrMalformed says that a component version cannot be parsed, whoever reads
 	// it again.
 	ErrMalformed = oci.ErrMalformed
+	// ErrUnsure is matched besides another error by an answer that something
+	// between here and the registry may have given.
+	ErrUnsure = oci.ErrUnsure
 	// ErrUnsupported says that content is of a kind that cannot be read.
 	ErrUnsupported = access.ErrUnsupported
 	// ErrNoDigest says that a resource states no digest, or that its content is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -205,7 +206,12 @@ func (r *Repository) Resolve(ctx context.Context, component, version string) (di
 // costs a request, but only when something is wrong.
 func (r *Repository) missing(ctx context.Context, repo oci.Storage, component, version string, cause error) error {
 	found, err := list(ctx, repo)
+	unsure := errors.Is(cause, ErrUnsure)
 	switch {
+	case unsure && slices.Contains(found, version):
+		return cause
+	case unsure && errors.Is(err, ErrUnsure) && errors.Is(err, ErrNotFound):
+		return oci.Doubt(&NotFoundError{Repository: r.URL(), Component: component})
 	case err == nil && len(found) > 0:
 		return &NotFoundError{Repository: r.URL(), Component: component, Version: version, Available: found}
 	case err == nil || errors.Is(err, ErrNotFound):

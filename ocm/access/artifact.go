@@ -104,14 +104,18 @@ func readManifest(ctx context.Context, repo oci.Storage, ref oci.Reference, res 
 		return nil, err
 	}
 	m, err := repo.Manifest(ctx, want.String())
-	if errors.Is(err, oci.ErrNotFound) {
+	missing := err
+	if errors.Is(missing, oci.ErrNotFound) {
 		// Either all is gone, or there is another artifact in its place.
 		m, err = repo.Manifest(ctx, ref.Version())
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = checkArtifact(res, m, ref.String())
 	}
-	if err := checkArtifact(res, m, ref.String()); err != nil {
+	switch {
+	case err != nil && errors.Is(missing, oci.ErrUnsure):
+		return nil, missing
+	case err != nil:
 		return nil, err
 	}
 	return m, nil

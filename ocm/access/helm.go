@@ -151,7 +151,7 @@ func readChart(ctx context.Context, repo oci.Storage, ref oci.Reference, res *de
 	}
 	// The tag may have moved on.
 	m, err = repo.Manifest(ctx, want.String())
-	if errors.Is(err, oci.ErrNotFound) {
+	if errors.Is(err, oci.ErrNotFound) && !errors.Is(err, oci.ErrUnsure) {
 		return nil, false, wrong
 	}
 	if err != nil {
@@ -265,6 +265,9 @@ func findChart(raw []byte, name, version string) (*chartEntry, error) {
 	}
 	if err := yaml.Unmarshal(raw, &index); err != nil {
 		return nil, fmt.Errorf("it is no index of charts: %w", err)
+	}
+	if index.Entries == nil {
+		return nil, errors.New("it is no index of charts: it has no entries")
 	}
 	node, ok := index.Entries[name]
 	if !ok {

@@ -114,7 +114,10 @@ func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) 
 	resp.Body.Close()
 	err = fmt.Errorf("%s answered %d %s", what.url.Redacted(), resp.StatusCode, http.StatusText(resp.StatusCode))
 	switch resp.StatusCode {
-	case http.StatusNotFound, http.StatusGone:
+	case http.StatusNotFound:
+		// Every server answers like this, also those between here and there.
+		return nil, oci.Doubt(fmt.Errorf("%w: %w", oci.ErrNotFound, err))
+	case http.StatusGone:
 		return nil, fmt.Errorf("%w: %w", oci.ErrNotFound, err)
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return nil, fmt.Errorf("%w: %w", oci.ErrUnauthorized, err)
@@ -149,7 +152,7 @@ type hostGuard struct {
 
 // RoundTrip implements http.RoundTripper.
 func (g *hostGuard) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := g.hosts.Check(req.URL.Host, req.URL.Scheme); err != nil {
+	if err := g.hosts.CheckRequest(req); err != nil {
 		return nil, err
 	}
 	if req.URL.Host == g.server {
@@ -204,6 +207,9 @@ func (r *Remote) open(ctx context.Context, res *descriptor.Resource, what reques
 	if err != nil {
 		resp.Body.Close()
 		return nil, err
+	}
+	if oci.IsPage(resp.Header.Get("Content-Type")) {
+		rc = oci.DoubtContent(rc)
 	}
 	blob := &Blob{ReadCloser: rc, Size: resp.ContentLength}
 	if len(want) > 0 {

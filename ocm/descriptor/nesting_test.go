@@ -55,8 +55,8 @@ func TestParseBoundsWhatFitsIntoLittleText(t *testing.T) {
 			fmt.Sprintf(asJSON, `"resources":[`+strings.Repeat(`{"labels":[`+strings.Repeat("{},", 9_999)+`{}]},`, 20)+`{}]`),
 			"lists have more than 200000 elements together",
 		},
-		"flow in YAML":     {head + "  labels: [{name: key, value: [" + strings.Repeat("1,", many) + "]}]\n", "lines and commas"},
-		"lines in YAML":    {head + "  resources:\n" + strings.Repeat("- \n", many), "lines and commas"},
+		"flow in YAML":  {head + "  labels: [{name: key, value: [" + strings.Repeat("1,", many) + "]}]\n", "lines and commas"},
+		"lines in YAML": {head + "  resources:\n" + strings.Repeat("- \n", many), "lines and commas"},
 	} {
 		if _, err := descriptor.Parse([]byte(tc.document)); !errors.Is(err, descriptor.ErrTooLarge) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: Parse = %v, want that it is too large: %q", name, err, tc.want)

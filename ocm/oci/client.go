@@ -201,9 +201,9 @@ type guard struct {
 // RoundTrip implements http.RoundTripper.
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	own := strings.EqualFold(req.URL.Host, g.registry)
-	check := g.hosts.Check(req.URL.Host, req.URL.Scheme)
+	check := g.hosts.CheckRequest(req)
 	if g.home {
-		check = g.hosts.checkLiteral(req.URL.Host, req.URL.Scheme, own)
+		check = redirected(req, g.hosts.checkLiteral(req.URL.Host, req.URL.Scheme, own))
 	}
 	switch {
 	case check != nil:

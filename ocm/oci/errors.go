@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -33,7 +34,60 @@ var (
 	// ErrMalformed says that a component version cannot be parsed. Its digest
 	// promises these bytes, so they stay as they are.
 	ErrMalformed = errors.New("malformed")
+	// ErrUnsure is matched, besides another of these errors, by what has not the
+	// form of a registry's answer. Something between here and there may have given
+	// it, such as a proxy or a page to log in, so it may pass.
+	ErrUnsure = errors.New("not sure")
 )
+
+// Doubt makes an error match ErrUnsure.
+func Doubt(err error) error { return &doubtful{err} }
+
+type doubtful struct{ error }
+
+func (d *doubtful) Unwrap() error { return d.error }
+
+func (*doubtful) Is(target error) bool { return target == ErrUnsure }
+
+// isPage reports whether an answer is a page for people, as no registry gives it.
+func isPage(resp *http.Response) bool { return IsPage(resp.Header.Get("Content-Type")) }
+
+// doubtPage doubts an error about the content of an answer if that is a page.
+func doubtPage(resp *http.Response, err error) error {
+	if isPage(resp) {
+		return Doubt(err)
+	}
+	return err
+}
+
+// DoubtContent returns a reader that doubts that wrong content is wrong for good.
+func DoubtContent(rc io.ReadCloser) io.ReadCloser { return &doubted{rc} }
+
+type doubted struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (d *doubted) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	if _, wrong := errors.AsType[*DigestMismatchError](err); wrong {
+		err = Doubt(err)
+	}
+	return n, err
+}
+
+// IsPage reports whether a media type is that of pages for people.
+func IsPage(mediaType string) bool {
+	mediaType, _, _ = strings.Cut(mediaType, ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	return mediaType == "text/html" || mediaType == "application/xhtml+xml"
+}
+
+// says reports whether a registry itself says that it has not what was asked for:
+// it does so with one of the codes of the specification, or the one that some use.
+func says(response *errcode.ErrorResponse) bool {
+	return response != nil && slices.ContainsFunc(response.Errors, func(e errcode.Error) bool {
+		return strings.HasSuffix(e.Code, "_UNKNOWN") || strings.HasSuffix(e.Code, "NOT_FOUND")
+	})
+}
 
 // malformed is an error about content that its digest promises.
 func malformed(err error) error { return &hint{err.Error(), ErrMalformed, err} }
@@ -80,6 +134,9 @@ func (r *Repository) explain(object string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, errdef.ErrNotFound), errors.As(err, &response) && response.StatusCode == http.StatusNotFound:
+		if !says(response) {
+			return Doubt(&hint{fmt.Sprintf("%s: not found, by an answer that has not the form of a registry's", object), ErrNotFound, err})
+		}
 		return &hint{fmt.Sprintf("%s: not found", object), ErrNotFound, err}
 	case errors.As(err, &host):
 		return &hint{fmt.Sprintf("%s: %v", object, host), ErrHostRefused, host}

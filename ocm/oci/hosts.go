@@ -26,6 +26,9 @@ type HostError struct {
 	Address netip.Addr
 	// Special is true for a name that stands for such an address.
 	Special bool
+	// Unsure is true where a server's redirect led to the host, or a name server
+	// to the address, and not what the component says.
+	Unsure bool
 }
 
 // Error says what to do.
@@ -42,8 +45,10 @@ func (e *HostError) Error() string {
 		"add it there, or transfer the component version by value", e.Host)
 }
 
-// Is makes the error match ErrHostRefused.
-func (e *HostError) Is(target error) bool { return target == ErrHostRefused }
+// Is makes the error match ErrHostRefused, and ErrUnsure where it is.
+func (e *HostError) Is(target error) bool {
+	return target == ErrHostRefused || e.Unsure && target == ErrUnsure
+}
 
 // Hosts are the hosts that components may lead to. Whoever publishes a component
 // version chooses where its resources are, and so where this process sends
@@ -150,6 +155,19 @@ func (h *Hosts) Check(hostport, scheme string) error {
 	return h.checkLiteral(hostport, scheme, false)
 }
 
+// CheckRequest is Check for a request that may come from a redirect.
+func (h *Hosts) CheckRequest(req *http.Request) error {
+	return redirected(req, h.Check(req.URL.Host, req.URL.Scheme))
+}
+
+// redirected marks the error about the host of a request that a redirect led to.
+func redirected(req *http.Request, err error) error {
+	if host, ok := errors.AsType[*HostError](err); ok && req.Response != nil {
+		host.Unsure = true
+	}
+	return err
+}
+
 // splitHost is splitPort with the port of the scheme where there is none.
 func splitHost(hostport, scheme string) (host, port string) {
 	host, port = splitPort(hostport)
@@ -198,12 +216,19 @@ func (h *Hosts) dial(dialer net.Dialer, proxies *proxies) func(ctx context.Conte
 				return fmt.Errorf("connect to %q: %w", resolved, err)
 			}
 			if refused(addr, chosen) && !h.names(host, port) {
-				return &HostError{Host: address, Address: addr.Unmap()}
+				return &HostError{Host: address, Address: addr.Unmap(), Unsure: isName(address)}
 			}
 			return nil
 		}
 		return d.DialContext(ctx, network, address)
 	}
+}
+
+// isName reports whether an address to connect to has a name that is resolved.
+func isName(address string) bool {
+	host, _ := splitPort(address)
+	_, err := netip.ParseAddr(host)
+	return err != nil
 }
 
 // Addresses that are not link-local and serve a machine nevertheless.

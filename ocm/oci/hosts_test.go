@@ -201,3 +201,16 @@ func FuzzParseHosts(f *testing.F) {
 		}
 	})
 }
+
+// TestResolvedAddresses tells what a name server says, which may pass, from what a
+// component says.
+func TestResolvedAddresses(t *testing.T) {
+	t.Parallel()
+	dial := (*Hosts)(nil).dial(net.Dialer{}, nil)
+	for address, unsure := range map[string]bool{"localhost:1": true, "127.0.0.1:1": false, "[::1]:1": false} {
+		_, err := dial(t.Context(), "tcp", address)
+		if !errors.Is(err, ErrHostRefused) || errors.Is(err, ErrUnsure) != unsure {
+			t.Errorf("%s: %v, want that the host is refused, unsure %t", address, err, unsure)
+		}
+	}
+}

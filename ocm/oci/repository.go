@@ -113,7 +113,7 @@ func (r *Repository) Resolve(ctx context.Context, tag string) (digest.Digest, er
 	object := fmt.Sprintf("resolve %s:%s", r.location, tag)
 	resp, err := r.do(ctx, http.MethodHead, "manifests", tag)
 	var response *errcode.ErrorResponse
-	if err != nil && (!errors.As(err, &response) || response.StatusCode != http.StatusMethodNotAllowed) {
+	if err != nil && (!errors.As(err, &response) || response.StatusCode != http.StatusMethodNotAllowed && response.StatusCode != http.StatusNotFound) {
 		return "", r.explain(object, err)
 	}
 	if err == nil {
@@ -122,7 +122,8 @@ func (r *Repository) Resolve(ctx context.Context, tag string) (digest.Digest, er
 			return d, nil
 		}
 	}
-	// The header is optional; without it only the content tells the digest.
+	// The header is optional; without it only the content tells the digest. Nor does the answer say, without content,
+	// whether it is the registry that has no such tag.
 	m, err := r.Manifest(ctx, tag)
 	if err != nil {
 		return "", err
@@ -143,14 +144,14 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (*Manifest, error
 	defer resp.Body.Close()
 	data, err := readAll(resp.Body, object, r.limits.ManifestBytes)
 	if errors.Is(err, ErrTooLarge) {
-		return nil, err
+		return nil, doubtPage(resp, err)
 	}
 	if err != nil {
 		return nil, r.explain(object, err)
 	}
 	if byDigest {
 		if got := want.Algorithm().FromBytes(data); got != want {
-			return nil, &DigestMismatchError{Object: object, Want: want.String(), Got: got.String()}
+			return nil, doubtPage(resp, &DigestMismatchError{Object: object, Want: want.String(), Got: got.String()})
 		}
 	}
 	m, err := NewManifest(data, resp.Header.Get("Content-Type"))
@@ -180,7 +181,8 @@ func (r *Repository) Blob(ctx context.Context, d digest.Digest, size int64, also
 	if length := resp.ContentLength; length >= 0 {
 		if size >= 0 && length != size {
 			resp.Body.Close()
-			return nil, 0, &DigestMismatchError{Object: object, Want: fmt.Sprintf("%d bytes of %s", size, d), Got: fmt.Sprintf("%d bytes", length)}
+			wrong := &DigestMismatchError{Object: object, Want: fmt.Sprintf("%d bytes of %s", size, d), Got: fmt.Sprintf("%d bytes", length)}
+			return nil, 0, doubtPage(resp, wrong)
 		}
 		size = length
 	}
@@ -188,6 +190,9 @@ func (r *Repository) Blob(ctx context.Context, d digest.Digest, size int64, also
 	if err != nil {
 		resp.Body.Close()
 		return nil, 0, err
+	}
+	if isPage(resp) {
+		rc = DoubtContent(rc)
 	}
 	return rc, size, nil
 }

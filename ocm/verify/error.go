@@ -59,7 +59,7 @@ var answers = []error{
 // isAnswer tells errors that are a reason to refuse from those that may pass. In
 // doubt it is the latter: a refusal can make an older version be taken.
 func isAnswer(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, oci.ErrUnsure) {
 		return false
 	}
 	for _, answer := range answers {

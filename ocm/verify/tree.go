@@ -180,7 +180,7 @@ func (t *tree) follow(from *node, ref *descriptor.Reference) (*node, error) {
 	if len(t.nodes) >= t.options.MaxVersions {
 		err := fmt.Errorf("the references lead to more than %d component versions; have the publisher make the tree smaller", t.options.MaxVersions)
 		// Another bound may allow it.
-		return nil, &Error{Path: from.path(), Element: "reference " + ref.Element.String(), Err: err}
+		return nil, &Error{Path: from.path(), Element: "reference " + ref.String(), Err: err}
 	}
 	t.add(to)
 	return to, nil

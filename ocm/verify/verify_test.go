@@ -21,6 +21,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/normalize"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/ocm/signing"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
@@ -408,6 +409,8 @@ func TestContents(t *testing.T) {
 		"refused":     {wrapped(&ocm.HostError{}), true, ""},
 		"malformed":   {wrapped(ocm.ErrMalformed), true, "malformed"},
 		"too large":   {wrapped(ocm.ErrTooLarge), true, "too large"},
+		"unsure":      {wrapped(oci.Doubt(ocm.ErrNotFound)), false, "not found"},
+		"resolved":    {wrapped(&ocm.HostError{Unsure: true}), false, ""},
 		"no answer":   {wrapped(ocm.ErrUnreachable), false, "unreachable"},
 		"no log-in":   {wrapped(ocm.ErrUnauthorized), false, "unauthorized"},
 		"cut off":     {wrapped(errors.New("unexpected EOF")), false, "unexpected EOF"},
