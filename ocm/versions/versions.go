@@ -47,15 +47,17 @@ func Sort(all []string) []string {
 	return texts(parsed)
 }
 
-// Lower reports whether a version is lower than another one. Build metadata does
-// not count, and what is not a version is neither lower nor higher than anything.
+// Lower reports whether a version is lower than another one, in the order of
+// Sort: build metadata counts, as it is all that tells two builds apart. The
+// spelling does not, and what is not a version is neither lower nor higher than
+// anything.
 func Lower(version, other string) bool {
 	v, err := semver.NewVersion(version)
 	if err != nil {
 		return false
 	}
 	o, err := semver.NewVersion(other)
-	return err == nil && v.LessThan(o)
+	return err == nil && cmp.Or(v.Compare(o), compareMetadata(v.Metadata(), o.Metadata())) < 0
 }
 
 // Check reports whether the constraint is one Select understands.

@@ -129,7 +129,9 @@ func TestLower(t *testing.T) {
 		"higher":         {"2.0.0", "1.9.9", false, "it is higher"},
 		"same":           {"1.0.0", "v1.0.0", false, "spelling does not matter"},
 		"pre-release":    {"1.0.0-rc.1", "1.0.0", true, "it comes before the release"},
-		"build metadata": {"1.0.0+a", "1.0.0+b", false, "it does not count"},
+		"build metadata": {"1.0.0+9", "1.0.0+10", true, "it is an older build"},
+		"newer build":    {"1.0.0+2", "1.0.0+1", false, "it is a newer build"},
+		"no build":       {"1.0.0", "1.0.0+1", true, "a build is picked over the version without one"},
 		"no version":     {"latest", "1.0.0", false, "it can't be compared"},
 		"no other":       {"1.0.0", "", false, "it can't be compared"},
 	} {

@@ -235,6 +235,40 @@ func TestDowngradePolicy(t *testing.T) {
 	}
 }
 
+// TestOlderBuildsAreLower: a signed build is mutated, so that it doesn't verify any more. The build before it is no way out.
+func TestOlderBuildsAreLower(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[string]string{
+		"": "1.0.0+2", v1alpha1.DowngradeDeny: "1.0.0+2", v1alpha1.DowngradeNever: "1.0.0+2", v1alpha1.DowngradeAllow: "1.0.0+1",
+	} {
+		t.Run("policy "+policy, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.store(t, "dev", "dev")
+			s.publishAll(signed(t, "1.0.0+1", "dev"), signed(t, "1.0.0+2", "dev"))
+			cv := reconcilertest.ComponentVersion("app", s.url, app, ">=1.0.0")
+			cv.Spec.Verify, cv.Spec.Version.DowngradePolicy = stored("dev"), policy
+			s.Create(cv)
+			s.Reconcile(cv)
+			wantReady(t, cv, "1.0.0+2")
+			s.publishAll(signed(t, "1.0.0+2"))
+			s.Reconcile(cv)
+			if cv.Status.ReconciledVersion != want || cv.Status.HighestVersion != "1.0.0+2" {
+				t.Errorf("version is %s, highest is %s", cv.Status.ReconciledVersion, cv.Status.HighestVersion)
+			}
+			if policy != v1alpha1.DowngradeAllow {
+				wantNotReady(t, cv, v1alpha1.ComponentVerificationFailedReason, "lower versions are not used")
+			}
+			if policy != v1alpha1.DowngradeNever {
+				return
+			}
+			s.Change(cv, func() { cv.Spec.Version.Semver = "1.0.0+1" })
+			s.Reconcile(cv)
+			wantNotReady(t, cv, v1alpha1.DowngradeDeniedReason, "1.0.0+1, which is lower than 1.0.0+2")
+		})
+	}
+}
+
 // TestNeverIsForever goes back, and then forbids to stay there.
 func TestNeverIsForever(t *testing.T) {
 	t.Parallel()
