@@ -438,8 +438,11 @@ func TestPinnedImageReference(t *testing.T) {
 		"hint for a set":      {access: local(packedImage, image("ghcr.io/acme/web:1.0")), digest: descriptor.NewArtifactDigest(other), pinned: "ghcr.io/acme/web:1.0@" + other.String(), plain: "ghcr.io/acme/web:1.0"},
 		"hint, wrong":         {access: local(packedImage, image("ghcr.io/acme/web@"+d.String())), digest: descriptor.NewArtifactDigest(other), is: errMismatch},
 		"hint, digest of set": {access: local(packedImage, image("ghcr.io/acme/web@"+other.String())), digest: descriptor.NewBlobDigest(d), plain: "ghcr.io/acme/web@" + other.String(), is: ocm.ErrUnsupported},
-		"no hint":             {access: local("text/plain", nil), digest: descriptor.NewArtifactDigest(d), is: ocm.ErrUnsupported},
-		"chart":               {access: accessOf(t, access.Helm{Type: "helm", Repository: "https://x.example", Chart: "web:1"}), digest: descriptor.NewBlobDigest(d), is: ocm.ErrUnsupported},
+		"hint, blank": {access: accessOf(t, access.LocalBlob{
+			Type: "localBlob", LocalReference: " " + d.String(), MediaType: packedImage, GlobalAccess: image("ghcr.io/acme/web@" + other.String()),
+		}), digest: descriptor.NewBlobDigest(d), plain: "ghcr.io/acme/web@" + other.String(), is: ocm.ErrUnsupported},
+		"no hint": {access: local("text/plain", nil), digest: descriptor.NewArtifactDigest(d), is: ocm.ErrUnsupported},
+		"chart":   {access: accessOf(t, access.Helm{Type: "helm", Repository: "https://x.example", Chart: "web:1"}), digest: descriptor.NewBlobDigest(d), is: ocm.ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -198,13 +198,17 @@ func TestChunked(t *testing.T) {
 		want      string
 		is        error
 	}{
-		"no digest":     {content: []byte(text), size: 10, want: text},
-		"digest":        {content: []byte(text), size: 10, digest: descriptor.NewBlobDigest(digest.FromString(text)), want: text},
-		"wrong digest":  {content: []byte(text), size: 10, digest: descriptor.NewBlobDigest(digest.FromString("x")), is: errMismatch},
-		"blanks":        {content: []byte(text), size: 10, separator: " , ", want: text},
-		"equal chunks":  {content: []byte("aaaaaa"), size: 2, want: "aaaaaa"},
-		"packed":        {content: archive, mediaType: packedImage, size: 50, digest: descriptor.NewArtifactDigest(main), want: "chart"},
-		"packed, wrong": {content: archive, mediaType: packedImage, size: 50, digest: descriptor.NewBlobDigest(digest.FromBytes(archive)), is: errMismatch},
+		"no digest":       {content: []byte(text), size: 10, want: text},
+		"digest":          {content: []byte(text), size: 10, digest: descriptor.NewBlobDigest(digest.FromString(text)), want: text},
+		"wrong digest":    {content: []byte(text), size: 10, digest: descriptor.NewBlobDigest(digest.FromString("x")), is: errMismatch},
+		"blanks":          {content: []byte(text), size: 10, separator: " , ", want: text},
+		"equal chunks":    {content: []byte("aaaaaa"), size: 2, want: "aaaaaa"},
+		"packed":          {content: archive, mediaType: packedImage, size: 50, digest: descriptor.NewArtifactDigest(main), want: "chart"},
+		"packed, bytes":   {content: archive, mediaType: packedImage, size: 50, digest: descriptor.NewBlobDigest(digest.FromBytes(archive)), want: "chart"},
+		"packed, SHA-512": {content: archive, mediaType: packedImage, size: len(archive), digest: descriptor.NewBlobDigest(digest.SHA512.FromBytes(archive)), want: "chart"},
+		"packed, wrong":   {content: archive, mediaType: packedImage, size: 50, digest: descriptor.NewBlobDigest(digest.FromString("x")), is: errMismatch},
+		"packed, other":   {content: archive, mediaType: packedImage, size: len(archive), digest: descriptor.NewBlobDigest(digest.SHA512.FromString("x")), is: errMismatch},
+		"packed, not one": {content: archive, mediaType: packedImage, size: 50, digest: descriptor.NewArtifactDigest(digest.FromBytes(archive)), is: errMismatch},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -216,8 +220,17 @@ func TestChunked(t *testing.T) {
 			a, blobs := chunkedAccess(t, tc.mediaType, separator, tc.content, tc.size)
 			server := ocmtest.Start(t)
 			cv := put(t, server.URL, blobs, ocmtest.Resource{Name: "split", Access: a, Digest: tc.digest})
-			got, err := contentOf(t, cv, &cv.Descriptor().Component.Resources[0])
+			res := &cv.Descriptor().Component.Resources[0]
+			got, err := contentOf(t, cv, res)
 			outcome(t, got, err, tc.want, tc.is)
+			if tc.digest == nil {
+				return
+			}
+			err = cv.Check(t.Context(), res)
+			outcome(t, tc.want, err, tc.want, tc.is)
+			if strings.HasPrefix(name, "packed, other") && !strings.Contains(err.Error(), "for the archive and sha512:") {
+				t.Errorf("Check = %v, want both digests", err)
+			}
 		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
@@ -20,15 +19,15 @@ var ErrNoDigest = errors.New("no digest")
 // the resource states: all bytes of a blob, or those of the manifest of an OCI
 // artifact, which pins the rest. It is ErrNoDigest for a resource without one.
 func (s *Source) Check(ctx context.Context, res *descriptor.Resource) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	if err := s.check(ctx, &drain{stop: stop, patience: patience}, res); err != nil {
+	ctx, watch := oci.NewWatch(ctx, oci.Patience)
+	defer watch.End()
+	if err := s.check(ctx, watch, res); err != nil {
 		return s.wrap(res, err)
 	}
 	return nil
 }
 
-func (s *Source) check(ctx context.Context, d *drain, res *descriptor.Resource) error {
+func (s *Source) check(ctx context.Context, w *oci.Watch, res *descriptor.Resource) error {
 	if err := checkable(res); err != nil {
 		return err
 	}
@@ -38,12 +37,12 @@ func (s *Source) check(ctx context.Context, d *drain, res *descriptor.Resource) 
 	}
 	switch kind {
 	case KindLocalBlob:
-		return s.checkLocal(ctx, d, res)
+		return s.checkLocal(ctx, w, res)
 	case KindHelm:
-		return s.checkHelm(ctx, d, res)
+		return s.checkHelm(ctx, w, res)
 	case KindOCIBlob, KindWget:
 		blob, err := s.open(ctx, res)
-		return d.blob(ctx, blob, err)
+		return drain(w, blob, err)
 	}
 	ref, err := s.artifactReference(kind, res.Access)
 	if err != nil {
@@ -68,7 +67,7 @@ func checkable(res *descriptor.Resource) error {
 	return nil
 }
 
-func (s *Source) checkLocal(ctx context.Context, d *drain, res *descriptor.Resource) error {
+func (s *Source) checkLocal(ctx context.Context, w *oci.Watch, res *descriptor.Resource) error {
 	spec, err := decodeLocal(res.Access)
 	if err != nil {
 		return err
@@ -84,16 +83,21 @@ func (s *Source) checkLocal(ctx context.Context, d *drain, res *descriptor.Resou
 	}
 	if what == plainForm || isDigestOf(res, local) {
 		blob, err := s.openPlain(ctx, res, local)
-		return d.blob(ctx, blob, err)
+		return drain(w, blob, err)
 	}
-	set, err := s.openArchive(ctx, local)
+	set, err := s.openArchive(ctx, local, w.Over)
 	if err != nil {
 		return err
 	}
-	return errors.Join(checkArtifact(res, set.Main, "the artifact in the archive"), set.Close())
+	wrong := checkPacked(res, set)
+	if err := set.Close(); wrong == nil || err != nil || !mayBeBytes(res, wrong) {
+		return errors.Join(wrong, err)
+	}
+	blob, err := s.openPlain(ctx, res, local)
+	return neither(wrong, drain(w, blob, err))
 }
 
-func (s *Source) checkHelm(ctx context.Context, d *drain, res *descriptor.Resource) error {
+func (s *Source) checkHelm(ctx context.Context, w *oci.Watch, res *descriptor.Resource) error {
 	c, err := s.chartOf(res)
 	if err != nil {
 		return err
@@ -108,68 +112,37 @@ func (s *Source) checkHelm(ctx context.Context, d *drain, res *descriptor.Resour
 		}
 	}
 	blob, err := s.openHelm(ctx, res)
-	return d.blob(ctx, blob, err)
+	return drain(w, blob, err)
 }
 
-const (
-	// drainBuffer is how much is read at once. What io.Discard takes at once costs
-	// more in calls than in hashing.
-	drainBuffer = 512 << 10
-	// patience is how long so much may take that is less than any network brings.
-	patience   = time.Minute
-	leastBytes = 64 << 10
-)
+// drainBuffer is how much is read at once. What io.Discard takes at once costs more
+// in calls than in hashing.
+const drainBuffer = 512 << 10
 
 var drainBuffers = sync.Pool{New: func() any {
 	b := make([]byte, drainBuffer)
 	return &b
 }}
 
-// drain reads contents to their end, where they are compared.
-type drain struct {
-	// stop ends the context that contents were opened with.
-	stop     context.CancelCauseFunc
-	patience time.Duration
-}
-
-// blob drains what was opened, or returns the error.
-func (d *drain) blob(ctx context.Context, blob *Blob, err error) error {
+// drain reads what was opened to its end, where it is compared, or returns the
+// error.
+func drain(w *oci.Watch, blob *Blob, err error) error {
 	if err != nil {
 		return err
 	}
-	defer blob.Close()
+	rc := w.Over(blob)
+	defer rc.Close()
 	if blob.Digest == "" {
 		return errors.New("its content was opened without a digest to compare it with")
 	}
-	return d.all(ctx, blob)
-}
-
-// all drains a reader. One that hardly brings anything is given up, as others wait
-// for their turn.
-func (d *drain) all(ctx context.Context, r io.Reader) error {
-	stalled := fmt.Errorf("content is %w: less than %d bytes of it came in %s", oci.ErrUnreachable, leastBytes, d.patience)
-	timer := time.AfterFunc(d.patience, func() { d.stop(stalled) })
-	defer timer.Stop()
 	buffer, _ := drainBuffers.Get().(*[]byte)
 	defer drainBuffers.Put(buffer)
-	for came := 0; ; {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n, err := r.Read(*buffer)
+	for {
 		// An error that wraps it is no end.
-		if err == io.EOF {
+		if _, err := rc.Read(*buffer); err == io.EOF {
 			return nil
-		}
-		if err != nil && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
-		}
-		if came += n; came >= leastBytes {
-			came = 0
-			timer.Reset(d.patience)
 		}
 	}
 }

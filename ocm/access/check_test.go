@@ -3,11 +3,16 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -15,6 +20,14 @@ import (
 type slow struct {
 	ctx  context.Context
 	more chan struct{}
+}
+
+func newSlow(ctx context.Context) io.ReadCloser {
+	s := &slow{ctx: ctx, more: make(chan struct{}, 10)}
+	for range cap(s.more) {
+		s.more <- struct{}{}
+	}
+	return s
 }
 
 // Read implements io.Reader.
@@ -28,37 +41,63 @@ func (s *slow) Read(p []byte) (int, error) {
 	}
 }
 
-// TestDrainGivesUp on content that hardly comes, whether or not a byte does now and
-// then.
-func TestDrainGivesUp(t *testing.T) {
+// Close implements io.Closer.
+func (*slow) Close() error { return nil }
+
+// swamp is a storage whose blobs hardly come.
+type swamp struct{ oci.Storage }
+
+// Blob implements oci.Storage.
+func (swamp) Blob(ctx context.Context, _ digest.Digest, size int64, _ ...digest.Digest) (io.ReadCloser, int64, error) {
+	return newSlow(ctx), size, nil
+}
+
+// TestCheckGivesUp on content that hardly comes, whether or not a byte does now and
+// then, and whatever it is.
+func TestCheckGivesUp(t *testing.T) {
 	t.Parallel()
-	ctx, stop := context.WithCancelCause(t.Context())
-	more := make(chan struct{}, 10)
-	for range 10 {
-		more <- struct{}{}
-	}
-	err := (&drain{stop: stop, patience: time.Millisecond}).all(ctx, &slow{ctx: ctx, more: more})
-	if !errors.Is(err, oci.ErrUnreachable) || errors.Is(err, context.Canceled) {
-		t.Errorf("all = %v, want ErrUnreachable", err)
+	d := digest.FromString("x")
+	source := &Source{Repository: swamp{}, Component: &oci.Component{Manifest: &ocispec.Manifest{Layers: []ocispec.Descriptor{{Digest: d, Size: 100}}}}}
+	for _, mediaType := range []string{"text/plain", "application/vnd.oci.image.manifest.v1+tar", "application/vnd.oci.image.manifest.v1+tar+gzip"} {
+		for _, want := range []*descriptor.Digest{descriptor.NewBlobDigest(d), descriptor.NewArtifactDigest(digest.FromString("y"))} {
+			if mediaType == "text/plain" && !want.ForBlob() {
+				continue
+			}
+			ctx, watch := oci.NewWatch(t.Context(), time.Millisecond)
+			a, err := NewLocalBlob(d, mediaType)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = source.check(ctx, watch, &descriptor.Resource{Access: a, Digest: want})
+			if !errors.Is(err, oci.ErrUnreachable) || errors.Is(err, context.Canceled) || errors.Is(err, oci.ErrMalformed) {
+				t.Errorf("%s, %s: %v, want ErrUnreachable", mediaType, want.NormalisationAlgorithm, err)
+			}
+			watch.End()
+		}
 	}
 }
 
 // TestDrain reads to the end, and passes on what went wrong.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	d := &drain{stop: func(error) {}, patience: time.Hour}
+	_, watch := oci.NewWatch(t.Context(), time.Hour)
+	defer watch.End()
+	blob := func(r io.Reader) *Blob { return &Blob{ReadCloser: io.NopCloser(r), Digest: digest.FromString("x")} }
 	rest := strings.NewReader(strings.Repeat("x", 3*drainBuffer))
-	if err := d.all(t.Context(), rest); err != nil || rest.Len() > 0 {
-		t.Errorf("all = %v with %d bytes left", err, rest.Len())
+	if err := drain(watch, blob(rest), nil); err != nil || rest.Len() > 0 {
+		t.Errorf("drain = %v with %d bytes left", err, rest.Len())
 	}
 	broken := errors.New("broken")
-	if err := d.all(t.Context(), io.MultiReader(strings.NewReader("x"), &failing{broken})); !errors.Is(err, broken) {
-		t.Errorf("all = %v, want %v", err, broken)
+	if err := drain(watch, blob(io.MultiReader(strings.NewReader("x"), &failing{broken})), nil); !errors.Is(err, broken) {
+		t.Errorf("drain = %v, want %v", err, broken)
 	}
-	if err := d.blob(t.Context(), nil, broken); !errors.Is(err, broken) {
-		t.Errorf("blob = %v, want %v", err, broken)
+	if err := drain(watch, blob(&failing{fmt.Errorf("closed: %w", io.EOF)}), nil); err == nil {
+		t.Error("a connection that was closed was taken for the end")
 	}
-	if err := d.blob(t.Context(), &Blob{ReadCloser: io.NopCloser(strings.NewReader("x"))}, nil); err == nil {
+	if err := drain(watch, nil, broken); !errors.Is(err, broken) {
+		t.Errorf("drain = %v, want %v", err, broken)
+	}
+	if err := drain(watch, &Blob{ReadCloser: io.NopCloser(strings.NewReader("x"))}, nil); err == nil {
 		t.Error("content without a digest was accepted")
 	}
 }

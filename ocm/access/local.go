@@ -39,6 +39,15 @@ type localBlob struct {
 	size      int64 // -1 if it is not known
 }
 
+// own returns the digest that the bytes are compared with anyway. It is empty for
+// split ones.
+func (l *localBlob) own() digest.Digest {
+	if len(l.chunks) != 1 {
+		return ""
+	}
+	return l.chunks[0].digest
+}
+
 type chunk struct {
 	digest digest.Digest
 	size   int64
@@ -127,10 +136,8 @@ func (s *Source) openPlain(ctx context.Context, res *descriptor.Resource, local 
 	blob := &Blob{MediaType: local.mediaType}
 	var also []digest.Digest
 	var err error
-	if len(local.chunks) == 1 {
-		blob.Digest = local.chunks[0].digest
-		also, err = blobDigest(res, blob.Digest)
-	} else if also, err = blobDigest(res, ""); len(also) > 0 {
+	blob.Digest = local.own()
+	if also, err = blobDigest(res, blob.Digest); blob.Digest == "" && len(also) > 0 {
 		blob.Digest = also[0]
 	}
 	if err != nil {
@@ -181,25 +188,78 @@ func (s *Source) nested(spec *LocalBlob) (digest.Digest, error) {
 // openPacked opens the content of an OCI artifact that is packed into an
 // archive.
 func (s *Source) openPacked(ctx context.Context, res *descriptor.Resource, local *localBlob) (*Blob, error) {
-	set, err := s.openArchive(ctx, local)
+	set, err := s.openCompared(ctx, res, local)
 	if err != nil {
 		return nil, err
 	}
-	blob, err := openSet(ctx, res, local, set)
+	blob, err := openSet(ctx, set)
 	if err != nil {
 		return nil, errors.Join(err, set.Close())
 	}
 	return blob, nil
 }
 
-func (s *Source) openArchive(ctx context.Context, local *localBlob) (*artifactset.Set, error) {
+// openCompared opens an archive whose artifact has the digest that the resource
+// states, or which has it itself: some tools hash the archive. Its bytes are
+// compared when they are read.
+func (s *Source) openCompared(ctx context.Context, res *descriptor.Resource, local *localBlob) (*artifactset.Set, error) {
+	asItIs := func(rc io.ReadCloser) io.ReadCloser { return rc }
+	set, err := s.openArchive(ctx, local, asItIs)
+	if err != nil || isDigestOf(res, local) {
+		return set, err
+	}
+	wrong := checkPacked(res, set)
+	if wrong == nil {
+		return set, nil
+	}
+	if err := set.Close(); err != nil || !mayBeBytes(res, wrong) {
+		return nil, errors.Join(wrong, err)
+	}
+	also, err := blobDigest(res, local.own())
+	if err != nil {
+		return nil, neither(wrong, err)
+	}
+	return s.openArchive(ctx, local, asItIs, also...)
+}
+
+// checkPacked compares the artifact in an archive with the digest the resource
+// states.
+func checkPacked(res *descriptor.Resource, set *artifactset.Set) error {
+	return checkArtifact(res, set.Main, "the artifact in the archive")
+}
+
+// mayBeBytes reports whether the digest of a resource, which is not that of the
+// artifact in its archive, may be that of the archive.
+func mayBeBytes(res *descriptor.Resource, wrong error) bool {
+	_, mismatch := errors.AsType[*oci.DigestMismatchError](wrong)
+	return mismatch && res.Digest.ForBlob()
+}
+
+// neither returns what is wrong with an archive whose artifact has not the digest
+// that it should: nothing, if its bytes have it.
+func neither(artifact, archive error) error {
+	a, _ := errors.AsType[*oci.DigestMismatchError](artifact)
+	b, ok := errors.AsType[*oci.DigestMismatchError](archive)
+	if a == nil || !ok || a.Want != b.Want || errors.Is(archive, oci.ErrUnsure) {
+		return archive
+	}
+	return &oci.DigestMismatchError{
+		Object: "the archive and of the artifact in it", Want: a.Want,
+		Got: fmt.Sprintf("%s for the archive and %s for the artifact", b.Got, a.Got),
+	}
+}
+
+// openArchive opens an archive. Its bytes are read through over, and compared with
+// the given digests besides.
+func (s *Source) openArchive(ctx context.Context, local *localBlob, over func(io.ReadCloser) io.ReadCloser, also ...digest.Digest) (*artifactset.Set, error) {
 	unread := false
 	open := func(ctx context.Context) (io.ReadCloser, error) {
-		rc, _, err := s.openChunks(ctx, local)
+		rc, _, err := s.openChunks(ctx, local, also...)
 		if err != nil {
 			unread = true
 			return nil, err
 		}
+		rc = over(rc)
 		return &noticing{ReadCloser: rc, ctx: ctx, failed: &unread}, nil
 	}
 	set, err := artifactset.Read(ctx, open, s.Archives)
@@ -231,13 +291,7 @@ func (n *noticing) Read(p []byte) (int, error) {
 	return read, err
 }
 
-func openSet(ctx context.Context, res *descriptor.Resource, local *localBlob, set *artifactset.Set) (*Blob, error) {
-	// Some tools hash the archive, which is compared when it is read.
-	if !isDigestOf(res, local) {
-		if err := checkArtifact(res, set.Main, "the artifact in the archive"); err != nil {
-			return nil, err
-		}
-	}
+func openSet(ctx context.Context, set *artifactset.Set) (*Blob, error) {
 	layer, err := contentLayer(set.Main)
 	if err != nil {
 		return nil, err
@@ -252,9 +306,9 @@ func openSet(ctx context.Context, res *descriptor.Resource, local *localBlob, se
 // isDigestOf reports whether the digest of the resource is the one that the
 // bytes of a local blob are compared with anyway.
 func isDigestOf(res *descriptor.Resource, local *localBlob) bool {
-	if res.Digest == nil || !res.Digest.ForBlob() || len(local.chunks) != 1 {
+	if res.Digest == nil || !res.Digest.ForBlob() {
 		return false
 	}
 	d, err := res.Digest.OCI()
-	return err == nil && d == local.chunks[0].digest
+	return err == nil && d == local.own()
 }

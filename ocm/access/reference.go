@@ -61,8 +61,12 @@ func imageDigest(res *descriptor.Resource) (digest.Digest, error) {
 		return want, err
 	}
 	what := formOf(local.MediaType)
-	if what == plainForm || what == packedForm && local.LocalReference == want.String() {
+	if what == plainForm {
 		return "", nil
+	}
+	chunks, err := local.Chunks()
+	if err != nil || what == packedForm && len(chunks) == 1 && chunks[0] == want {
+		return "", err
 	}
 	return want, nil
 }

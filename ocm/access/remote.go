@@ -220,12 +220,16 @@ func (r *Remote) open(ctx context.Context, res *descriptor.Resource, what reques
 
 // small reads what is at an address and known to be small.
 func (r *Remote) small(ctx context.Context, what request, limit int64) ([]byte, error) {
+	ctx, watch := oci.NewWatch(ctx, oci.Patience)
+	defer watch.End()
 	resp, err := r.get(ctx, what)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body := watch.Over(resp.Body)
+	defer body.Close()
+	data, err := io.ReadAll(io.LimitReader(body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what.url.Redacted(), err)
 	}

@@ -39,6 +39,8 @@ type Repository struct {
 	limits     Limits
 	// home is the host that the user chose.
 	home string
+	// patience is for manifests; who reads blobs has their own.
+	patience time.Duration
 }
 
 // Repository returns the repository at a location, using the credentials for
@@ -74,6 +76,7 @@ func (c *Client) repository(l Location, credential credentials.Credential) (*Rep
 		client:     client,
 		limits:     c.limits,
 		home:       c.options.Home,
+		patience:   Patience,
 		remote: &remote.Repository{
 			Client:           client,
 			Reference:        ref,
@@ -137,12 +140,16 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (*Manifest, error
 	object := fmt.Sprintf("manifest %s of %s", ref, r.location)
 	want, err := digest.Parse(ref)
 	byDigest := err == nil
+	ctx, watch := NewWatch(ctx, r.patience)
+	defer watch.End()
 	resp, err := r.do(ctx, http.MethodGet, "manifests", ref)
 	if err != nil {
 		return nil, r.explain(object, err)
 	}
 	defer resp.Body.Close()
-	data, err := readAll(resp.Body, object, r.limits.ManifestBytes)
+	body := watch.Over(resp.Body)
+	defer body.Close()
+	data, err := readAll(body, object, r.limits.ManifestBytes)
 	if errors.Is(err, ErrTooLarge) {
 		return nil, doubtPage(resp, err)
 	}

@@ -43,10 +43,13 @@ func SmallBlob(ctx context.Context, s Storage, desc ocispec.Descriptor, limit in
 	if desc.Size > limit {
 		return nil, tooLarge(object, limit)
 	}
+	ctx, watch := NewWatch(ctx, Patience)
+	defer watch.End()
 	rc, _, err := s.Blob(ctx, desc.Digest, desc.Size)
 	if err != nil {
 		return nil, err
 	}
+	rc = watch.Over(rc)
 	defer rc.Close()
 	return readAll(rc, object, limit)
 }
