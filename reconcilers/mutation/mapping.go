@@ -8,7 +8,6 @@ import (
 	"maps"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
-	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
@@ -34,8 +33,8 @@ func (r *Run) Mapper() localize.Mapper {
 			}
 		}
 		value, err := r.mappings.Evaluate(ctx, program, whole)
-		if _, failed := errors.AsType[*cuemap.ProgramError](err); failed && view.hidden != nil {
-			err = fmt.Errorf("%w; it was not shown where these resources are: %w", err, view.hidden)
+		if _, failed := errors.AsType[*cuemap.ProgramError](err); failed {
+			err = view.explain(err)
 		}
 		if failed := (*cuemap.ProgramError)(nil); err != nil && !errors.As(err, &failed) && !errors.Is(err, cuemap.ErrTooLarge) {
 			return nil, lifecycle.Retry(v1alpha1.ReconcileMutationObjectFailedReason, err)
@@ -54,7 +53,7 @@ func (r *Run) whole(ctx context.Context, v *view) (map[string]any, error) {
 	root := c.object.Status.ComponentDescriptor
 	node := source.Node{Component: root.Name, Version: root.Version, ManifestDigest: root.ManifestDigest}
 	v.componentInput = c
-	return v.filled(ctx, node, root.References)
+	return v.filled(ctx, node, root.References, formOf(c.object.Status.Signatures))
 }
 
 // view makes what a program sees of a component.
@@ -66,10 +65,14 @@ type view struct {
 	seen int
 	// hidden is why the program is not shown where some resources are.
 	hidden error
+	// unsigned is what else it is not shown, and more how much there is beside that.
+	unsigned []string
+	more     int
 }
 
-// filled returns a component with the components that it refers to filled in.
-func (v *view) filled(ctx context.Context, node source.Node, pinned []v1alpha1.Reference) (map[string]any, error) {
+// filled returns a component with the components that it refers to filled in. The form is the one in which its descriptor was
+// signed, if it was verified.
+func (v *view) filled(ctx context.Context, node source.Node, pinned []v1alpha1.Reference, form string) (map[string]any, error) {
 	if v.seen++; v.seen > maxMapped {
 		return nil, fmt.Errorf("a mapping can have a component with up to %d references, counted as often as they are reached", maxMapped)
 	}
@@ -89,6 +92,9 @@ func (v *view) filled(ctx context.Context, node source.Node, pinned []v1alpha1.R
 		return nil, fmt.Errorf("descriptor of %s %s: %w", node.Component, node.Version, err)
 	}
 	v.protect(node, version, out)
+	if v.object.Status.Verified {
+		v.strip(node, out, form)
+	}
 	references, _ := out["references"].([]any)
 	for i, reference := range component.References {
 		p := pinnedTo(pinned, reference.Name, reference.Version, reference.ExtraIdentity)
@@ -96,7 +102,7 @@ func (v *view) filled(ctx context.Context, node source.Node, pinned []v1alpha1.R
 			return nil, fmt.Errorf("component %s %s: its reference %q is not in the status of the ComponentVersion", node.Component, node.Version, reference.Name)
 		}
 		below := source.Node{Component: p.ComponentName, Version: p.Version, ManifestDigest: p.ManifestDigest, ExtraIdentity: p.ExtraIdentity}
-		nested, err := v.filled(ctx, below, p.References)
+		nested, err := v.filled(ctx, below, p.References, formBelow(&reference))
 		if err != nil {
 			return nil, err
 		}
@@ -105,47 +111,6 @@ func (v *view) filled(ctx context.Context, node source.Node, pinned []v1alpha1.R
 		}
 	}
 	return out, nil
-}
-
-// protect makes the accesses that a program sees worthy of what is known of the content. Nothing signs an access. So in a
-// verified component version the image references in them are pinned to what was verified, and one that can't be is not
-// shown. Where content is denied that nothing can protect, its access isn't either.
-func (v *view) protect(node source.Node, version *ocm.ComponentVersion, component map[string]any) {
-	shown, _ := component["resources"].([]any)
-	resources := version.Descriptor().Component.Resources
-	for i := range shown {
-		resource := &resources[i]
-		entry, _ := shown[i].(map[string]any)
-		if err := v.protection.Check(node, resource); err != nil {
-			v.hidden = errors.Join(v.hidden, err)
-			delete(entry, "access")
-			continue
-		}
-		if !v.proven(resource) {
-			continue
-		}
-		pinned, err := version.PinnedImageReference(resource)
-		if pin(entry["access"], pinned) {
-			v.hidden = errors.Join(v.hidden, err)
-		}
-	}
-}
-
-// pin puts a pinned image reference in the place of the one that an access or its globalAccess has, and tells whether it has
-// one. An empty reference takes it away.
-func pin(access any, pinned string) bool {
-	fields, ok := access.(map[string]any)
-	if !ok {
-		return false
-	}
-	_, found := fields["imageReference"]
-	switch {
-	case found && pinned == "":
-		delete(fields, "imageReference")
-	case found:
-		fields["imageReference"] = pinned
-	}
-	return pin(fields["globalAccess"], pinned) || found
 }
 
 // listed is an empty list where there is none: a program can go through that, and not through null.

@@ -2,6 +2,7 @@ package mutation_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -262,6 +263,36 @@ func TestMappingSeesNoImageThatCantBePinned(t *testing.T) {
 	image := ocmtest.Resource{Name: "image", Type: "ociImage", Access: &access, Digest: descriptor.NewBlobDigest(packed)}
 	s.trusted(t, image, mapped(strings.Replace(images, "r.access.image", "r.access.globalAccess.image", 1)))
 	wantRefused(t, s.localize(t), "False "+v1alpha1.ReconcileMutationObjectFailedReason, "it was not shown where these resources are: resource image:1.1.0")
+}
+
+// TestMappingSeesWhatIsSigned: who can write to the registry can change labels that are not signed, and most of an access.
+func TestMappingSeesWhatIsSigned(t *testing.T) {
+	t.Parallel()
+	const ports = "import \"encoding/json\"\nout: json.Marshal([for r in component.resources for l in *r.labels | [] {\"\\(l.name)=\\(l.value)\"}])"
+	image := ocmtest.Resource{
+		Name: "image", Image: "ghcr.io/acme/app:1.1.0", Digest: descriptor.NewArtifactDigest(imageDigest),
+		Labels: []descriptor.Label{{Name: "port", Value: json.RawMessage("80"), Signing: true}, {Name: "debug", Value: json.RawMessage("1")}},
+	}
+	for name, tc := range map[string]struct{ program, shows, says string }{
+		"labels":         {ports, "image:\n  - port=80\n", ""},
+		"no other label": {`out: "\"\([for r in component.resources if r.name == "image" {r.labels[1].name}][0])\""`, "", `label "debug" of resource image:1.1.0`},
+		"no access":      {`out: "\"\([for r in component.resources if r.name == "packed" {r.access.localReference}][0])\""`, "", "fields of access other than imageReference"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, config)
+			s.trusted(t, image, mapped(tc.program))
+			l := s.localize(t)
+			if tc.says != "" {
+				wantRefused(t, l, "False "+v1alpha1.ReconcileMutationObjectFailedReason, tc.says)
+				return
+			}
+			wantReady(t, l)
+			if got := s.file(t, l.Status); !strings.Contains(got, tc.shows) {
+				t.Errorf("file is %s, want %s", got, tc.shows)
+			}
+		})
+	}
 }
 
 // TestTamperedSourceIsNotUsed changes the content of a Resource on the disk, before and after a Localization has read it.
