@@ -25,9 +25,9 @@ func Unprotects(res *descriptor.Resource) (Why, bool) {
 // their digest, but not for every spelling that readers take for none.
 func hasNoContent(res *descriptor.Resource) bool { return strings.EqualFold(res.Access.Kind(), "none") }
 
-// checkResource checks that the digest of a resource says what its content must
-// be, or that there is nothing to compare.
-func checkResource(res *descriptor.Resource) error {
+// CheckResource checks that the digest of a resource says what its content must
+// be, or that there is nothing to compare, as Unprotects tells.
+func CheckResource(res *descriptor.Resource) error {
 	d := res.Digest
 	why, unprotected := Unprotects(res)
 	switch {

@@ -141,7 +141,7 @@ func (t *tree) descend(level []*node) ([]*node, error) {
 	for _, n := range level {
 		c := &n.read.Descriptor().Component
 		for i := range c.Resources {
-			if err := checkResource(&c.Resources[i]); err != nil {
+			if err := CheckResource(&c.Resources[i]); err != nil {
 				return nil, n.refuse("resource", &c.Resources[i].Element, err)
 			}
 		}

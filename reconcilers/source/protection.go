@@ -43,6 +43,9 @@ func unprotected(res *descriptor.Resource) (why, what string) {
 	case res.Digest == nil:
 		return "it has no digest, so that its content can't be compared with anything", again
 	}
+	if err := verify.CheckResource(res); err != nil {
+		return "nothing proves its content: " + err.Error(), again
+	}
 	return "", ""
 }
 

@@ -18,6 +18,12 @@ func TestProtection(t *testing.T) {
 	node := source.Node{Component: "acme.org/app", Version: "1.0.0"}
 	excluded := &descriptor.Digest{HashAlgorithm: descriptor.NoDigest, NormalisationAlgorithm: descriptor.ExcludeFromSignature, Value: descriptor.NoDigest}
 	sound := &descriptor.Digest{HashAlgorithm: descriptor.SHA256, NormalisationAlgorithm: descriptor.GenericBlobDigest, Value: strings.Repeat("0", 64)}
+	// with is the sound digest with something else in one of its parts.
+	with := func(change func(d *descriptor.Digest)) *descriptor.Digest {
+		d := *sound
+		change(&d)
+		return &d
+	}
 	for name, tc := range map[string]struct {
 		digest *descriptor.Digest
 		access string
@@ -27,6 +33,14 @@ func TestProtection(t *testing.T) {
 		"excluded":   {excluded, "localBlob", "its publisher excluded its content from what is signed; publish the component version with a digest"},
 		"no content": {nil, "none", "its access is none; name another resource"},
 		"no digest":  {nil, "localBlob", "it has no digest, so that its content can't be compared with anything; publish"},
+		"no hash":    {with(func(d *descriptor.Digest) { d.HashAlgorithm = descriptor.NoDigest }), "localBlob", "nothing proves its content: its digest is NO-DIGEST in parts"},
+		"no form": {
+			with(func(d *descriptor.Digest) { d.NormalisationAlgorithm = descriptor.ExcludeFromSignature }), "localBlob", "nothing proves its content: its digest is NO-DIGEST in parts",
+		},
+		"no value":       {with(func(d *descriptor.Digest) { d.Value = descriptor.NoDigest }), "localBlob", "nothing proves its content: its digest is NO-DIGEST in parts"},
+		"unknown hash":   {with(func(d *descriptor.Digest) { d.HashAlgorithm = "CRC-32" }), "localBlob", `nothing proves its content: `},
+		"unknown form":   {with(func(d *descriptor.Digest) { d.NormalisationAlgorithm = "none/v1" }), "localBlob", `nothing proves its content: its digest is of kind "none/v1"`},
+		"digest of none": {sound, "none", "its access is none; name another resource"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
