@@ -95,12 +95,12 @@ func (c *controller) newest(ctx context.Context, r *run, matching []string, find
 		if r.first == (candidate{}) {
 			r.first = found
 		}
-		why, err := c.verify(ctx, r, found)
+		proof, why, err := c.verify(ctx, r, found)
 		if err != nil {
 			return candidate{}, err
 		}
 		if why == "" {
-			r.passedOver = refused
+			r.proof, r.passedOver = proof, refused
 			return found, nil
 		}
 		refused = append(refused, v1alpha1.PassedOverVersion{Version: version, ManifestDigest: found.manifest.String(), Message: why})

@@ -80,12 +80,12 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentVersion, *run] {
 			return &run{obj: obj, events: events}
 		},
 		Steps: []lifecycle.Step[*run]{
-			{Name: "connect", Run: c.connect},
-			{Name: "resolveVersion", Run: c.resolveVersion},
-			{Name: "guard", Run: c.guard},
-			{Name: "fetchDescriptors", Run: c.fetchDescriptors},
-			{Name: "publish", Run: c.publish},
-			{Name: "prune", Run: c.prune},
+			{Name: "connect", Run: c.honest(c.connect)},
+			{Name: "resolveVersion", Run: c.honest(c.resolveVersion)},
+			{Name: "guard", Run: c.honest(c.guard)},
+			{Name: "fetchDescriptors", Run: c.honest(c.fetchDescriptors)},
+			{Name: "publish", Run: c.honest(c.publish)},
+			{Name: "prune", Run: c.honest(c.prune)},
 		},
 		Ready: func(r *run) string { return "Applied version: " + r.obj.Status.ReconciledVersion },
 		Delivered: func(obj *v1alpha1.ComponentVersion) map[string]string {

@@ -62,6 +62,7 @@ func (r *run) highest() string {
 func (c *controller) guard(ctx context.Context, r *run) error {
 	before, known := r.accepted(r.version)
 	if !known || before.ManifestDigest == r.manifest.String() || r.obj.Annotations[v1alpha1.AcceptDigestAnnotation] == r.manifest.String() {
+		r.reportPassedOver()
 		return nil
 	}
 	signed, err := r.sameSigned(ctx, before)
@@ -69,10 +70,11 @@ func (c *controller) guard(ctx context.Context, r *run) error {
 		return err
 	}
 	open := r.excluded()
-	if signed && len(open) == 0 {
-		return nil // a signature or something that is no content has changed
+	if !signed || len(open) > 0 {
+		return r.mutated(before, signed, open)
 	}
-	return r.mutated(before, signed, open)
+	r.reportPassedOver() // a signature or something that is no content has changed
+	return nil
 }
 
 // sameSigned tells whether a version that was verified just now has what signatures cover in common with what it was.

@@ -157,6 +157,29 @@ func TestContentThatNoSignatureCoversIsExchanged(t *testing.T) {
 	}
 }
 
+// TestNothingIsUsedInsteadOfWhatIsPassedOver: the guard has the last word, so nothing says that a version is used before.
+func TestNothingIsUsedInsteadOfWhatIsPassedOver(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.store(t, "dev", "dev")
+	was := s.publishAll(signed(t, "1.0.0", "dev"))
+	cv := s.verified(">=1.0.0", stored("dev")...)
+	changed := signed(t, "1.0.0", "dev")
+	changed.Resources[0].Content = []byte("changed")
+	is := s.publishAll(signed(t, "1.1.0"), changed)
+	s.forget()
+	s.Reconcile(cv)
+	wantMutated(t, cv, was, is)
+	for _, event := range s.Events() {
+		if strings.Contains(event, "passed over") {
+			t.Errorf("event %q, and nothing is used", event)
+		}
+	}
+	if cv.Status.PassedOver != nil {
+		t.Errorf("passed over are %+v", cv.Status.PassedOver)
+	}
+}
+
 // TestObjectsOfBefore have no notes of what was used: the version in use counts.
 func TestObjectsOfBefore(t *testing.T) {
 	t.Parallel()

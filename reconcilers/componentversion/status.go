@@ -39,7 +39,7 @@ func (r *run) record(expand bool) {
 		status.HighestVersion = r.version
 	}
 	if r.proof != nil {
-		r.recordProof(time.Now())
+		r.recordProof(candidate{r.version, r.manifest}, r.proof, time.Now())
 	}
 	reference := r.tree.reference(r.obj.Namespace, expand)
 	status.ComponentDescriptor = &reference
@@ -49,24 +49,25 @@ func (r *run) record(expand bool) {
 	status.SpecDigest = r.obj.Spec.Digest()
 }
 
-// recordProof writes into the status what was proven. The rest of the status is about the version that was used before.
-func (r *run) recordProof(now time.Time) {
+// recordProof writes into the status what was proven of a version that is used. The rest of the status may be about the version
+// that was used before.
+func (r *run) recordProof(used candidate, proven *verify.Proof, now time.Time) {
 	status := &r.obj.Status
-	proof := r.policy.Proof(r.manifest)
-	if status.Proof != proof {
+	proof := r.policy.Proof(used.manifest)
+	if r.before.Proof != proof && status.Proof != proof {
 		var names []string
-		for _, signature := range r.proof.Signatures {
+		for _, signature := range proven.Signatures {
 			names = append(names, signature.Name)
 		}
-		r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Verified version %s by signature %s", r.version, strings.Join(names, ", ")))
+		r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Verified version %s by signature %s", used.version, strings.Join(names, ", ")))
 	}
 	var before []v1alpha1.VerifiedSignature
-	if r.isInUse(candidate{r.version, r.manifest}) {
-		before = status.Signatures
+	if r.isInUse(used) {
+		before = r.before.Signatures
 	}
 	status.Verified, status.Proof = true, proof
-	status.Signatures = signatures(r.proof.Signatures, before, now)
-	status.UnprotectedResources = unprotected(r.proof.Unprotected)
+	status.Signatures = signatures(proven.Signatures, before, now)
+	status.UnprotectedResources = unprotected(proven.Unprotected)
 }
 
 // unprove says that nothing is proven about the version in use.

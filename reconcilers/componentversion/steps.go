@@ -51,8 +51,11 @@ type run struct {
 	events lifecycle.Events
 
 	repository *access.Repository
-	// policy is what versions are verified with; it is nil until it is needed.
-	policy *access.Policy
+	// policy is what versions are verified with, and keyless says why there is none; both are nil if there is nothing to verify.
+	policy  *access.Policy
+	keyless error
+	// before is the status as it was; its proof counts only as long as it is by the policy of now.
+	before v1alpha1.ComponentVersionStatus
 	// first is the newest version that there is, and passedOver are those that were not used because they can't be verified.
 	first      candidate
 	passedOver []v1alpha1.PassedOverVersion
@@ -65,8 +68,9 @@ type run struct {
 	tree *tree
 }
 
-// connect opens the repository with the credentials of the namespace.
+// connect opens the repository with the credentials of the namespace, and reads the keys.
 func (c *controller) connect(ctx context.Context, r *run) error {
+	c.readPolicy(ctx, r)
 	if r.obj.Spec.Destination != nil {
 		return lifecycle.Stall(v1alpha1.TransferFailedReason, errors.New(
 			"spec.destination is not supported by this version of the operator: remove it to use the version from spec.repository"))
@@ -84,9 +88,6 @@ func (c *controller) connect(ctx context.Context, r *run) error {
 
 // resolveVersion finds the version that is wanted, and proves it if its signatures are to be verified.
 func (c *controller) resolveVersion(ctx context.Context, r *run) error {
-	if len(r.obj.Spec.Verify) == 0 {
-		unprove(&r.obj.Status)
-	}
 	found, err := c.choose(ctx, r)
 	if err != nil {
 		if r.first.version != "" {
@@ -98,7 +99,9 @@ func (c *controller) resolveVersion(ctx context.Context, r *run) error {
 	if !r.unchanged() || r.known(r.first.version) != r.first.manifest {
 		c.announce(r, r.first)
 	}
-	r.reportPassedOver()
+	if r.proof != nil && r.isInUse(found) {
+		r.recordProof(found, r.proof, time.Now())
+	}
 	return nil
 }
 

@@ -32,34 +32,54 @@ const (
 	ellipsis = "..."
 )
 
-// verify checks that a version holds what spec.verify asks for, and says why if it doesn't. An error says that this could not be
-// found out. What the status says was proven with the same keys is not checked again.
-func (c *controller) verify(ctx context.Context, r *run, found candidate) (why string, err error) {
+// readPolicy reads what versions are verified with, before the repository is asked for anything: what it answers, or fails to,
+// must not let a proof stand that was made with other keys. An error is kept until there is a version that it is about.
+func (c *controller) readPolicy(ctx context.Context, r *run) {
+	status := &r.obj.Status
+	r.before = *status
 	if len(r.obj.Spec.Verify) == 0 {
-		return "", nil
+		unprove(status)
+		return
 	}
-	if r.policy == nil {
-		policy, err := c.repositories.Policy(ctx, r.obj)
-		if err != nil {
-			return "", r.withoutKey(err)
+	policy, err := c.repositories.Policy(ctx, r.obj)
+	if err != nil {
+		r.keyless = r.withoutKey(err)
+		if v, ok := errors.AsType[*lifecycle.Verdict](r.keyless); ok && v.Final() {
+			unprove(status)
 		}
-		r.policy = policy
+		return
+	}
+	if r.policy = policy; !r.proven(r.inUse(), time.Now()) {
+		unprove(status)
+	}
+}
+
+// verify checks that a version holds what spec.verify asks for, and says why if it doesn't. An error says that this could not be
+// found out. What the status says was proven with the same keys is not checked again, and has no proof of its own.
+func (c *controller) verify(ctx context.Context, r *run, found candidate) (proof *verify.Proof, why string, err error) {
+	if len(r.obj.Spec.Verify) == 0 {
+		return nil, "", nil
+	}
+	if r.keyless != nil {
+		return nil, "", r.keyless
 	}
 	if r.proven(found, time.Now()) {
-		return "", nil
+		return nil, "", nil
 	}
-	r.proof, err = r.repository.Verify(ctx, r.node(found), r.policy, progress(ctx, found.version, progressEvery))
+	proof, err = r.repository.Verify(ctx, r.node(found), r.policy, progress(ctx, found.version, progressEvery))
 	if err == nil {
-		return "", nil
+		return proof, "", nil
 	}
-	told := access.Verdict(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %w", r.failed(found.version), err))
+	told := fmt.Errorf("%s: %w", r.failed(found.version), err)
+	if errors.Is(err, ocm.ErrUnauthorized) && r.current() != "" {
+		// Nobody knows what it is, so what is in use is as good as it was.
+		return nil, "", lifecycle.Retry(v1alpha1.ComponentVerificationFailedReason, told)
+	}
+	told = access.Verdict(v1alpha1.ComponentVerificationFailedReason, told)
 	if verdict, ok := errors.AsType[*lifecycle.Verdict](told); !ok || !verdict.Final() || errors.Is(err, ocm.ErrUnauthorized) {
-		return "", told
+		return nil, "", told
 	}
-	if r.isInUse(found) {
-		unprove(&r.obj.Status)
-	}
-	return clip(reason(err), maxWhy), nil
+	return nil, clip(reason(err), maxWhy), nil
 }
 
 // reason says why a version is refused. Its own name is left out: it is said already.
@@ -114,11 +134,9 @@ func (r *run) withoutKey(err error) error {
 	const reason = v1alpha1.ComponentVerificationFailedReason
 	told := fmt.Errorf("%s: %w", r.failed(), err)
 	if _, ok := errors.AsType[*access.UnusableError](err); ok {
-		unprove(&r.obj.Status)
 		return lifecycle.Fail(reason, told)
 	}
 	if _, ok := errors.AsType[*access.KeyMissingError](err); ok {
-		unprove(&r.obj.Status)
 		return lifecycle.WithEvent(noKey, lifecycle.Fail(reason, told))
 	}
 	return access.Verdict(reason, told)
@@ -187,9 +205,14 @@ func progress(ctx context.Context, version string, every time.Duration) func(ver
 // was found before.
 func (r *run) unchanged() bool {
 	status := r.obj.Status
-	return r.proof == nil && conditions.IsTrue(r.obj, meta.ReadyCondition) && status.ObservedGeneration == r.obj.Generation &&
+	return r.proof == nil && r.ready() &&
 		status.ReconciledVersion == r.version && status.ManifestDigest == r.manifest.String() &&
 		status.ComponentDescriptor != nil
+}
+
+// ready tells whether the object is ready by its current spec.
+func (r *run) ready() bool {
+	return conditions.IsTrue(r.obj, meta.ReadyCondition) && r.obj.Status.ObservedGeneration == r.obj.Generation
 }
 
 // clip bounds a text.
