@@ -186,9 +186,18 @@ func TestObjectsOfBefore(t *testing.T) {
 	s := newStage(t)
 	was := s.publishAll(other("1.0.0", "first"))
 	cv := s.follow(">=1.0.0")
-	s.SetStatus(cv, func() { cv.Status.AcceptedVersions, cv.Status.HighestVersion = nil, "" })
+	noted := cv.Status.DeepCopy()
+	s.SetStatus(cv, func() { cv.Status.AcceptedVersions, cv.Status.HighestVersion, cv.Status.SpecDigest = nil, "", "" })
 	s.restart(t)
 	s.forget()
+	s.Reconcile(cv)
+	if got := s.registry.Requests(); len(s.Writes()) != 1 || len(s.Events()) > 0 || got["GET manifests"] > 0 {
+		t.Errorf("requests are %v, want one write, of the notes, and that nothing is read for it", got)
+	}
+	noted.AcceptedVersions[0].ComponentDigest = "" // which would have to be read
+	if diff := cmp.Diff(noted.AcceptedVersions, cv.Status.AcceptedVersions); diff != "" || cv.Status.HighestVersion != "1.0.0" || cv.Status.SpecDigest != noted.SpecDigest {
+		t.Errorf("status is %+v, accepted (-want +got):\n%s", cv.Status, diff)
+	}
 	s.Reconcile(cv)
 	s.wantQuiet(t)
 	is := s.publishAll(other("1.0.0", "second"))

@@ -34,10 +34,7 @@ func (r *run) record(expand bool) {
 	if computed, err := access.ComponentDigest(r.tree.root.version); err == nil {
 		used.ComponentDigest = computed // without it, whatever changes is a change
 	}
-	status.AcceptedVersions = r.remember(used)
-	if status.HighestVersion = r.highest(); status.HighestVersion == "" || versions.Lower(status.HighestVersion, r.version) {
-		status.HighestVersion = r.version
-	}
+	r.note(used)
 	if r.proof != nil {
 		r.recordProof(candidate{r.version, r.manifest}, r.proof, time.Now())
 	}
@@ -46,6 +43,16 @@ func (r *run) record(expand bool) {
 	status.ReconciledVersion = r.version
 	status.ManifestDigest = r.manifest.String()
 	status.ReplicatedRepositoryURL = r.obj.Spec.Repository.URL
+}
+
+// note remembers what a version is, and what it is used for. An object that was written by an older operator gets these notes
+// once, though nothing else changes.
+func (r *run) note(used v1alpha1.AcceptedVersion) {
+	status := &r.obj.Status
+	status.AcceptedVersions = r.remember(used)
+	if status.HighestVersion = r.highest(); status.HighestVersion == "" || versions.Lower(status.HighestVersion, used.Version) {
+		status.HighestVersion = used.Version
+	}
 	status.SpecDigest = r.obj.Spec.Digest()
 }
 

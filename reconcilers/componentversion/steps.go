@@ -165,6 +165,7 @@ func (c *controller) fetchDescriptors(ctx context.Context, r *run) error {
 			return lifecycle.Retry(v1alpha1.GetComponentDescriptorFailedReason, err)
 		}
 		if intact {
+			r.note(v1alpha1.AcceptedVersion{Version: r.version, ManifestDigest: r.manifest.String()})
 			return nil
 		}
 	}
