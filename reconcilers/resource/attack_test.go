@@ -210,6 +210,7 @@ func gone(d digest.Digest) ocmtest.Fault {
 			return false
 		}
 		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`)) // the client is gone if this fails
 		return true
 	}
 }
