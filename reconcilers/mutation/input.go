@@ -63,7 +63,7 @@ func (e *engine) resolve(ctx context.Context, namespace string, ref v1alpha1.Obj
 			return nil, err
 		}
 		return &input{
-			Input:    source.Input{Ref: to, Origins: content.Origins},
+			Input:    source.Input{Ref: to, Origins: content.Origins, Suspended: content.Suspended},
 			version:  content.Version,
 			key:      content.ManifestDigest,
 			snapshot: content,
@@ -83,7 +83,7 @@ func (e *engine) resolve(ctx context.Context, namespace string, ref v1alpha1.Obj
 	}
 	key := []any{object.Status.ReplicatedRepositoryURL, object.Status.ComponentDescriptor.ManifestDigest, node, ref.ResourceRef}
 	return &input{
-		Input:     source.Input{Ref: to, Origins: []v1alpha1.Origin{source.OriginOf(object)}},
+		Input:     source.Input{Ref: to, Origins: []v1alpha1.Origin{source.OriginOf(object)}, Suspended: object.Spec.Suspend},
 		version:   object.Status.ReconciledVersion,
 		key:       append(key, e.protection.Parts(object)...),
 		component: &componentInput{object: object, ref: *ref.ResourceRef, node: node},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 )
@@ -15,6 +16,8 @@ type MixedVersionsError struct {
 	Left, Right Ref
 	// LeftOrigin and RightOrigin are where they come from: the same ComponentVersion object, at different states.
 	LeftOrigin, RightOrigin v1alpha1.Origin
+	// Suspended are those of the two that catch up with nothing.
+	Suspended []Ref
 }
 
 // Error implements error.
@@ -26,8 +29,13 @@ func (e *MixedVersionsError) Error() string {
 	if e.LeftOrigin.Verified != e.RightOrigin.Verified {
 		left, right = left+" "+verifiedText(e.LeftOrigin), right+" "+verifiedText(e.RightOrigin)
 	}
-	return fmt.Sprintf("%s holds version %s of ComponentVersion %s/%s and %s holds version %s; waiting until both hold the same",
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s holds version %s of ComponentVersion %s/%s and %s holds version %s; waiting until both hold the same",
 		e.Left, left, e.LeftOrigin.Namespace, e.LeftOrigin.Name, e.Right, right)
+	for _, ref := range e.Suspended {
+		fmt.Fprintf(&text, "; %s is suspended: resume it if it is behind", ref)
+	}
+	return text.String()
 }
 
 func verifiedText(o v1alpha1.Origin) string {
@@ -43,6 +51,18 @@ type Input struct {
 	Ref Ref
 	// Origins are the component versions that it came from.
 	Origins []v1alpha1.Origin
+	// Suspended is set when it stays what it is.
+	Suspended bool
+}
+
+func suspended(inputs ...Input) []Ref {
+	var refs []Ref
+	for _, input := range inputs {
+		if input.Suspended {
+			refs = append(refs, input.Ref)
+		}
+	}
+	return refs
 }
 
 // OriginOf returns the origin of what is read from a component version.
@@ -58,7 +78,7 @@ func OriginOf(cv *v1alpha1.ComponentVersion) v1alpha1.Origin {
 func Combine(inputs ...Input) ([]v1alpha1.Origin, error) {
 	type object struct{ namespace, name string }
 	type seen struct {
-		input  Ref
+		input  Input
 		origin v1alpha1.Origin
 	}
 	first := map[object]seen{}
@@ -67,11 +87,13 @@ func Combine(inputs ...Input) ([]v1alpha1.Origin, error) {
 			key := object{origin.Namespace, origin.Name}
 			other, ok := first[key]
 			if !ok {
-				first[key] = seen{input.Ref, origin}
+				first[key] = seen{input, origin}
 				continue
 			}
 			if other.origin != origin {
-				return nil, &MixedVersionsError{Left: other.input, LeftOrigin: other.origin, Right: input.Ref, RightOrigin: origin}
+				return nil, &MixedVersionsError{
+					Left: other.input.Ref, LeftOrigin: other.origin, Right: input.Ref, RightOrigin: origin, Suspended: suspended(other.input, input),
+				}
 			}
 		}
 	}

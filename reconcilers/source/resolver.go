@@ -45,6 +45,8 @@ type Content struct {
 	Origins []v1alpha1.Origin
 	// Identity is the identity of the snapshot.
 	Identity map[string]string
+	// Suspended is set when the writer does nothing, so that the content stays what it is.
+	Suspended bool
 }
 
 // Resolver finds what references lead to. Reads go to the cache.
@@ -120,6 +122,7 @@ func (r Resolver) Snapshot(ctx context.Context, namespace string, ref v1alpha1.O
 		Version:        writer.GetSourceVersion(),
 		Origins:        writer.GetOrigins(),
 		Identity:       snapshot.Spec.Identity,
+		Suspended:      writer.GetSchedule().Suspend,
 	}, nil
 }
 

@@ -198,7 +198,7 @@ func TestResolveSnapshot(t *testing.T) {
 			want := &source.Content{
 				Ref: source.Ref{Kind: "Resource", Namespace: "default", Name: "app"}, SnapshotName: "app-abc",
 				LayerDigest: layer, ManifestDigest: manifest, Version: "1.0.0",
-				Origins: resource.Status.Origins, Identity: snapshot.Spec.Identity,
+				Origins: resource.Status.Origins, Identity: snapshot.Spec.Identity, Suspended: resource.Spec.Suspend,
 			}
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Errorf("%s: %v (-want +got):\n%s", tc.reason, err, diff)

@@ -134,6 +134,26 @@ func TestMixedVersionsSaysWhatDiffers(t *testing.T) {
 	}
 }
 
+// TestMixedVersionsSaysWhoIsSuspended: nobody would find out otherwise why it takes so long.
+func TestMixedVersionsSaysWhoIsSuspended(t *testing.T) {
+	t.Parallel()
+	left, right := source.Input{Ref: source.Ref{Kind: "Resource", Namespace: "default", Name: "a"}}, source.Input{Ref: source.Ref{Kind: "ComponentVersion", Namespace: "default", Name: "app"}}
+	left.Origins = []v1alpha1.Origin{{Namespace: "default", Name: "app", Version: "1.0.0"}}
+	right.Origins = []v1alpha1.Origin{{Namespace: "default", Name: "app", Version: "2.0.0"}}
+	const says = " is suspended: resume it"
+	if _, err := source.Combine(left, right); err == nil || strings.Contains(err.Error(), says) {
+		t.Errorf("got %v, though nothing is suspended", err)
+	}
+	left.Suspended = true
+	if _, err := source.Combine(left, right); err == nil || !strings.Contains(err.Error(), "Resource default/a"+says) || strings.Count(err.Error(), says) != 1 {
+		t.Errorf("got %v, want that the Resource is suspended", err)
+	}
+	right.Suspended = true
+	if _, err := source.Combine(left, right); err == nil || !strings.Contains(err.Error(), "ComponentVersion default/app"+says) {
+		t.Errorf("got %v, want that both are suspended", err)
+	}
+}
+
 func TestFingerprint(t *testing.T) {
 	t.Parallel()
 	fingerprint := func(parts ...any) string {
