@@ -17,4 +17,6 @@ func (m memory[V]) get(key string) (V, bool) {
 	return value, ok
 }
 
+func (m memory[V]) forget(key string) { m.entries.Remove(key) }
+
 func (m memory[V]) add(key string, value V) { m.entries.Add(key, value) }

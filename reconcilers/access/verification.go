@@ -74,10 +74,20 @@ func ComponentDigest(version *ocm.ComponentVersion) (string, error) {
 // A proof is remembered for the repository with the credentials it was opened with, so nobody gets one that its own
 // credentials would not give.
 func (r *Repository) Verify(ctx context.Context, node source.Node, policy *Policy, progress func(verify.Progress)) (*verify.Proof, error) {
-	key := digestOf(r.key, node.Component, node.Version, node.ManifestDigest, policy.Fingerprint)
-	return r.provider.proofs.get(ctx, key, func(ctx context.Context, report func(verify.Progress)) (*verify.Proof, error) {
+	return r.provider.proofs.get(ctx, r.proofKey(node, policy), func(ctx context.Context, report func(verify.Progress)) (*verify.Proof, error) {
 		return r.prove(ctx, node, policy, report)
 	}, progress)
+}
+
+// Forget drops what is remembered of the verification of a component version, because the manifests that it found are gone. The
+// next verification finds others, if there are any that are what was signed.
+func (r *Repository) Forget(node source.Node, policy *Policy) {
+	r.provider.proofs.verdicts.forget(r.proofKey(node, policy))
+}
+
+// proofKey is all that a proof depends on.
+func (r *Repository) proofKey(node source.Node, policy *Policy) string {
+	return digestOf(r.key, node.Component, node.Version, node.ManifestDigest, policy.Fingerprint)
 }
 
 // prove does a verification.

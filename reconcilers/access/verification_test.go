@@ -165,6 +165,32 @@ func TestVerifiedOnceForAll(t *testing.T) {
 	wantRequests(t, w.server, everything())
 }
 
+// TestForget has a nested version that is published once more, with a signature: the proof is about the manifest of before.
+func TestForget(t *testing.T) {
+	t.Parallel()
+	w := newTrust(t, good(t))
+	first, err := w.verify(t, w.Repositories, "keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := signedPart()
+	signer, _ := ocmtest.SignerOf(t, "security")
+	again.Signatures = append(again.Signatures, ocmtest.Signature{Name: "more", Signer: signer})
+	is := w.Publish(w.server.URL+"/ocm", again)
+	if remembered, err := w.verify(t, w.Repositories, "keys"); err != nil || remembered.Versions[1].Manifest != first.Versions[1].Manifest {
+		t.Errorf("proof is %v, %v, want that of before", remembered, err)
+	}
+	cv := signed(w.server.URL+"/ocm", byKey("release", "keys"))
+	policy, err := w.Repositories.Policy(t.Context(), cv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(t, w.Repositories, cv).Forget(w.root, policy)
+	if found, err := w.verify(t, w.Repositories, "keys"); err != nil || found.Versions[1].Manifest != is {
+		t.Errorf("proof is %v, %v, want %s of the nested version", found, err, is)
+	}
+}
+
 func TestWrongKeyIsRemembered(t *testing.T) {
 	t.Parallel()
 	w := newTrust(t, good(t))

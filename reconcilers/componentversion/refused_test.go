@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -332,5 +334,62 @@ func TestNestedVersionsAreThoseThatWereProven(t *testing.T) {
 		if got := cv.Status.ComponentDescriptor.References[0].ManifestDigest; got != proven.String() || asked.Load() > 0 {
 			t.Errorf("the nested version is %s, want what was proven, and its tag was asked for %d times", got, asked.Load())
 		}
+	}
+}
+
+// TestProvenManifestsAreGone: a nested version is published once more with a signature, and the registry collects what it was.
+func TestProvenManifestsAreGone(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*ocmtest.Component)
+		heals  bool
+		says   string
+	}{
+		"another signature": {func(c *ocmtest.Component) { c.Signatures = append(c.Signatures, signature(t, "more", "security")) }, true, ""},
+		"another content": {
+			func(c *ocmtest.Component) { c.Resources[0].Content = []byte("other") }, false, "1.0.0: acme.org/app:1.0.0 -> acme.org/lib:1.0.0",
+		},
+		"excluded content": {func(c *ocmtest.Component) { c.Resources[1].Content = []byte("other") }, false, "acme.org/lib 1.0.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.store(t, "dev", "dev")
+			lib := ocmtest.Component{Name: "acme.org/lib", Version: "1.0.0", Resources: []ocmtest.Resource{{Name: "code", Content: []byte("code")}}}
+			if strings.HasPrefix(name, "excluded") {
+				lib.Resources = append(lib.Resources, ocmtest.Resource{Name: "notes", Content: []byte("notes"), Excluded: true})
+			}
+			for i := range 200 { // so that it is too large to be remembered
+				lib.Resources = append(lib.Resources, ocmtest.Resource{Name: strings.Repeat("a", 700) + strconv.Itoa(i), Content: []byte("x")})
+			}
+			root := signed(t, "1.0.0", "dev")
+			root.References = []ocmtest.Reference{{Name: "lib", To: &lib}}
+			gone := s.publishAll(lib)
+			s.publishAll(root)
+			cv := s.verified(">=1.0.0", stored("dev")...)
+			wantReady(t, cv, "1.0.0")
+			again := lib
+			again.Resources = slices.Clone(lib.Resources)
+			tc.change(&again)
+			is := s.publishAll(again)
+			s.fault(http.StatusNotFound, gone.String())
+			two := reconcilertest.ComponentVersion("two", s.url, app, ">=1.0.0")
+			two.Spec.Verify = stored("dev")
+			s.Create(two)
+			s.Delete(&v1alpha1.ComponentDescriptor{ObjectMeta: reconcilertest.Named(cv.Status.ComponentDescriptor.ComponentDescriptorRef.Name)})
+			for _, cv := range []*v1alpha1.ComponentVersion{two, cv} {
+				s.Reconcile(cv)
+				if !tc.heals {
+					if got := reconcilertest.Conditions(cv)["Ready"]; !strings.HasPrefix(got, "False") || !strings.Contains(reconcilertest.Message(cv, "Ready"), tc.says) {
+						t.Errorf("Ready is %s: %s, want that it says %q", got, reconcilertest.Message(cv, "Ready"), tc.says)
+					}
+					continue
+				}
+				wantReady(t, cv, "1.0.0")
+				if got := cv.Status.ComponentDescriptor.References[0].ManifestDigest; got != is.String() || !cv.Status.Verified {
+					t.Errorf("the nested version is %s, want %s", got, is)
+				}
+			}
+		})
 	}
 }

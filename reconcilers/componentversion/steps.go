@@ -171,6 +171,9 @@ func (c *controller) fetchDescriptors(ctx context.Context, r *run) error {
 	}
 	root := r.node(candidate{r.version, r.manifest})
 	t, err := c.newFetcher(r, r.pins()).fetch(ctx, root)
+	if r.policy != nil && isGone(err) {
+		t, err = c.fetchAnew(ctx, r, root, err)
+	}
 	if err != nil {
 		if _, ok := errors.AsType[*CycleError](err); ok {
 			return lifecycle.Fail(v1alpha1.ReferenceCycleReason, err)

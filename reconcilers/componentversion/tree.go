@@ -2,6 +2,7 @@ package componentversion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1/naming"
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
@@ -88,6 +91,30 @@ func (f *fetcher) fetch(ctx context.Context, root source.Node) (*tree, error) {
 	top := &node{name: root.Component, Node: root}
 	f.tree.root = top
 	return f.tree, f.expand(ctx, top, nil)
+}
+
+// isGone tells whether the registry no longer has a nested version as it was pinned.
+func isGone(err error) bool {
+	_, nested := errors.AsType[*nestedError](err)
+	return nested && errors.Is(err, ocm.ErrNotFound)
+}
+
+// fetchAnew reads a verified tree whose pins are gone, as when a nested version was published once more with another signature
+// and the registry has collected what it was. What there is now must be what the root was signed with, so it is verified like a
+// new version. Where no signature covers a content below the root, that isn't enough to take it for the same.
+func (c *controller) fetchAnew(ctx context.Context, r *run, root source.Node, gone error) (*tree, error) {
+	r.repository.Forget(root, r.policy)
+	proof, err := r.repository.Verify(ctx, root, r.policy, progress(ctx, root.Version, progressEvery))
+	if err != nil {
+		return nil, access.Verdict(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %w", r.failed(root.Version), err))
+	}
+	for _, u := range proof.Unprotected {
+		if u.Why == verify.Excluded && (u.Component != root.Component || u.Version != root.Version) {
+			return nil, gone
+		}
+	}
+	r.proof = proof
+	return c.newFetcher(r, r.pins()).fetch(ctx, root)
 }
 
 // expand walks over a node and everything below it. The path holds what lies above.
