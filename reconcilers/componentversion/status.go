@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,12 @@ const (
 	maxUnprotected = 256
 	maxName        = 1024
 	maxAttributes  = 64
+)
+
+// Bounds of what foreign names may take of the status. An object may have about 1.5 MiB, of which the tree needs the most.
+const (
+	maxIdentityBytes    = 4 << 10
+	maxUnprotectedBytes = 64 << 10
 )
 
 // record writes the version that is used now into the status, with everything that was found out about it.
@@ -74,12 +81,13 @@ func (r *run) recordProof(used candidate, proven *verify.Proof, now time.Time) {
 	}
 	status.Verified, status.Proof = true, proof
 	status.Signatures = signatures(proven.Signatures, before, now)
-	status.UnprotectedResources = unprotected(proven.Unprotected)
+	status.UnprotectedResources, status.UnprotectedResourcesCount = unprotected(proven.Unprotected), count(proven.Unprotected)
 }
 
 // unprove says that nothing is proven about the version in use.
 func unprove(status *v1alpha1.ComponentVersionStatus) {
-	status.Verified, status.Proof, status.Signatures, status.UnprotectedResources = false, "", nil, nil
+	status.Verified, status.Proof, status.Signatures = false, "", nil
+	status.UnprotectedResources, status.UnprotectedResourcesCount = nil, 0
 }
 
 // signatures returns the signatures that hold as the status has them. One that was there before keeps its time.
@@ -119,15 +127,36 @@ func unprotected(found []verify.Unprotected) []v1alpha1.UnprotectedResource {
 			Name: clip(u.Resource.Name, maxName-len(ellipsis)), ResourceVersion: clip(u.Resource.Version, maxName-len(ellipsis)),
 			Reason: string(u.Why),
 		}
-		if len(u.Resource.ExtraIdentity) <= maxAttributes {
-			resource.ExtraIdentity = maps.Clone(u.Resource.ExtraIdentity)
+		if identity := u.Resource.ExtraIdentity; len(identity) <= maxAttributes && sizeOf(identity) <= maxIdentityBytes {
+			resource.ExtraIdentity = maps.Clone(identity)
 		}
 		out = append(out, resource)
 	}
 	slices.SortFunc(out, compareUnprotected)
 	same := func(a, b v1alpha1.UnprotectedResource) bool { return compareUnprotected(a, b) == 0 }
-	out = slices.CompactFunc(out, same)
-	return out[:min(len(out), maxUnprotected)]
+	return fitting(slices.CompactFunc(out, same))
+}
+
+func count(found []verify.Unprotected) int32 { return int32(min(len(found), math.MaxInt32)) }
+
+// fitting returns the first of the resources, as many as the status has room for.
+func fitting(all []v1alpha1.UnprotectedResource) []v1alpha1.UnprotectedResource {
+	all = all[:min(len(all), maxUnprotected)]
+	left := maxUnprotectedBytes
+	for i, u := range all {
+		left -= len(u.Component) + len(u.Version) + len(u.Name) + len(u.ResourceVersion) + sizeOf(u.ExtraIdentity)
+		if left < 0 {
+			return all[:i]
+		}
+	}
+	return all
+}
+
+func sizeOf(identity map[string]string) (size int) {
+	for key, value := range identity {
+		size += len(key) + len(value)
+	}
+	return size
 }
 
 func compareUnprotected(a, b v1alpha1.UnprotectedResource) int {

@@ -89,6 +89,15 @@ func TestUnprotectedFitsIntoTheStatus(t *testing.T) {
 	if got := unprotected(many); len(got) != 256 {
 		t.Errorf("%d resources, want 256", len(got))
 	}
+	for i := range many {
+		many[i] = resource(strconv.Itoa(i), map[string]string{"key": strings.Repeat("v", 4000)})
+	}
+	if text, err := json.Marshal(unprotected(many)); err != nil || len(text) < 60<<10 || len(text) > 70<<10 {
+		t.Errorf("identities of 4,000 bytes take %d bytes, %v, want about 64 KiB", len(text), err)
+	}
+	if got := unprotected([]verify.Unprotected{resource("a", map[string]string{"key": strings.Repeat("v", 5000)})}); got[0].ExtraIdentity != nil {
+		t.Errorf("an identity of 5,000 bytes is kept")
+	}
 }
 
 // TestAcceptedVersionsAreBounded: the latest ones are remembered.

@@ -41,7 +41,7 @@ func TestVerified(t *testing.T) {
 		}
 	}
 	want := []v1alpha1.UnprotectedResource{{Component: app, Version: "1.0.0", Name: "notes", ResourceVersion: "1.0.0", Reason: v1alpha1.UnprotectedExcluded}}
-	if diff := cmp.Diff(want, status.UnprotectedResources); diff != "" {
+	if diff := cmp.Diff(want, status.UnprotectedResources); diff != "" || status.UnprotectedResourcesCount != 1 {
 		t.Errorf("unprotected resources (-want +got):\n%s", diff)
 	}
 	events := []string{

@@ -246,6 +246,7 @@ type ComponentVersionStatus struct {
 
 	// verified tells whether every signature of spec.verify was checked on the version in use; it is false when there are none to check. Example: true.
 	// +optional
+	// +kubebuilder:default=false
 	Verified bool `json:"verified,omitempty"`
 
 	// signatures lists the signatures that were checked on the version in use, in the order of spec.verify, at most 64.
@@ -261,12 +262,18 @@ type ComponentVersionStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	Proof string `json:"proof,omitempty"`
 
-	// unprotectedResources lists the resources whose content no signature protects, in the version in use and all that it refers to, at most 256 of them.
+	// unprotectedResources lists the resources whose content no signature protects, in the version in use and all that it refers to, at most 256 of them,
+	// and no more than 64 KiB.
 	// Example: [{component: phoban.io/podinfo, version: 6.3.6, name: notes, reason: Excluded}].
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	UnprotectedResources []UnprotectedResource `json:"unprotectedResources,omitempty"`
+
+	// unprotectedResourcesCount is how many resources there are whose content no signature protects, of which unprotectedResources lists the first ones.
+	// It is empty if there are none. Example: 2.
+	// +optional
+	UnprotectedResourcesCount int32 `json:"unprotectedResourcesCount,omitempty"`
 
 	// passedOver lists the newer versions that were not used because they could not be verified, at most 10. Example: [{version: 6.4.0, message: signature release does not hold}].
 	// +optional

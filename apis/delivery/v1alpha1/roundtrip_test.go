@@ -209,7 +209,7 @@ func fill(v reflect.Value, depth int) {
 		v.SetString("text")
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int64:
+	case reflect.Int32, reflect.Int64:
 		v.SetInt(7)
 	default:
 		panic("fill does not know " + v.Type().String())

@@ -50,6 +50,7 @@ type Origin struct {
 
 	// verified tells whether that version was verified, with all that it refers to, when the content was read from it. Example: true.
 	// +optional
+	// +kubebuilder:default=false
 	Verified bool `json:"verified,omitempty"`
 }
 
