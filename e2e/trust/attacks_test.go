@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -169,8 +170,6 @@ const (
 	deployed outcome = iota
 	// nothing: it is refused.
 	nothing
-	// either: whether it is asked for before or after the ComponentVersion has found out decides.
-	either
 )
 
 // attack is what the registry does after the component was verified.
@@ -179,7 +178,7 @@ type attack struct {
 	run  func(v *victim)
 	// app and nested are what comes of what belongs to the component, and to the one that it refers to.
 	app, nested outcome
-	// refused is set when the ComponentVersion finds it out, too.
+	// refused is set when the ComponentVersion finds it out, too, as soon as it looks again.
 	refused bool
 }
 
@@ -191,15 +190,15 @@ func attacks() []attack {
 		{"rules", func(v *victim) {
 			v.replace([]byte(attackedRules), []byte(strings.Replace(attackedRules, "data.image", "data.evils", 1)))
 		}, nothing, deployed, false},
-		{"manifest", func(v *victim) { v.swap(podinfo) }, nothing, either, true},
-		{"tag", func(v *victim) { v.publish(evil, "attacker") }, either, either, true},
+		{"manifest", func(v *victim) { v.swap(podinfo) }, nothing, deployed, true},
+		{"tag", func(v *victim) { v.publish(evil, "attacker") }, deployed, deployed, true},
 		{"tag of the reference", func(v *victim) {
 			library := ocmtest.Component{Name: "phoban.io/library", Version: "1.0.0", Resources: []ocmtest.Resource{
 				{Name: "manifests", Type: "directory", MediaType: "application/x-tar", Content: v.file("nested", evil)},
 			}}
 			publish(v.t, v.Server, library)
 		}, deployed, deployed, false},
-		{"manifest of the reference", func(v *victim) { v.swap("phoban.io/library") }, either, nothing, true},
+		{"manifest of the reference", func(v *victim) { v.swap("phoban.io/library") }, deployed, nothing, true},
 		{"tag of the image", func(v *victim) { v.push(evil) }, deployed, deployed, false},
 		{"manifest of the image", func(v *victim) {
 			v.Inject(ocmtest.Replace(v.image, ocispec.MediaTypeImageManifest, []byte(`{"schemaVersion":2,"evil":true}`)))
@@ -209,7 +208,8 @@ func attacks() []attack {
 
 // TestSwitchedAfterVerification has registries that serve good content while a component is verified, and other content as
 // soon as it is to be deployed. The operator is started again in between, so that it remembers nothing of what it has read.
-// What is deployed is what was signed, or nothing; and of the rest nothing is ever stored.
+// What is deployed is what was signed, or nothing; and of the rest nothing is ever stored. The ComponentVersion is suspended
+// meanwhile, so that what it has pinned decides, and not who is first. When it looks again, nothing that Flux has changes.
 func TestSwitchedAfterVerification(t *testing.T) {
 	e := artifactsCluster(t)
 	all := attacks()
@@ -226,6 +226,7 @@ func TestSwitchedAfterVerification(t *testing.T) {
 		if !componentVersion(t, places[i], "podinfo").Status.Verified {
 			t.Fatalf("%s: the component is not verified", all[i].name)
 		}
+		places[i].Apply(follow(victims[i].Server, "{semver: 1.0.0}", bySecret, "suspend: true"))
 	}
 	if err := e.Operator.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -245,16 +246,73 @@ func TestSwitchedAfterVerification(t *testing.T) {
 	}
 }
 
-// survives wants what was signed to be deployed, or nothing.
+// survives wants what was signed to be deployed, or nothing, and that it stays.
 func survives(t *testing.T, e *e2etest.Env, v *victim, a attack) {
 	t.Helper()
-	e.Eventually("what belongs to the component", func() error {
-		return becomes(e, a.app, "Localization", "app", e2etest.Field(v.Host+"/images/app:1.0.0@"+v.image.String(), "data", "image"))
-	})
-	e.Eventually("what belongs to the reference", func() error { return becomes(e, a.nested, "Resource", "nested") })
+	settled := func() {
+		t.Helper()
+		e.Eventually("what belongs to the component", func() error {
+			return becomes(e, a.app, "Localization", "app", e2etest.Field(v.Host+"/images/app:1.0.0@"+v.image.String(), "data", "image"))
+		})
+		e.Eventually("what belongs to the reference", func() error { return becomes(e, a.nested, "Resource", "nested") })
+	}
+	settled()
+	before := held(t, e)
+	e.Apply(follow(v.Server, "{semver: 1.0.0}", bySecret))
 	if a.refused {
 		e.Wait("ComponentVersion", "podinfo", e2etest.NotReady("ComponentVerificationFailed"))
+		for _, name := range []string{"app", "nested"} {
+			e.Wait("Resource", name, func(obj *unstructured.Unstructured) error { return waits(e, obj) })
+		}
+	} else {
+		e.Wait("ComponentVersion", "podinfo", e2etest.Ready)
+		settled()
 	}
+	if diff := cmp.Diff(before, held(t, e)); diff != "" {
+		t.Errorf("what is deployed has changed (-before +after):\n%s", diff)
+	}
+	for name, want := range map[string]outcome{"app": a.app, "nested": a.nested} {
+		for _, kind := range []string{"Kustomization", "ExternalArtifact"} {
+			if _, there := before[kind+" "+name]; there != (want == deployed) {
+				t.Errorf("%s %s is there: %t", kind, name, there)
+			}
+		}
+	}
+}
+
+// waits wants a Resource to stay what it is until its ComponentVersion can be used again.
+func waits(e *e2etest.Env, obj *unstructured.Unstructured) error {
+	if refused(e, "Resource", obj.GetName()) == nil {
+		return nil
+	}
+	reconciling, err := e2etest.Condition(obj, "Reconciling")
+	if err != nil {
+		return err
+	}
+	if reconciling.Status != "True" || !strings.Contains(reconciling.Message, "/podinfo is not ready") {
+		return fmt.Errorf("Resource %s has Reconciling %s: %s", obj.GetName(), reconciling.Status, reconciling.Message)
+	}
+	return nil
+}
+
+// held is what Flux has to work with, what it has made of it, and from what. An object that is written again to the same
+// end is one that has changed, unless only its status was.
+func held(t *testing.T, e *e2etest.Env) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, kind := range []string{"FluxDeployer", "Kustomization", "ExternalArtifact", "OCIRepository"} {
+		for _, obj := range list(t, e, kind) {
+			origins, _, _ := unstructured.NestedSlice(obj.Object, "status", "origins")
+			artifact, _, _ := unstructured.NestedString(obj.Object, "status", "artifact", "digest")
+			found[kind+" "+obj.GetName()] = fmt.Sprintf("%s, generation %d, artifact %s, origins %v", obj.GetUID(), obj.GetGeneration(), artifact, origins)
+		}
+	}
+	for _, name := range []string{"app", "nested"} {
+		if obj, err := e.Lookup("ConfigMap", name); err == nil {
+			found["ConfigMap "+name] = obj.GetResourceVersion()
+		}
+	}
+	return found
 }
 
 // becomes wants a ConfigMap to be deployed as it was signed, or what it would come from to be refused.
@@ -268,12 +326,14 @@ func becomes(e *e2etest.Env, want outcome, kind, name string, checks ...e2etest.
 			}
 		}
 	}
-	if missing != nil || want == nothing {
-		err := refused(e, kind, name)
-		if err != nil || want == deployed || missing == nil {
-			return errors.Join(missing, err, fmt.Errorf("want outcome %d", want))
+	if want == nothing {
+		if missing == nil {
+			return fmt.Errorf("%s %s is deployed", found.GetKind(), name)
 		}
-		return nil
+		return refused(e, kind, name)
+	}
+	if missing != nil {
+		return missing
 	}
 	deployer, err := e.Lookup("FluxDeployer", name)
 	if err != nil {
