@@ -127,7 +127,7 @@ func TestKeys(t *testing.T) {
 	e.Wait("ComponentVersion", "podinfo", e2etest.NotReady("ComponentVerificationFailed", `6.3.6: signature "operations" does not hold: it was made with another key`))
 	publish(t, registry, release(t, "6.4.0", "second", "operations"))
 	e.Kubectl("annotate", "cv/podinfo", again+"1")
-	e.Wait("ComponentVersion", "podinfo", e2etest.NotReady("ComponentVerificationFailed", "6.4.0: signature", "6.3.6: signature"),
+	e.Wait("ComponentVersion", "podinfo", e2etest.NotReady("ComponentVerificationFailed", "6.4.0, 6.3.6: signature"),
 		e2etest.Field("1", "status", "lastHandledReconcileAt"))
 	says(e, "first")
 	if cv := componentVersion(t, e, "podinfo"); cv.Status.Verified || cv.Status.ReconciledVersion != "6.3.6" {
