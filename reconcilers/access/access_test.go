@@ -13,6 +13,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
@@ -223,6 +224,7 @@ func TestVerdict(t *testing.T) {
 		"mismatch":      {&ocm.DigestMismatchError{}, reconcilertest.Fails, "content that is not what was promised is refused"},
 		"no resource":   {&descriptor.NotFoundError{}, reconcilertest.Fails, "the descriptor says so"},
 		"ambiguous":     {&descriptor.AmbiguousError{}, reconcilertest.Fails, "the descriptor says so"},
+		"unsure":        {oci.Doubt(ocm.ErrNotFound), reconcilertest.Retries, "a proxy may have answered"},
 		"unreachable":   {fmt.Errorf("read: %w", ocm.ErrUnreachable), reconcilertest.Retries, "it passes"},
 		"anything else": {errors.New("connection reset"), reconcilertest.Retries, "it passes"},
 	} {

@@ -11,8 +11,8 @@ import (
 
 // Verdict says what an error of component access means for the object that needs it. What the user has to provide stalls
 // it, except for a public key that may be created yet. What the repository answered clearly, such as that there is no such
-// version, is a verdict, and so is that a version doesn't verify. Everything else, such as a registry that can't be reached,
-// passes by itself.
+// version, is a verdict, and so is that a version doesn't verify. Everything else, such as a registry that can't be reached
+// or a page of a proxy in its place, passes by itself.
 func Verdict(reason string, err error) error {
 	var (
 		verdict  *lifecycle.Verdict
@@ -24,7 +24,7 @@ func Verdict(reason string, err error) error {
 		return err
 	case errors.As(err, &unusable):
 		return lifecycle.Stall(reason, err)
-	case errors.As(err, &missing) || isAnswer(err):
+	case errors.As(err, &missing) || isAnswer(err) && !errors.Is(err, ocm.ErrUnsure):
 		return lifecycle.Fail(reason, err)
 	}
 	return lifecycle.Retry(reason, err)

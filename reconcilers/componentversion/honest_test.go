@@ -16,7 +16,7 @@ func (s *stage) fault(status int, ends ...string) {
 	s.registry.Inject(func(w http.ResponseWriter, request *http.Request) bool {
 		for _, end := range ends {
 			if strings.HasSuffix(request.URL.Path, end) {
-				http.Error(w, "away", status)
+				http.Error(w, `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`, status) // in the form of a registry, so that it counts
 				return true
 			}
 		}
