@@ -8,19 +8,13 @@ import (
 	"testing"
 
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
-	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
 // TestRequireSignatures has the API server refuse what asks for no signature, in the namespace that has the label. What was there
 // before goes on, and is listed.
 func TestRequireSignatures(t *testing.T) {
-	e := e2etest.Shared(t)
-	t.Parallel()
-	registry := ocmtest.Start(t)
-	s := openShell(t, e, registry, "verification")
-	makeKeys(t, s)
-	s.run(t, "-out operations.key")
-	sign(t, registry, "1.0.0", nil, by(t, s, "operations"))
+	e, s, registry := openGuide(t)
+	signFirst(t, s, registry)
 	without := unsigned(t, s)
 	e.Apply(without)
 	e.Wait("ComponentVersion", "podinfo", e2etest.Ready)
@@ -42,13 +36,8 @@ func TestRequireSignatures(t *testing.T) {
 
 // TestRequireKey has the API server refuse what does not name the very key, in the namespace that has the label.
 func TestRequireKey(t *testing.T) {
-	e := e2etest.Shared(t)
-	t.Parallel()
-	registry := ocmtest.Start(t)
-	s := openShell(t, e, registry, "verification")
-	makeKeys(t, s)
-	s.run(t, "-out operations.key")
-	sign(t, registry, "1.0.0", nil, by(t, s, "operations"))
+	e, s, registry := openGuide(t)
+	signFirst(t, s, registry)
 	s.run(t, "kubectl label namespace "+e.Namespace+" ocm.software/require-key")
 	if policy, shown := flat(string(s.read(t, "require-key.yaml"))), flat(textBlock(t, s.page, "object.spec.verify")); !strings.Contains(policy, shown) {
 		t.Errorf("the policy does not have the rule of the guide:\n%s\n%s", policy, shown)

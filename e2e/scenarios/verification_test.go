@@ -30,13 +30,8 @@ import (
 
 // TestVerification follows the guide: a key that is missing, one and two signatures, what shows them, and another key.
 func TestVerification(t *testing.T) {
-	e := e2etest.Shared(t)
-	t.Parallel()
-	registry := ocmtest.Start(t)
-	s := openShell(t, e, registry, "verification")
-	makeKeys(t, s)
-	s.run(t, "-out operations.key")
-	image := sign(t, registry, "1.0.0", nil, by(t, s, "operations"))
+	e, s, registry := openGuide(t)
+	image := signFirst(t, s, registry)
 
 	s.do(t, "kubectl apply -f deliver.yaml") // before the Secret is there
 	e.Wait("ComponentVersion", "podinfo", e2etest.NotReady(v1alpha1.ComponentVerificationFailedReason,
@@ -87,13 +82,8 @@ func price(e *e2etest.Env) {
 // TestKeyRotation follows the guide from one section to the next: two keys, a new one besides the old, and without the old.
 // Versions that are signed with a key of somebody else, or were tampered with, are passed over.
 func TestKeyRotation(t *testing.T) {
-	e := e2etest.Shared(t)
-	t.Parallel()
-	registry := ocmtest.Start(t)
-	s := openShell(t, e, registry, "verification")
-	makeKeys(t, s)
-	s.run(t, "-out operations.key")
-	sign(t, registry, "1.0.0", nil, by(t, s, "operations"))
+	e, s, registry := openGuide(t)
+	signFirst(t, s, registry)
 	s.run(t, "kubectl apply -f deliver.yaml")
 	s.run(t, "kubectl apply -f two-signatures.yaml")
 	use := func(want, version string, operations *signing.Signer, change func(*ocmtest.Component)) {
@@ -130,11 +120,7 @@ func TestKeyRotation(t *testing.T) {
 
 // TestCertificate trusts an authority.
 func TestCertificate(t *testing.T) {
-	e := e2etest.Shared(t)
-	t.Parallel()
-	registry := ocmtest.Start(t)
-	s := openShell(t, e, registry, "verification")
-	makeKeys(t, s)
+	e, s, registry := openGuide(t)
 	s.run(t, "kubectl apply -f certificate.yaml")
 	sign(t, registry, "1.0.0", nil, ocmtest.Signature{Name: "release", Signer: signer(t, s.read(t, "release.key"), s.read(t, "release.crt"))})
 	again(e)
@@ -149,13 +135,8 @@ func TestCertificate(t *testing.T) {
 
 // TestMutatedVersion changes a version under its tag, and accepts that with the command that the message has.
 func TestMutatedVersion(t *testing.T) {
-	e := e2etest.Shared(t)
-	t.Parallel()
-	registry := ocmtest.Start(t)
-	s := openShell(t, e, registry, "verification")
-	makeKeys(t, s)
-	s.run(t, "-out operations.key")
-	sign(t, registry, "1.0.0", nil, by(t, s, "operations"))
+	e, s, registry := openGuide(t)
+	signFirst(t, s, registry)
 	s.run(t, "kubectl apply -f deliver.yaml")
 	sign(t, registry, "1.0.0", func(c *ocmtest.Component) { c.Provider = "somebody.else" }, by(t, s, "operations"))
 	again(e)
@@ -173,6 +154,25 @@ func TestMutatedVersion(t *testing.T) {
 // again has the ComponentVersion look at its repository. The command of the guide does so once a second.
 func again(e *e2etest.Env) {
 	e.Kubectl("annotate", "--overwrite", "cv/podinfo", "reconcile.fluxcd.io/requestedAt="+time.Now().Format(time.RFC3339Nano))
+}
+
+// openGuide is a shell to follow the guide on signatures, beside other tests, with a registry of its own.
+func openGuide(t *testing.T) (*e2etest.Env, *shell, *ocmtest.Server) {
+	t.Helper()
+	e := e2etest.Shared(t)
+	t.Parallel()
+	registry := ocmtest.Start(t)
+	s := openShell(t, e, registry, "verification")
+	makeKeys(t, s)
+	return e, s, registry
+}
+
+// signFirst makes the key of the operations team and publishes version 1.0.0, signed with it. It returns the image as a pod must
+// get it.
+func signFirst(t *testing.T, s *shell, registry *ocmtest.Server) string {
+	t.Helper()
+	s.run(t, "-out operations.key")
+	return sign(t, registry, "1.0.0", nil, by(t, s, "operations"))
 }
 
 // makeKeys does what the guide does with openssl, where that is not installed.

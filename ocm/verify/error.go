@@ -56,9 +56,10 @@ var answers = []error{
 	descriptor.ErrTooLarge, descriptor.ErrUnknownSchema,
 }
 
-// isAnswer tells errors that are a reason to refuse from those that may pass. In
-// doubt it is the latter: a refusal can make an older version be taken.
-func isAnswer(err error) bool {
+// IsAnswer tells errors that say what a repository has, and are a reason to
+// refuse, from those that may pass. In doubt it is the latter: a refusal can make
+// an older version be taken.
+func IsAnswer(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, oci.ErrUnsure) {
 		return false
 	}
@@ -75,7 +76,7 @@ func isAnswer(err error) bool {
 // but for where they are from.
 func verdict(path []string, element string, err error) error {
 	e := &Error{Path: path, Element: element, Err: err}
-	if isAnswer(err) {
+	if IsAnswer(err) {
 		return e
 	}
 	return &passing{message: e.Error(), cause: err}

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
-	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
@@ -24,7 +23,7 @@ func Verdict(reason string, err error) error {
 		return err
 	case errors.As(err, &unusable):
 		return lifecycle.Stall(reason, err)
-	case errors.As(err, &missing) || isAnswer(err) && !errors.Is(err, ocm.ErrUnsure):
+	case errors.As(err, &missing) || isAnswer(err):
 		return lifecycle.Fail(reason, err)
 	}
 	return lifecycle.Retry(reason, err)
@@ -32,19 +31,13 @@ func Verdict(reason string, err error) error {
 
 // isAnswer tells what a repository answered, and would answer again, from what may pass.
 func isAnswer(err error) bool {
-	for _, answer := range []error{
-		verify.ErrRefused,
-		ocm.ErrNotFound, ocm.ErrUnauthorized, ocm.ErrNotComponent, ocm.ErrMalformed, ocm.ErrUnsupported, ocm.ErrTooLarge, ocm.ErrHostRefused,
-		descriptor.ErrTooLarge, descriptor.ErrUnknownSchema,
-	} {
-		if errors.Is(err, answer) {
-			return true
-		}
-	}
 	var (
-		mismatch  *ocm.DigestMismatchError
 		missing   *ocm.ElementNotFoundError
 		ambiguous *ocm.AmbiguousError
 	)
-	return errors.As(err, &mismatch) || errors.As(err, &missing) || errors.As(err, &ambiguous)
+	switch {
+	case verify.IsAnswer(err), errors.Is(err, verify.ErrRefused), errors.As(err, &missing), errors.As(err, &ambiguous):
+		return true
+	}
+	return errors.Is(err, ocm.ErrUnauthorized) && !errors.Is(err, ocm.ErrUnsure)
 }

@@ -117,9 +117,7 @@ func TestNewVersion(t *testing.T) {
 		"Normal Progressing Version check succeeded, found latest version: 1.1.0",
 		"Normal Succeeded Reconciliation finished, next run in 10m0s",
 	}
-	if diff := cmp.Diff(want, s.Events()); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
+	s.wantEvents(t, want...)
 	if diff := cmp.Diff(spec, &cv.Spec); diff != "" {
 		t.Errorf("the spec was changed (-want +got):\n%s", diff)
 	}

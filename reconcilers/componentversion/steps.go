@@ -118,8 +118,8 @@ func (r *run) notChosen(err error) error {
 	return access.Verdict(reason, err)
 }
 
-// announce reports the newest version as found, whether it is used or passed over, once for each generation of the object, so that an object which can't use the version
-// doesn't report it again with every try.
+// announce reports the newest version as found, whether it is used or passed over, once for each generation of the object, so
+// that an object which can't use the version doesn't report it again with every try.
 func (c *controller) announce(r *run, found candidate) {
 	key := client.ObjectKeyFromObject(r.obj).String()
 	text := fmt.Sprintf("%s %d %s@%s", r.obj.UID, r.obj.Generation, found.version, found.manifest)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
 
@@ -100,6 +101,14 @@ func (s *stage) restart(t *testing.T) {
 	}
 	s.Repositories = repositories
 	s.Controller = s.Install(componentversion.Plugin(componentversion.Options{Lifecycle: s.Lifecycle, Repositories: repositories}))
+}
+
+// wantEvents checks what was reported since it was asked last.
+func (s *stage) wantEvents(t *testing.T, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, s.Events()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
 }
 
 // wantQuiet checks that nothing was written and nothing reported since it was asked last.

@@ -49,9 +49,7 @@ func TestVerified(t *testing.T) {
 		"Normal Progressing Verified version 1.0.0 by signature operations, security",
 		"Normal Succeeded Reconciliation finished, next run in 10m0s",
 	}
-	if diff := cmp.Diff(events, s.Events()); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
+	s.wantEvents(t, events...)
 }
 
 // TestVerifiedVersionIsNotVerifiedAgain counts the requests of ten intervals, and of one after a restart.
@@ -233,9 +231,7 @@ func TestMissingKey(t *testing.T) {
 		"Warning ComponentVerificationFailed failed to get public key for verification: public key not found, retrying in 10m0s",
 		"Warning ComponentVerificationFailed Reconciliation did not succeed, retrying in 10m0s",
 	}
-	if diff := cmp.Diff(events, s.Events()); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
+	s.wantEvents(t, events...)
 	s.forget()
 	s.Reconcile(cv)
 	s.wantQuiet(t)
