@@ -21,6 +21,9 @@ type Root struct {
 	Repository string
 	// Digest is the manifest's digest.
 	Digest digest.Digest
+	// Superseded is set for content that is kept for the case that somebody goes back to it. It goes first when there is no
+	// room for other content.
+	Superseded bool
 }
 
 // RootSet is everything that must stay.

@@ -29,6 +29,8 @@ type Options struct {
 	MaxBlobBytes int64
 	// MaxStagedBytes is the greatest size of all uploads in progress together; zero is no limit.
 	MaxStagedBytes int64
+	// Notify is told what happens to repositories; it may be nil. It must not block, and not call the store.
+	Notify func(Notice)
 }
 
 // Store keeps blobs and manifests in a directory. It is safe for use by many goroutines.

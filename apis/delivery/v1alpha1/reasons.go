@@ -45,6 +45,8 @@ const (
 	CreateRepositoryNameFailedReason = "CreateRepositoryNameFailed"
 	// ContentMissingReason says that the content of a Snapshot is no longer in the registry; its owner is asked to write it again.
 	ContentMissingReason = "ContentMissing"
+	// StorageFullReason says that the registry has no room for the content; it is written as soon as there is.
+	StorageFullReason = "StorageFull"
 
 	// SourceRefNotReadyReason says that the object that sourceRef names is not ready.
 	SourceRefNotReadyReason = "SourceRefNotReady"

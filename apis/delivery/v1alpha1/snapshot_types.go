@@ -65,6 +65,31 @@ type SnapshotStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	RepositoryURL string `json:"repositoryURL,omitempty"`
+
+	// history lists the content that was found before, newest first, at most 64. It stays in the registry, so that going back to it is quick; how much of it
+	// is a flag of the operator. Example: [{tag: 6.3.5, digest: "sha256:...", manifestDigest: "sha256:..."}].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	History []SnapshotRevision `json:"history,omitempty"`
+}
+
+// SnapshotRevision is content that a Snapshot stood for before.
+type SnapshotRevision struct {
+	// tag is the tag that the content had, at most 128 characters. It has no default. Example: 6.3.5.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Tag string `json:"tag"`
+
+	// digest is the digest of the layer that holds the content, at most 512 characters. It has no default. Example: sha256: followed by 64 hexadecimal digits.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	Digest string `json:"digest"`
+
+	// manifestDigest is the digest of the manifest around the layer, at most 512 characters. It has no default. Example: sha256: followed by 64 hexadecimal digits.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	ManifestDigest string `json:"manifestDigest"`
 }
 
 // Snapshot stands for content in the registry of the cluster, by digest. It is ready while the content is there, and is owned by the object that wrote it.

@@ -9,6 +9,10 @@ const SnapshotFinalizer = "finalizers.snapshot.ocm.software"
 // AcceptDigestAnnotation on a ComponentVersion holds the digest of a manifest that its user accepts for a version whose digest has changed.
 const AcceptDigestAnnotation = GroupName + "/accept-digest"
 
+// StorageFullCondition is true on a Snapshot while the registry has no room for content that its owner wants to write. What the Snapshot stood for
+// before may still be there, and be pulled. The condition goes when there is room again.
+const StorageFullCondition = "StorageFull"
+
 // Annotations of the events that end a reconciliation, so that a notification can name what was delivered.
 const (
 	// ComponentVersionAnnotation holds the component and its version, as name:version.

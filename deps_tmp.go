@@ -1,0 +1,8 @@
+//go:build deps
+
+package main
+
+import (
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/time/rate"
+)

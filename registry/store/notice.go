@@ -1,0 +1,21 @@
+package store
+
+// NoticeKind says what a Notice is about.
+type NoticeKind int
+
+const (
+	// Lost says that content of the repository is damaged, and was taken away: whoever has it should push it again.
+	Lost NoticeKind = iota
+	// Refused says that the repository was refused content because there is no room.
+	Refused
+	// Room says that there is room again for a repository that was refused.
+	Room
+)
+
+// Notice tells what has happened to a repository without its doing.
+type Notice struct {
+	// Kind says what has happened.
+	Kind NoticeKind
+	// Repository is the name of the repository.
+	Repository string
+}
