@@ -15,9 +15,8 @@ import (
 
 // blobs are the files of the store: blobs/<algorithm>/<first two digits>/<digits>.
 type blobs struct {
-	dir   string
-	sync  bool
-	fsync func(f *os.File) error
+	dir  string
+	disk disk
 
 	mu sync.Mutex
 	// made are the directories that this process knows to be on the disk, with all that is in them.
@@ -74,7 +73,7 @@ func (b *blobs) place(temp string, d digest.Digest, size int64) error {
 		b.count.Add(1)
 	}
 	b.bytes.Add(size - old)
-	if err := b.syncDir(filepath.Dir(target)); err != nil {
+	if err := syncDir(b.disk, filepath.Dir(target)); err != nil {
 		// The next push must not find a file whose name a crash may take away. That a second sync
 		// succeeds would tell nothing of what the first one lost.
 		b.forget(filepath.Dir(target))
@@ -93,7 +92,7 @@ func (b *blobs) rename(temp, target string) error {
 		if err := b.settle(filepath.Dir(target)); err != nil {
 			return err
 		}
-		err := os.Rename(temp, target)
+		err := b.disk.Rename(temp, target)
 		if again || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -106,7 +105,7 @@ func (b *blobs) remove(d digest.Digest) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := os.Remove(b.path(d)); err != nil {
+	if err := b.disk.Remove(b.path(d)); err != nil {
 		return 0, fmt.Errorf("remove blob %s: %w", d, err)
 	}
 	b.proofs.forget(d)
@@ -159,7 +158,7 @@ func (b *blobs) settle(dir string) error {
 	if b.made[dir] {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(b.disk, dir); err != nil {
 		return fmt.Errorf("create blob directory: %w", err)
 	}
 	parent := filepath.Dir(dir)
@@ -168,7 +167,7 @@ func (b *blobs) settle(dir string) error {
 		path = []string{filepath.Dir(b.dir), b.dir, parent, dir}
 	}
 	for _, name := range path {
-		if err := b.syncDir(name); err != nil {
+		if err := syncDir(b.disk, name); err != nil {
 			return err
 		}
 	}
@@ -182,18 +181,4 @@ func (b *blobs) forget(dir string) {
 	defer b.mu.Unlock()
 	delete(b.made, dir)
 	delete(b.made, filepath.Dir(dir))
-}
-
-func (b *blobs) syncDir(dir string) error {
-	if !b.sync {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	if err := errors.Join(b.fsync(d), d.Close()); err != nil {
-		return fmt.Errorf("sync directory %s: %w", dir, err)
-	}
-	return nil
 }

@@ -97,14 +97,12 @@ func (s *Store) checkFile(probe []byte) (err error) {
 		return fmt.Errorf("registry store is not writable: %w", err)
 	}
 	name := f.Name()
-	defer func() { err = errors.Join(err, f.Close(), ignoreNotExist(os.Remove(name))) }()
+	defer func() { err = errors.Join(err, f.Close(), ignoreNotExist(s.disk.Remove(name))) }()
 	if _, err := f.Write(probe); err != nil {
 		return fmt.Errorf("registry store is not writable: %w", err)
 	}
-	if s.blobs.sync {
-		if err := s.blobs.fsync(f); err != nil {
-			return fmt.Errorf("registry store is not writable: %w", err)
-		}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("registry store is not writable: %w", err)
 	}
 	// No digest is named like this, so nobody takes what a crash leaves for a blob.
 	placed := filepath.Join(s.blobs.dir, "probe")

@@ -39,7 +39,7 @@ func TestCheckOfFullDisk(t *testing.T) {
 				t.Fatalf("sound store: %v", err)
 			}
 			blobs := filepath.Join(dir, "blobs")
-			s.SyncDirs(func(*os.File) error { return tc.err })
+			s.SyncDirs(func(string, func() error) error { return tc.err })
 			if err := check(); (err == nil) != tc.sound {
 				t.Errorf("got %v, want that the store is sound: %t", err, tc.sound)
 			}
@@ -52,7 +52,7 @@ func TestCheckOfFullDisk(t *testing.T) {
 			if err := check(); err == nil {
 				t.Error("a store that can't be read is called sound because its disk is full, too")
 			}
-			s.SyncDirs((*os.File).Sync)
+			s.SyncDirs(func(_ string, really func() error) error { return really() })
 			if err := errors.Join(os.Remove(blobs), check(), s.Writable()); err != nil {
 				t.Errorf("with room again: %v", err)
 			}

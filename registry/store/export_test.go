@@ -1,6 +1,33 @@
 package store
 
-import "os"
+// SyncDirs replaces how directories and files are synced, for tests of disks that fail.
+func (s *Store) SyncDirs(sync func(path string, really func() error) error) {
+	s.disk = failing{osDisk{}, sync}
+	s.blobs.disk = s.disk
+}
 
-// SyncDirs replaces how directories and the probe are synced, for tests of disks that fail.
-func (s *Store) SyncDirs(sync func(f *os.File) error) { s.blobs.fsync = sync }
+type failing struct {
+	disk
+
+	sync func(path string, really func() error) error
+}
+
+func (f failing) CreateTemp(dir, pattern string) (diskFile, error) {
+	file, err := f.disk.CreateTemp(dir, pattern)
+	if err != nil {
+		return nil, err
+	}
+	return failingFile{file, f}, nil
+}
+
+func (f failing) SyncDir(path string) error {
+	return f.sync(path, func() error { return f.disk.SyncDir(path) })
+}
+
+type failingFile struct {
+	diskFile
+
+	on failing
+}
+
+func (f failingFile) Sync() error { return f.on.sync(f.Name(), f.diskFile.Sync) }

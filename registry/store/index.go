@@ -65,6 +65,7 @@ func (r *record) names() []key {
 
 type index struct {
 	db   *bbolt.DB
+	disk disk
 	ops  chan *operation
 	done chan struct{}
 }
@@ -74,7 +75,7 @@ type operation struct {
 	result chan error
 }
 
-func openIndex(dir string, noSync bool) (*index, error) {
+func openIndex(dir string, d disk, noSync bool) (*index, error) {
 	path := filepath.Join(dir, "index.db")
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout: time.Second, NoSync: noSync, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
@@ -85,10 +86,10 @@ func openIndex(dir string, noSync bool) (*index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open registry index %s: %w", path, err)
 	}
-	if err := db.Update(prepare); err != nil {
+	if err := d.Commit(path, func() error { return db.Update(prepare) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare registry index %s: %w", path, err), db.Close())
 	}
-	x := &index{db: db, ops: make(chan *operation), done: make(chan struct{})}
+	x := &index{db: db, disk: d, ops: make(chan *operation), done: make(chan struct{})}
 	go x.run()
 	return x, nil
 }
@@ -146,14 +147,16 @@ func (x *index) run() {
 func (x *index) commit(batch []*operation) {
 	for len(batch) > 0 {
 		failed := -1
-		err := x.db.Update(func(tx *bbolt.Tx) error {
-			for i, op := range batch {
-				if err := op.apply(tx); err != nil {
-					failed = i
-					return err
+		err := x.disk.Commit(x.db.Path(), func() error {
+			return x.db.Update(func(tx *bbolt.Tx) error {
+				for i, op := range batch {
+					if err := op.apply(tx); err != nil {
+						failed = i
+						return err
+					}
 				}
-			}
-			return nil
+				return nil
+			})
 		})
 		if failed < 0 {
 			for _, op := range batch {

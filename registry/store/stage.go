@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
@@ -44,7 +43,7 @@ func full(err error) error {
 // Stage is the upload of one blob. It is written by one goroutine at a time.
 type Stage struct {
 	repo *Repository
-	file *os.File
+	file diskFile
 	hash hash.Hash
 	n    int64
 	err  error
@@ -113,10 +112,8 @@ func (s *Stage) commit(ctx context.Context, want digest.Digest) (ocispec.Descrip
 	if adopted, err := s.adopt(ctx, d); err != nil || adopted {
 		return desc, err
 	}
-	if s.repo.store.blobs.sync {
-		if err := s.file.Sync(); err != nil {
-			return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, full(err))
-		}
+	if err := s.file.Sync(); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, full(err))
 	}
 	return desc, s.place(ctx, d)
 }
@@ -193,5 +190,5 @@ func (s *Stage) Close() error {
 	s.err = fmt.Errorf("upload to %s: %w", s.repo.name, ErrClosed)
 	s.repo.store.staging.count.Add(-1)
 	s.repo.store.staging.bytes.Add(-s.n)
-	return errors.Join(err, ignoreNotExist(os.Remove(name)))
+	return errors.Join(err, ignoreNotExist(s.repo.store.disk.Remove(name)))
 }

@@ -31,11 +31,15 @@ type Options struct {
 	MaxStagedBytes int64
 	// Notify is told what happens to repositories; it may be nil. It must not block, and not call the store.
 	Notify func(Notice)
+
+	// disk is the file system of the machine when nil.
+	disk disk
 }
 
 // Store keeps blobs and manifests in a directory. It is safe for use by many goroutines.
 type Store struct {
 	uploads string
+	disk    disk
 	blobs   *blobs
 	index   *index
 	leases  *leases
@@ -67,20 +71,27 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.LeaseTTL <= 0 {
 		o.LeaseTTL = defaultLeaseTTL
 	}
+	if o.disk == nil {
+		o.disk = osDisk{}
+	}
+	if o.NoSync {
+		o.disk = unsynced{o.disk}
+	}
 	s := &Store{
 		uploads: filepath.Join(dir, "uploads"),
-		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), sync: !o.NoSync, fsync: (*os.File).Sync, made: map[string]bool{}, proofs: proofs{states: map[digest.Digest]state{}}},
+		disk:    o.disk,
+		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), disk: o.disk, made: map[string]bool{}, proofs: proofs{states: map[digest.Digest]state{}}},
 		leases:  newLeases(o.LeaseTTL, o.Now),
 		locks:   locks{held: map[key]*keyLock{}},
 		now:     o.Now,
 		maxBlob: o.MaxBlobBytes,
 		staging: staging{max: o.MaxStagedBytes},
 	}
-	if err := os.MkdirAll(s.blobs.dir, 0o700); err != nil {
+	if err := makeDir(s.disk, s.blobs.dir); err != nil {
 		return nil, fmt.Errorf("create registry directory: %w", err)
 	}
 	// The index holds the lock of the directory; nothing may be touched before.
-	x, err := openIndex(dir, o.NoSync)
+	x, err := openIndex(dir, s.disk, o.NoSync)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +103,13 @@ func Open(dir string, o Options) (*Store, error) {
 }
 
 func (s *Store) prepare(dir string) error {
-	if err := os.RemoveAll(s.uploads); err != nil {
+	if err := s.disk.RemoveAll(s.uploads); err != nil {
 		return fmt.Errorf("remove what uploads left behind: %w", err)
 	}
-	if err := os.Mkdir(s.uploads, 0o700); err != nil {
+	if err := s.disk.Mkdir(s.uploads); err != nil {
 		return fmt.Errorf("create upload directory: %w", err)
 	}
-	if err := s.blobs.syncDir(dir); err != nil {
+	if err := syncDir(s.disk, dir); err != nil {
 		return err
 	}
 	err := s.index.update(func(tx *bbolt.Tx) error {
@@ -163,21 +174,21 @@ func (s *Store) restoreIndex() (err error) {
 	if err != nil {
 		return fmt.Errorf("write the registry index again: %w", err)
 	}
-	defer func() { err = errors.Join(err, ignoreNotExist(os.Remove(f.Name()))) }()
+	defer func() { err = errors.Join(err, ignoreNotExist(s.disk.Remove(f.Name()))) }()
 	err = s.index.view(func(tx *bbolt.Tx) error {
 		_, err := tx.WriteTo(f)
 		return err
 	})
-	if err == nil && s.blobs.sync {
+	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+		err = s.disk.Rename(f.Name(), path)
 	}
 	if err != nil {
 		return fmt.Errorf("write the registry index again: %w", err)
 	}
-	return s.blobs.syncDir(filepath.Dir(path))
+	return syncDir(s.disk, filepath.Dir(path))
 }
 
 // view and update are the only ways to the index: they keep it open while they run.
@@ -200,15 +211,15 @@ func (s *Store) update(apply func(tx *bbolt.Tx) error) error {
 }
 
 // temporary makes a file to be written. The directory for it is made again when somebody took it away.
-func (s *Store) temporary(pattern string) (*os.File, error) {
-	f, err := os.CreateTemp(s.uploads, pattern)
+func (s *Store) temporary(pattern string) (diskFile, error) {
+	f, err := s.disk.CreateTemp(s.uploads, pattern)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	if err := os.MkdirAll(s.uploads, 0o700); err != nil {
+	if err := makeDir(s.disk, s.uploads); err != nil {
 		return nil, err
 	}
-	return os.CreateTemp(s.uploads, pattern)
+	return s.disk.CreateTemp(s.uploads, pattern)
 }
 
 // Stats is how much a store holds.

@@ -170,11 +170,11 @@ func TestFailedDirectorySync(t *testing.T) {
 	r, d := repository(t, s, "team/app"), digest.FromString("content")
 	broken, synced := errors.New("input/output error"), map[string]int{}
 	fails := true
-	s.SyncDirs(func(f *os.File) error {
-		if synced[f.Name()]++; fails && filepath.Base(f.Name()) == d.Encoded()[:2] {
+	s.SyncDirs(func(path string, really func() error) error {
+		if synced[path]++; fails && filepath.Base(path) == d.Encoded()[:2] {
 			return broken
 		}
-		return f.Sync()
+		return really()
 	})
 	if _, err := pushBlob(t.Context(), r, []byte("content"), ""); !errors.Is(err, broken) {
 		t.Errorf("got %v, want %v", err, broken)
