@@ -41,6 +41,8 @@ type Options struct {
 	// StallTimeout is how long a client may send no byte of a body, and how long it may take over 256 KiB of
 	// an answer; a minute when zero.
 	StallTimeout time.Duration
+	// Interceptor is asked before the store; it may be nil.
+	Interceptor Interceptor
 }
 
 // Handler answers the distribution API. It is an http.Handler.
@@ -156,6 +158,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route route) err
 		if c.repo, err = h.store.Repository(route.name); err != nil {
 			return err
 		}
+	}
+	if h.intercepted(w, r, route) {
+		return nil
 	}
 	return serve(w, r, c)
 }
