@@ -1,7 +1,7 @@
 // Package binaries finds or builds the programs that a real cluster consists of, the Kubernetes control plane and
-// Flux's controllers, and the helm command, by which tests look at charts. They are built from Go modules, so no image
-// and no release has to be downloaded, and kept outside the clone in the user's cache folder, so only the first build on
-// a machine takes minutes.
+// Flux's controllers, the helm command, by which tests look at charts, and registries of other projects. They are built
+// from Go modules, so no image and no release has to be downloaded, and kept outside the clone in the user's cache folder,
+// so only the first build on a machine takes minutes.
 package binaries
 
 import (
@@ -133,6 +133,15 @@ func (c *Cache) Helm(ctx context.Context) (string, error) {
 	return filepath.Join(dir, helm.binary), nil
 }
 
+// Registries builds the program with the registries of other projects if it is missing, and returns its path.
+func (c *Cache) Registries(ctx context.Context) (string, error) {
+	dir, err := c.build(ctx, registries)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, registries.binary), nil
+}
+
 // BuildAll builds everything that is missing, one program at a time.
 func (c *Cache) BuildAll(ctx context.Context) error {
 	if _, err := c.ControlPlane(ctx); err != nil {
@@ -141,7 +150,10 @@ func (c *Cache) BuildAll(ctx context.Context) error {
 	if _, err := c.Flux(ctx); err != nil {
 		return err
 	}
-	_, err := c.Helm(ctx)
+	if _, err := c.Helm(ctx); err != nil {
+		return err
+	}
+	_, err := c.Registries(ctx)
 	return err
 }
 

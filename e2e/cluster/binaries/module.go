@@ -49,6 +49,8 @@ var (
 		binary: "kustomize-controller", crds: "github.com/fluxcd/kustomize-controller",
 	}
 	helm = module{name: "helm", folder: "helm", pkg: "helm.sh/helm/v4/cmd/helm", binary: "helm"}
+	// registries are no part of a cluster, hence the folder beside it.
+	registries = module{name: "registries", folder: filepath.Join("..", "registries"), pkg: ".", binary: "registries"}
 )
 
 // key identifies the build: same key, same program.
