@@ -18,19 +18,35 @@ import (
 // Run checks one implementation. New is called once for each test and returns an empty store.
 func Run(t *testing.T, newStore func(t *testing.T) snapshot.Store) {
 	t.Helper()
+	RunShared(t, newStore)
+	for name, test := range map[string]func(t *testing.T, s snapshot.Store){
+		"manifest needs blob": manifestNeedsBlob,
+		"isolation":           isolation,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newStore(t))
+		})
+	}
+}
+
+// RunShared is Run for registries whose repositories share their blobs: what one has can be read in all of them. That is
+// up to the registry, and no store in front of it can change it.
+func RunShared(t *testing.T, newStore func(t *testing.T) snapshot.Store) {
+	t.Helper()
 	for name, test := range map[string]func(t *testing.T, s snapshot.Store){
 		"blob":                blob,
 		"wrong digest":        wrongDigest,
 		"dropped stage":       droppedStage,
 		"manifest":            manifest,
-		"manifest needs blob": manifestNeedsBlob,
-		"isolation":           isolation,
+		"manifest of nothing": manifestOfNothing,
 		"not found":           notFound,
 		"names":               names,
 		"snapshot":            roundTrip,
 		"large content":       largeContent,
 		"failed content":      failedContent,
 		"delete":              deletion,
+		"at once":             atOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -178,6 +194,47 @@ func manifestNeedsBlob(t *testing.T, s snapshot.Store) {
 			t.Errorf("%s: %v", ref, err)
 		}
 	}
+}
+
+// manifestOfNothing stores the manifest of content that no repository has.
+func manifestOfNothing(t *testing.T, s snapshot.Store) {
+	t.Helper()
+	r := Repository(t, s, "team/app")
+	body := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":{"digest":"` + digest.FromString("a").String() +
+		`","size":1},"layers":[{"digest":"` + digest.FromString("b").String() + `","size":1}]}`)
+	if _, err := r.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, body, "v1"); err == nil || errors.Is(err, snapshot.ErrNotFound) {
+		t.Errorf("a manifest without its blobs was stored: %v", err)
+	}
+	if _, _, err := r.Manifest(t.Context(), "v1"); !errors.Is(err, snapshot.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// atOnce writes the same content by several writers at the same time.
+func atOnce(t *testing.T, s snapshot.Store) {
+	t.Helper()
+	r, content := Repository(t, s, "team/app"), bytes.Repeat([]byte("0123456789abcdef"), 16<<10)
+	results := make(chan snapshot.Result)
+	const writers = 8
+	for range writers {
+		go func() {
+			result, err := snapshot.Write(t.Context(), r, snapshot.Meta{Kind: snapshot.Opaque, Tag: "v1"}, func(w io.Writer) error {
+				_, err := w.Write(content)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			results <- result
+		}()
+	}
+	first := <-results
+	for range writers - 1 {
+		if result := <-results; result != first {
+			t.Errorf("got %+v and %+v", first, result)
+		}
+	}
+	check(t, r, first, content)
 }
 
 func isolation(t *testing.T, s snapshot.Store) {
