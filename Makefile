@@ -121,6 +121,10 @@ bench: ## Run every benchmark, after the limits of this machine they are to be r
 bench-pipeline: ## Measure whole pipelines in a real cluster and keep that in docs/performance.md (BENCHARGS=... for parts).
 	@$(GO) run ./e2e/bench $(or $(BENCHARGS),-write docs/performance.md)
 
+.PHONY: bench-registry
+bench-registry: ## Measure the registry beside the machine's limits and distribution v3 and keep that in docs/performance.md.
+	@$(GO) run ./e2e/registrybench $(or $(BENCHARGS),-write docs/performance.md)
+
 .PHONY: graph
 graph: ## Print who imports whom among the top-level packages.
 	@$(GO) test -count=1 -v -run '^TestImportGraph$$' ./hack/importgraph | grep -v '^=== '

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	// tailBytes is the part of a large blob that makes it another one.
+	tailBytes = 64
+	largeRepo = namespace + "/large"
+	// pullsInTurn are large pulls in one turn: one is over too soon to be measured.
+	pullsInTurn = 2
+)
+
+// source is a large file on the disk. Its end is changed for each push, so that a registry has never seen what it gets,
+// and the digest is known without reading all of it again.
+type source struct {
+	path  string
+	bytes int64
+	head  hash.Cloner // before the tail
+	n     counter
+}
+
+func newSource(dir string, bytes int64, seed uint64) (_ *source, err error) {
+	s := &source{path: filepath.Join(dir, "source"), bytes: bytes}
+	f, err := os.Create(s.path)
+	if err != nil {
+		return nil, fmt.Errorf("create a large file: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	state := sha256.New()
+	buffered := bufio.NewWriterSize(io.MultiWriter(f, state), 1<<20)
+	chunk := make([]byte, 64<<10)
+	for left, n := bytes-tailBytes, int64(0); left > 0; n++ {
+		chunk = chunk[:min(int64(len(chunk)), left)]
+		fill(chunk, seed, "large", n)
+		if _, err := buffered.Write(chunk); err != nil {
+			return nil, fmt.Errorf("write a large file: %w", err)
+		}
+		left -= int64(len(chunk))
+	}
+	if err := buffered.Flush(); err != nil {
+		return nil, fmt.Errorf("write a large file: %w", err)
+	}
+	var clones bool
+	if s.head, clones = state.(hash.Cloner); !clones {
+		return nil, fmt.Errorf("a hash of the type %T can't be cloned", state)
+	}
+	_, err = f.WriteAt(make([]byte, tailBytes), bytes-tailBytes)
+	return s, err
+}
+
+// tail makes the end of another blob, and the digest of all of it.
+func (s *source) tail() ([]byte, digest.Digest, error) {
+	tail := make([]byte, tailBytes)
+	binary.LittleEndian.PutUint64(tail, uint64(s.n.next()))
+	state, err := s.head.Clone()
+	if err != nil {
+		return nil, "", fmt.Errorf("clone a hash: %w", err)
+	}
+	state.Write(tail)
+	return tail, digest.NewDigest(digest.SHA256, state), nil
+}
+
+// file returns another blob as a file, which the kernel sends by itself: a client shall take as little of the machine as possible.
+func (s *source) file() (body, digest.Digest, error) {
+	tail, d, err := s.tail()
+	if err != nil {
+		return body{}, "", err
+	}
+	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	if err != nil {
+		return body{}, "", fmt.Errorf("open the large file: %w", err)
+	}
+	if _, err := f.WriteAt(tail, s.bytes-tailBytes); err != nil {
+		return body{}, "", errors.Join(fmt.Errorf("change the large file: %w", err), f.Close())
+	}
+	return body{Reader: f, size: s.bytes}, d, nil
+}
+
+// view is another blob that can be read beside others.
+func (s *source) view(f *os.File) (body, digest.Digest, error) {
+	tail, d, err := s.tail()
+	return body{Reader: io.MultiReader(io.NewSectionReader(f, 0, s.bytes-tailBytes), bytes.NewReader(tail)), size: s.bytes}, d, err
+}
+
+// large measures one transfer at a time.
+func (b *bench) large(ctx context.Context, w *world) error {
+	content, err := newSource(w.dir, b.largest, b.seed)
+	if err != nil {
+		return err
+	}
+	field, err := w.field(ctx, false, machine, ours, other)
+	if err != nil {
+		return err
+	}
+	if err := b.largePush(ctx, content, field); err != nil {
+		return err
+	}
+	if err := b.largePull(ctx, "large pull", content, field, goal{machine, 0.80}); err != nil {
+		return err
+	}
+	secure, err := w.field(ctx, true, machine, ours, other)
+	if err != nil {
+		return err
+	}
+	return b.largePull(ctx, "large pull, TLS", content, secure, goal{machine, 0.80})
+}
+
+// largePush pushes to the sink and to the registries. The first pull after a push is one of its own: that is when our
+// registry compares what the file system has with the digest.
+func (b *bench) largePush(ctx context.Context, content *source, field []*contestant) error {
+	var first [2]series
+	pushAndPull := func(n int) turn {
+		c := field[1+n]
+		return func(ctx context.Context, _ int) (sample, error) {
+			push, d, err := b.pushLarge(ctx, c, content)
+			if err != nil {
+				return push, err
+			}
+			pull, err := c.account(func() (sample, error) {
+				return once(content.bytes, func() error { return c.pull(ctx, "/v2/"+largeRepo+"/blobs/"+d.String(), content.bytes) })
+			})
+			first[n] = append(first[n], pull)
+			return push, err
+		}
+	}
+	results, err := takeTurns(ctx, b.pushes, b.sink(field[0], content, "/sink"), b.sink(field[0], content, "/sink?sync"), pushAndPull(0), pushAndPull(1))
+	if err != nil {
+		return fmt.Errorf("large push: %w", err)
+	}
+	b.add(&row{
+		name: "large push", unit: megabytes, machine: results[1], ours: results[2], other: results[3], goals: []goal{{machine, 0.85}},
+		about: fmt.Sprintf("%d MiB, one at a time, durable; machine: PUT to a sink that hashes, writes a file and syncs it", content.bytes>>20),
+	})
+	b.add(&row{
+		name: "large push, sink without sync", unit: megabytes, machine: results[0], ours: results[2], other: results[3],
+		about: "the same pushes beside a sink that leaves its file to the kernel",
+	})
+	b.add(&row{
+		name: "first large pull", unit: megabytes, ours: first[0], other: first[1],
+		about: "right after the push: ours reads and hashes the file before it serves any of it",
+	})
+	return nil
+}
+
+func (b *bench) sink(c *contestant, content *source, path string) turn {
+	return func(ctx context.Context, _ int) (sample, error) {
+		sent, _, err := content.file()
+		if err != nil {
+			return sample{}, err
+		}
+		return c.account(func() (sample, error) {
+			return once(content.bytes, func() error {
+				_, _, err := c.do(ctx, http.StatusCreated, http.MethodPut, path, sent)
+				return err
+			})
+		})
+	}
+}
+
+func (b *bench) pushLarge(ctx context.Context, c *contestant, content *source) (sample, digest.Digest, error) {
+	sent, d, err := content.file()
+	if err != nil {
+		return sample{}, "", err
+	}
+	s, err := c.account(func() (sample, error) {
+		return once(content.bytes, func() error { return c.pushBlob(ctx, largeRepo, d, sent) })
+	})
+	return s, d, err
+}
+
+// largePull pulls what was pushed and pulled before.
+func (b *bench) largePull(ctx context.Context, name string, content *source, field []*contestant, aim goal) error {
+	turns := make([]turn, len(field))
+	for i, c := range field {
+		path := "/source"
+		if c.name == machine {
+			if err := os.Link(content.path, filepath.Join(c.dir, "source")); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		} else {
+			_, d, err := b.pushLarge(ctx, c, content)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			path = "/v2/" + largeRepo + "/blobs/" + d.String()
+		}
+		if err := c.pull(ctx, path, content.bytes); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		turns[i] = func(ctx context.Context, _ int) (sample, error) {
+			return c.account(func() (sample, error) {
+				return once(pullsInTurn*content.bytes, func() error {
+					for range pullsInTurn {
+						if err := c.pull(ctx, path, content.bytes); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			})
+		}
+	}
+	results, err := takeTurns(ctx, b.pulls, turns...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	b.add(&row{
+		name: name, unit: megabytes, machine: results[0], ours: results[1], other: results[2], goals: []goal{aim},
+		about: fmt.Sprintf("%d MiB, one at a time, again and again; machine: http.ServeFile", content.bytes>>20),
+	})
+	return nil
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// stock is how many artifacts small pulls choose from.
+const stock = 64
+
+// small measures many small artifacts at once.
+func (b *bench) small(ctx context.Context, w *world) error {
+	field, err := w.field(ctx, false, machine, ours, other)
+	if err != nil {
+		return err
+	}
+	if err := b.smallPush(ctx, field); err != nil {
+		return fmt.Errorf("small push: %w", err)
+	}
+	if err := b.smallPull(ctx, field); err != nil {
+		return fmt.Errorf("small pull: %w", err)
+	}
+	return nil
+}
+
+func (b *bench) smallPush(ctx context.Context, field []*contestant) error {
+	var numbers counter
+	turns := make([]turn, len(field))
+	for i, c := range field {
+		work := func(ctx context.Context) error { return c.push(ctx, newArtifact(b.seed, c.name, numbers.next())) }
+		if c.name == machine {
+			work = func(context.Context) error { return b.writeSynced(c.dir, numbers.next()) }
+		}
+		turns[i] = func(ctx context.Context, _ int) (sample, error) {
+			return c.account(func() (sample, error) { return crowd(ctx, b.workers, b.turn, work) })
+		}
+	}
+	results, err := takeTurns(ctx, b.rounds, turns...)
+	if err != nil {
+		return err
+	}
+	b.add(&row{
+		name: "durable small push", unit: artifacts, machine: results[0], ours: results[1], other: results[2], goals: []goal{{other, 8}},
+		about: fmt.Sprintf("artifacts with a layer of 4 KiB, each in a repository of its own, with five requests, %d at once; machine: files of 4 KiB, each synced with its directory", b.workers),
+	})
+	return nil
+}
+
+// writeSynced is the least that one durable write takes.
+func (b *bench) writeSynced(dir string, n int64) error {
+	content := make([]byte, smallBytes)
+	fill(content, b.seed, machine, n)
+	f, err := os.Create(filepath.Join(dir, strconv.FormatInt(n, 10)))
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (b *bench) smallPull(ctx context.Context, field []*contestant) error {
+	turns := make([]turn, len(field))
+	for i, c := range field {
+		var numbers counter
+		work := func(ctx context.Context) error {
+			if err := c.pull(ctx, "/any?bytes=400", 400); err != nil {
+				return err
+			}
+			return c.pull(ctx, "/any?bytes="+strconv.Itoa(smallBytes), smallBytes)
+		}
+		if c.name != machine {
+			layers, err := b.supply(ctx, c)
+			if err != nil {
+				return err
+			}
+			work = func(ctx context.Context) error {
+				n := int(numbers.next() % stock)
+				repository := "/v2/" + artifactName(stockNumber(n))
+				if err := c.pull(ctx, repository+"/manifests/v1", -1); err != nil {
+					return err
+				}
+				return c.pull(ctx, repository+"/blobs/"+layers[n].String(), smallBytes)
+			}
+		}
+		turns[i] = func(ctx context.Context, _ int) (sample, error) {
+			return c.account(func() (sample, error) { return crowd(ctx, b.workers, b.turn, work) })
+		}
+	}
+	results, err := takeTurns(ctx, b.rounds, turns...)
+	if err != nil {
+		return err
+	}
+	b.add(&row{
+		name: "small pull", unit: artifacts, machine: results[0], ours: results[1], other: results[2], goals: []goal{{other, 5}},
+		about: fmt.Sprintf("manifest by tag and layer of 4 KiB, two requests, %d at once; machine: two answers of the same size by net/http alone", b.workers),
+	})
+	return nil
+}
+
+// stockNumber is out of the way of those that were pushed to be measured.
+func stockNumber(n int) int64 { return -1 - int64(n) }
+
+// supply pushes what is pulled, and returns the layers.
+func (b *bench) supply(ctx context.Context, c *contestant) ([]digest.Digest, error) {
+	layers := make([]digest.Digest, stock)
+	for n := range layers {
+		a := newArtifact(b.seed, c.name, stockNumber(n))
+		if err := c.push(ctx, a); err != nil {
+			return nil, err
+		}
+		layers[n] = digest.FromBytes(a.layer)
+	}
+	return layers, nil
+}
