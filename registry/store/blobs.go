@@ -24,7 +24,10 @@ type blobs struct {
 
 	count, bytes atomic.Int64
 
-	proofs proofs
+	proofs  proofs
+	damaged *quarantine
+	// lost is told what is not there any more.
+	lost func(k key, detail string)
 }
 
 func (b *blobs) path(d digest.Digest) string {

@@ -17,6 +17,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// probeName is no digest, so nobody takes what a crash leaves of a probe for a blob.
+const probeName = "probe"
+
 // checkEvery keeps readiness probes from wearing the disk.
 const checkEvery = 5 * time.Second
 
@@ -104,8 +107,7 @@ func (s *Store) checkFile(probe []byte) (err error) {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("registry store is not writable: %w", err)
 	}
-	// No digest is named like this, so nobody takes what a crash leaves for a blob.
-	placed := filepath.Join(s.blobs.dir, "probe")
+	placed := filepath.Join(s.blobs.dir, probeName)
 	if err := s.blobs.rename(name, placed); err != nil {
 		return fmt.Errorf("registry store is not writable: %w", err)
 	}

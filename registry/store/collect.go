@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	"go.etcd.io/bbolt"
@@ -50,14 +49,18 @@ type CollectStats struct {
 	Manifests, Blobs int
 	// Bytes is the size of the blobs removed.
 	Bytes int64
+	// Superseded is how many of the manifests were roots that are superseded.
+	Superseded int
 }
 
 // Collect removes the manifests that no root, tag or lease keeps, and the blobs that no
 // manifest and no lease keeps. Everything else goes on meanwhile. It refuses with ErrRootsIncomplete
-// to start before the roots are known.
+// to start before the roots are known. When there is little room, more goes: see relieve.
 func (s *Store) Collect(ctx context.Context, roots Roots) (CollectStats, error) {
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
+	want, end := s.pressure.begin()
+	defer end()
 	set, err := roots.Roots(ctx)
 	if err != nil {
 		return CollectStats{}, fmt.Errorf("find out what has to stay in the registry: %w", err)
@@ -65,52 +68,40 @@ func (s *Store) Collect(ctx context.Context, roots Roots) (CollectStats, error) 
 	if !set.Complete {
 		return CollectStats{}, ErrRootsIncomplete
 	}
-	c := collection{store: s, set: set, roots: map[string][]digest.Digest{}}
+	c := collection{store: s, set: set, want: want, current: map[string][]digest.Digest{}, superseded: map[string][]digest.Digest{}}
 	for _, root := range set.Manifests {
-		c.roots[root.Repository] = append(c.roots[root.Repository], root.Digest)
+		kept := c.current
+		if root.Superseded {
+			kept = c.superseded
+		}
+		kept[root.Repository] = append(kept[root.Repository], root.Digest)
 	}
-	c.leases = s.leases.all(func(k key) bool { return !k.isBlob() })
-	if err := c.manifests(ctx); err != nil {
-		return c.stats, err
+	c.leases = s.leases.all(false, isManifest)
+	pressed := c.short(s.room.high)
+	err = c.manifests(ctx)
+	if err == nil {
+		err = c.blobs(ctx)
 	}
-	return c.stats, c.blobs(ctx)
+	if err == nil && pressed {
+		err = c.relieve(ctx)
+	}
+	return c.stats, err
 }
 
-// Collector collects again and again.
-type Collector struct {
-	// Store is the store to collect in.
-	Store *Store
-	// Roots tells what must stay.
-	Roots Roots
-	// Interval is the time between two collections.
-	Interval time.Duration
-	// Report is told the outcome of each; it may be nil.
-	Report func(CollectStats, error)
-}
-
-// Run collects until the context is over.
-func (c *Collector) Run(ctx context.Context) error {
-	ticker := time.NewTicker(c.Interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		stats, err := c.Store.Collect(ctx, c.Roots)
-		if c.Report != nil && ctx.Err() == nil {
-			c.Report(stats, err)
-		}
-	}
-}
+func isManifest(k key) bool { return !k.isBlob() }
 
 type collection struct {
-	store  *Store
-	set    RootSet
-	roots  map[string][]digest.Digest
-	leases map[string][]key
-	stats  CollectStats
+	store *Store
+	set   RootSet
+	// want is what somebody waits for who has found no room.
+	want int64
+	// current roots stay; superseded ones until there is no room for other content.
+	current, superseded map[string][]digest.Digest
+	leases              map[string][]key
+	// pressed is whether leases count only for a short time, and loose are the blobs of the manifests that were removed since.
+	pressed bool
+	loose   []digest.Digest
+	stats   CollectStats
 }
 
 func (c *collection) manifests(ctx context.Context) error {
@@ -163,7 +154,7 @@ func (c *collection) mark(name string) (dead []digest.Digest, err error) {
 		if !found {
 			return nil
 		}
-		todo := slices.Clone(c.roots[name])
+		todo := slices.Concat(c.current[name], c.superseded[name])
 		for _, k := range c.leases[name] {
 			todo = append(todo, k.digest())
 		}
@@ -251,7 +242,7 @@ func (c *collection) sweep(name string, batch []digest.Digest) (kept []digest.Di
 
 func (c *collection) remove(repo *repo, d digest.Digest) (bool, error) {
 	k := manifestKey(d)
-	if c.store.leases.leasedBy(repo.name, k) || repo.linked(k) {
+	if c.leasedBy(repo.name, k) || repo.linked(k) {
 		return false, nil
 	}
 	if !c.managed(repo.name) && repo.tagged(d) {
@@ -264,7 +255,24 @@ func (c *collection) remove(repo *repo, d digest.Digest) (bool, error) {
 	if err := repo.untag(d); err != nil {
 		return false, err
 	}
+	if c.pressed {
+		c.loose = append(c.loose, rec.Blobs...)
+	}
 	return true, repo.remove(d, rec)
+}
+
+func (c *collection) leasedBy(repository string, k key) bool {
+	if c.pressed {
+		return !c.store.leases.spareBy(repository, k)
+	}
+	return c.store.leases.leasedBy(repository, k)
+}
+
+func (c *collection) leased(k key) bool {
+	if c.pressed {
+		return !c.store.leases.spare(k)
+	}
+	return c.store.leases.leased(k)
 }
 
 // blobs removes the files that nothing refers to. The walk also finds what a crash left behind.
@@ -286,7 +294,7 @@ func (c *collection) blob(d digest.Digest) error {
 	}
 	// Only now that it looks unused is it worth a lock, and a second look under it.
 	defer s.locks.lock(k)()
-	if s.leases.leased(k) {
+	if c.leased(k) {
 		return nil
 	}
 	if used, err = s.referenced(k); err != nil || used {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -31,8 +32,8 @@ func damage(t *testing.T, dir string, d digest.Digest) {
 	}
 }
 
-// TestDamagedManifest changes a manifest behind the store's back. The error says whose fault that is, and a
-// push repairs it.
+// TestDamagedManifest changes a manifest behind the store's back. The error says once whose fault that is, its repository is
+// told, and a push repairs it.
 func TestDamagedManifest(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -46,12 +47,22 @@ func TestDamagedManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	damage(t, dir, desc.Digest)
-	reopened := open(t, dir, store.Options{})
+	heard := make(chan store.Notice, 8)
+	reopened := open(t, dir, store.Options{Notify: func(n store.Notice) { heard <- n }})
 	r := repository(t, reopened, "team/app")
+	if _, _, err := r.Manifest(t.Context(), "v1"); !errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v, want %v", err, store.ErrDamaged)
+	}
+	if got := <-heard; got.Kind != store.Lost || got.Repository != "team/app" || !strings.Contains(got.Detail, "is damaged") {
+		t.Errorf("the repository was told %+v", got)
+	}
 	for _, ref := range []string{"v1", desc.Digest.String()} {
-		if _, _, err := r.Manifest(t.Context(), ref); !errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrNotFound) {
-			t.Errorf("%s: got %v, want %v", ref, err, store.ErrDamaged)
+		if _, _, err := r.Manifest(t.Context(), ref); !errors.Is(err, store.ErrManifestNotFound) {
+			t.Errorf("%s afterwards: got %v, want %v", ref, err, store.ErrManifestNotFound)
 		}
+	}
+	if _, err := r.PutManifest(t.Context(), ocispec.MediaTypeImageIndex, indexOf(t, desc)); !errors.As(err, new(*store.MissingBlobError)) {
+		t.Errorf("an index of it is taken: %v", err)
 	}
 	for range 2 {
 		if _, err := r.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, body, "v1"); err != nil {
@@ -60,6 +71,9 @@ func TestDamagedManifest(t *testing.T) {
 		if _, got, err := r.Manifest(t.Context(), "v1"); err != nil || !bytes.Equal(got, body) {
 			t.Errorf("pushed again: %v", err)
 		}
+	}
+	if len(heard) > 0 {
+		t.Errorf("it was told again: %+v", <-heard)
 	}
 	if stats := collect(t, reopened); stats.Manifests != 0 {
 		t.Errorf("got %+v", stats)

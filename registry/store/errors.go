@@ -23,8 +23,10 @@ var (
 	ErrRootsIncomplete = errors.New("roots are not complete yet; nothing is collected")
 	// ErrTooLarge says that a blob is larger than Options.MaxBlobBytes.
 	ErrTooLarge = errors.New("blob is larger than the registry accepts")
-	// ErrStagingFull says that the uploads in progress have no more room: they are at Options.MaxStagedBytes, or the disk is
-	// full. It passes when others end.
+	// ErrStorageFull says that there is no room for more content: the store is at Options.MaxBytes, or its disk is full. It is
+	// a *StorageFullError, which says how much there is.
+	ErrStorageFull = errors.New("registry storage is full")
+	// ErrStagingFull says that the uploads in progress are at Options.MaxStagedBytes. It passes when others end.
 	ErrStagingFull = errors.New("temporary space of the registry is exhausted")
 	// ErrDamaged says that the disk gives back something else than was written. Whoever pushed did nothing wrong,
 	// and nobody can do anything about it but push again.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"maps"
 	"sync"
 	"time"
 
@@ -23,10 +24,19 @@ type leases struct {
 	ttl time.Duration
 	now func() time.Time
 
+	// grace is how long claims count under pressure after they were renewed.
+	grace time.Duration
+
 	mu      sync.Mutex
 	held    map[key]*lease
 	pruneAt int
+	// pushes are the repositories that are being written to.
+	pushes map[string]activity
 }
+
+// activity is the time in which somebody writes to a repository without a pause. What was pushed meanwhile may be part of
+// something that takes long.
+type activity struct{ since, last time.Time }
 
 // lease is the claim of some repositories on one piece of content. A pin has no end; it lasts as long
 // as one call.
@@ -35,8 +45,8 @@ type lease struct {
 	until map[string]time.Time
 }
 
-func newLeases(ttl time.Duration, now func() time.Time) *leases {
-	return &leases{ttl: ttl, now: now, held: map[key]*lease{}, pruneAt: 1024}
+func newLeases(ttl, grace time.Duration, now func() time.Time) *leases {
+	return &leases{ttl: ttl, grace: min(ttl, grace), now: now, held: map[key]*lease{}, pruneAt: 1024, pushes: map[string]activity{}}
 }
 
 func (l *leases) get(k key) *lease {
@@ -91,6 +101,59 @@ func (l *leases) leased(k key) bool {
 	return l.active(k)
 }
 
+// writing says that somebody writes to a repository. It is said again and again while that goes on.
+func (l *leases) writing(repository string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, found := l.pushes[repository]
+	if !found || now.Sub(a.last) > l.grace {
+		a.since = now
+	}
+	a.last = now
+	l.pushes[repository] = a
+	if len(l.pushes) > 1024 {
+		maps.DeleteFunc(l.pushes, func(_ string, a activity) bool { return now.Sub(a.last) > l.grace })
+	}
+}
+
+// urgent tells whether a claim counts under pressure: content that was pushed or asked for just now, or that belongs to a push
+// that still goes on. It needs the lock.
+func (l *leases) urgent(repository string, until time.Time) bool {
+	now, renewed := l.now(), until.Add(-l.ttl)
+	if now.Sub(renewed) < l.grace {
+		return true
+	}
+	a, found := l.pushes[repository]
+	return found && now.Sub(a.last) < l.grace && renewed.After(a.since.Add(-l.grace))
+}
+
+// spare gives up the claims on a piece of content that do not count under pressure, and tells whether none is left.
+func (l *leases) spare(k key) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if entry := l.held[k]; entry != nil {
+		maps.DeleteFunc(entry.until, func(repository string, until time.Time) bool { return !l.urgent(repository, until) })
+	}
+	return !l.active(k)
+}
+
+// spareBy is spare for the claim of one repository.
+func (l *leases) spareBy(repository string, k key) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry := l.held[k]
+	if entry == nil {
+		return true
+	}
+	until, found := entry.until[repository]
+	if found && l.now().Before(until) && l.urgent(repository, until) {
+		return false
+	}
+	delete(entry.until, repository)
+	l.active(k)
+	return true
+}
+
 // leasedBy tells whether that repository has a claim on the content.
 func (l *leases) leasedBy(repository string, k key) bool {
 	l.mu.Lock()
@@ -103,8 +166,8 @@ func (l *leases) leasedBy(repository string, k key) bool {
 	return found && l.now().Before(until)
 }
 
-// all returns every claim on content for which want is true.
-func (l *leases) all(want func(key) bool) map[string][]key {
+// all returns every claim on content for which want is true; under pressure those that count then.
+func (l *leases) all(pressed bool, want func(key) bool) map[string][]key {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.prune()
@@ -113,8 +176,10 @@ func (l *leases) all(want func(key) bool) map[string][]key {
 		if !want(k) {
 			continue
 		}
-		for repository := range entry.until {
-			claims[repository] = append(claims[repository], k)
+		for repository, until := range entry.until {
+			if !pressed || l.urgent(repository, until) {
+				claims[repository] = append(claims[repository], k)
+			}
 		}
 	}
 	return claims

@@ -4,7 +4,7 @@ package store
 type NoticeKind int
 
 const (
-	// Lost says that content of the repository is damaged, and was taken away: whoever has it should push it again.
+	// Lost says that content of the repository is damaged or gone: whoever has it should push it again.
 	Lost NoticeKind = iota
 	// Refused says that the repository was refused content because there is no room.
 	Refused
@@ -18,4 +18,6 @@ type Notice struct {
 	Kind NoticeKind
 	// Repository is the name of the repository.
 	Repository string
+	// Detail is for people: which content is lost and how, or why it was refused. That there is room needs no words.
+	Detail string
 }

@@ -63,12 +63,16 @@ func (p *put) run() (ocispec.Descriptor, error) {
 	defer s.locks.lock(manifestKey(p.digest))()
 	unchanged, err := p.unchanged()
 	if err == nil && !unchanged {
-		err = s.update(p.apply)
+		if err = p.repo.admit(len(p.body)); err == nil {
+			err = p.repo.full(int64(len(p.body)), s.update(p.apply))
+		}
 	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	s.leases.renew(p.repo.name, manifestKey(p.digest))
+	s.losses.recover(manifestKey(p.digest))
+	s.refusals.served(p.repo.name)
 	return desc, nil
 }
 
@@ -97,14 +101,12 @@ func (p *put) makeRecord() error {
 	}
 	seen := map[key]bool{}
 	for _, d := range p.manifest.blobs() {
-		if seen[blobKey(d.Digest)] {
-			continue
-		}
+		// One that is named twice may be named with two sizes.
 		linked, err := p.checkBlob(d)
 		if err != nil {
 			return err
 		}
-		if linked {
+		if linked && !seen[blobKey(d.Digest)] {
 			seen[blobKey(d.Digest)] = true
 			p.record.Blobs = append(p.record.Blobs, d.Digest)
 		}
@@ -217,7 +219,8 @@ func (p *put) checkChildren(repo *repo) error {
 		if err != nil {
 			return err
 		}
-		if rec == nil {
+		// One whose bytes were lost is to be pushed again first.
+		if rec == nil || repo.tx.Bucket(bucketBodies).Get([]byte(d.Digest)) == nil {
 			return &MissingBlobError{Digest: d.Digest, Repository: p.repo.name, Size: -1}
 		}
 		if rec.Size != d.Size {

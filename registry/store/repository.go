@@ -43,7 +43,7 @@ func (r *Repository) OpenBlob(ctx context.Context, dgst digest.Digest) (io.ReadS
 		f, size, err = r.store.blobs.sound(ctx, dgst)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("repository %s: %w", r.name, err)
+		return nil, 0, r.missing(dgst, err)
 	}
 	return f, size, nil
 }
@@ -60,7 +60,7 @@ func (r *Repository) StatBlob(ctx context.Context, dgst digest.Digest) (int64, e
 	}
 	size, err := r.store.blobs.soundSize(ctx, dgst)
 	if err != nil {
-		return 0, fmt.Errorf("repository %s: %w", r.name, err)
+		return 0, r.missing(dgst, err)
 	}
 	r.store.leases.renew(r.name, blobKey(dgst))
 	return size, nil
@@ -78,7 +78,7 @@ func (r *Repository) MountBlob(ctx context.Context, from *Repository, dgst diges
 	}
 	size, err := r.store.blobs.soundSize(ctx, dgst)
 	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("repository %s: %w", from.name, err)
+		return ocispec.Descriptor{}, from.missing(dgst, err)
 	}
 	r.store.leases.renew(r.name, blobKey(dgst))
 	return ocispec.Descriptor{MediaType: "application/octet-stream", Digest: dgst, Size: size}, nil
@@ -197,7 +197,12 @@ func (r *Repository) manifest(dgst digest.Digest) (desc ocispec.Descriptor, body
 		if rec == nil {
 			return r.notFound(dgst.String())
 		}
-		body = append(body, tx.Bucket(bucketBodies).Get([]byte(dgst))...)
+		stored := tx.Bucket(bucketBodies).Get([]byte(dgst))
+		if stored == nil {
+			r.store.lose(manifestKey(dgst), goneManifest(dgst))
+			return r.notFound(dgst.String())
+		}
+		body = append(body, stored...)
 		desc = ocispec.Descriptor{MediaType: rec.MediaType, Digest: dgst, Size: int64(len(body))}
 		return nil
 	})
@@ -206,9 +211,11 @@ func (r *Repository) manifest(dgst digest.Digest) (desc ocispec.Descriptor, body
 	}
 	if got := dgst.Algorithm().FromBytes(body); got != dgst {
 		// Never a wrong answer: the disk gave back other bytes than were written.
-		return ocispec.Descriptor{}, nil, fmt.Errorf("%w: manifest in %s: %w", ErrDamaged, r.name, &DigestMismatchError{Want: dgst, Got: got})
+		err := fmt.Errorf("%w: manifest in %s: %w", ErrDamaged, r.name, &DigestMismatchError{Want: dgst, Got: got})
+		return ocispec.Descriptor{}, nil, errors.Join(err, r.store.dropBody(dgst))
 	}
 	r.store.leases.renew(r.name, manifestKey(dgst))
+	r.store.reads.note(r.name, dgst, r.store.now())
 	return desc, body, nil
 }
 

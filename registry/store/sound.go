@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -50,7 +51,7 @@ func (b *blobs) known(d digest.Digest) (*os.File, int64, error) {
 }
 
 // sound opens a blob, whose bytes are compared with its digest when it is the first time, or the file was changed since.
-// What is damaged is removed, so that it can be pushed again; the error is ErrDamaged then. It is for whoever has the blob's
+// What is damaged is moved to quarantine, so that it can be pushed again; the error is ErrDamaged then. It is for whoever has the blob's
 // lock.
 func (b *blobs) sound(ctx context.Context, d digest.Digest) (*os.File, int64, error) {
 	f, info, err := b.open(d)
@@ -60,8 +61,8 @@ func (b *blobs) sound(ctx context.Context, d digest.Digest) (*os.File, int64, er
 	if err := b.prove(ctx, d, f, info); err != nil {
 		err = errors.Join(err, f.Close())
 		if errors.Is(err, ErrDamaged) {
-			_, removed := b.remove(d)
-			err = errors.Join(err, removed)
+			err = errors.Join(err, b.quarantine(d))
+			b.lost(blobKey(d), fmt.Sprintf("blob %s is damaged, and was moved to quarantine", d))
 		}
 		return nil, 0, err
 	}
@@ -84,16 +85,24 @@ func (b *blobs) prove(ctx context.Context, d digest.Digest, f *os.File, info fs.
 	}
 	hash := d.Algorithm().Hash()
 	if _, err := io.Copy(hash, &stoppable{ctx, f}); err != nil {
-		return fmt.Errorf("read blob %s: %w", d, err)
+		return unreadable(d, err)
 	}
 	if got := digest.NewDigest(d.Algorithm(), hash); got != d {
-		return fmt.Errorf("%w: blob is removed: %w", ErrDamaged, &DigestMismatchError{Want: d, Got: got})
+		return fmt.Errorf("%w: blob is taken away: %w", ErrDamaged, &DigestMismatchError{Want: d, Got: got})
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("read blob %s: %w", d, err)
 	}
 	b.proofs.remember(d, now)
 	return nil
+}
+
+// unreadable tells a disk that has lost the bytes of a blob from other reasons why they were not read.
+func unreadable(d digest.Digest, err error) error {
+	if errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EBADMSG) {
+		return fmt.Errorf("%w: blob %s can't be read, and is taken away: %w", ErrDamaged, d, err)
+	}
+	return fmt.Errorf("read blob %s: %w", d, err)
 }
 
 // stoppable is a reader that ends with its context.

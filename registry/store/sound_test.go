@@ -121,8 +121,9 @@ func TestTamperedBlobIsReplaced(t *testing.T) {
 	if content, err := read(t, r, layer.Digest); err != nil || content != "layer" {
 		t.Errorf("got %q, %v", content, err)
 	}
+	before.Quarantined, before.QuarantinedBytes = 1, int64(len("LAYER"))
 	if after := s.Stats(); after != before {
-		t.Errorf("the store had %+v and has %+v", before, after)
+		t.Errorf("the store has %+v, want %+v", after, before)
 	}
 }
 

@@ -8,8 +8,9 @@ import (
 	"hash"
 	"io"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
-	"syscall"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -18,8 +19,36 @@ import (
 // staging accounts for the disk that uploads in progress take. A start of the store begins with none, as it removes those of
 // the process before.
 type staging struct {
-	max          int64
-	count, bytes atomic.Int64
+	max   int64
+	bytes atomic.Int64
+
+	mu sync.Mutex
+	// files are those that somebody writes to.
+	files map[string]bool
+}
+
+func (s *staging) enter(file string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files[file] = true
+}
+
+func (s *staging) leave(file string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.files, file)
+}
+
+func (s *staging) has(file string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.files[file]
+}
+
+func (s *staging) count() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(len(s.files))
 }
 
 // reserve makes room for bytes before they are written, so that uploads at the same time pass the bound together no more than
@@ -32,56 +61,94 @@ func (s *staging) reserve(n int64) error {
 	return nil
 }
 
-// full says what to do about a disk that has no room.
-func full(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: give the registry more disk: %w", ErrStagingFull, err)
-	}
-	return err
-}
-
 // Stage is the upload of one blob. It is written by one goroutine at a time.
 type Stage struct {
 	repo *Repository
 	file diskFile
 	hash hash.Hash
-	n    int64
-	err  error
+	// n is how much was written, and held how much of that is accounted for as staged.
+	n, held int64
+	err     error
+	// beat is when the leases of the repository were told last that it is being written to.
+	beat time.Time
 }
+
+// stagePrefix is how the names of files of uploads begin.
+const stagePrefix = "blob-"
+
+// heartbeat is how often an upload says that it goes on.
+const heartbeat = 5 * time.Second
 
 // Stage begins the upload of a blob.
 func (r *Repository) Stage(ctx context.Context) (*Stage, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	f, err := r.store.temporary("blob-")
+	f, err := r.store.temporary(stagePrefix)
 	if err != nil {
-		return nil, fmt.Errorf("begin upload to %s: %w", r.name, err)
+		return nil, fmt.Errorf("begin upload to %s: %w", r.name, r.full(0, err))
 	}
-	r.store.staging.count.Add(1)
-	return &Stage{repo: r, file: f, hash: sha256.New()}, nil
+	r.store.staging.enter(f.Name())
+	s := &Stage{repo: r, file: f, hash: sha256.New()}
+	s.goesOn()
+	return s, nil
 }
 
-// Write adds bytes to the blob. The error is ErrTooLarge when they are more than a blob may have, and ErrStagingFull when
-// there is no room for them. After an error the stage is of no more use.
+// goesOn keeps what the same push has written before from going under pressure.
+func (s *Stage) goesOn() {
+	if now := s.repo.store.now(); now.Sub(s.beat) >= heartbeat {
+		s.beat = now
+		s.repo.store.leases.writing(s.repo.name, now)
+	}
+}
+
+// Expect tells that n more bytes will come. The error is the one that Write would return at some of them: ErrTooLarge,
+// ErrStagingFull or ErrStorageFull. Nothing is kept for them, and the stage can be used as before.
+func (s *Stage) Expect(n int64) error {
+	if s.err != nil || n <= 0 {
+		return s.err
+	}
+	if err := s.fits(n); err != nil {
+		return err
+	}
+	if err := s.repo.store.take(s.repo.name, s.n, n); err != nil {
+		return fmt.Errorf("begin upload to %s: %w", s.repo.name, err)
+	}
+	s.repo.store.staging.bytes.Add(-n)
+	return nil
+}
+
+// fits holds the blob to its greatest size.
+func (s *Stage) fits(n int64) error {
+	if most := s.repo.store.maxBlob; most > 0 && n > most-s.n {
+		return fmt.Errorf("write upload to %s: %w: more than %d bytes", s.repo.name, ErrTooLarge, most)
+	}
+	return nil
+}
+
+// Write adds bytes to the blob. The error is ErrTooLarge when they are more than a blob may have, ErrStagingFull when there is no
+// room for them among the uploads in progress, and ErrStorageFull when there is none at all. After an error the stage is of no
+// more use.
 func (s *Stage) Write(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	if most := s.repo.store.maxBlob; most > 0 && int64(len(p)) > most-s.n {
-		s.err = fmt.Errorf("write upload to %s: %w: more than %d bytes", s.repo.name, ErrTooLarge, most)
+	size := int64(len(p))
+	if s.err = s.fits(size); s.err != nil {
 		return 0, s.err
 	}
-	if err := s.repo.store.staging.reserve(int64(len(p))); err != nil {
+	if err := s.repo.store.take(s.repo.name, s.n, size); err != nil {
 		s.err = fmt.Errorf("write upload to %s: %w", s.repo.name, err)
 		return 0, s.err
 	}
+	s.goesOn()
 	n, err := s.file.Write(p)
 	s.hash.Write(p[:n])
 	s.n += int64(n)
+	s.held += int64(n)
 	if err != nil {
-		s.repo.store.staging.bytes.Add(int64(n - len(p)))
-		s.err = fmt.Errorf("write upload to %s: %w", s.repo.name, full(err))
+		s.repo.store.staging.bytes.Add(int64(n) - size)
+		s.err = fmt.Errorf("write upload to %s: %w", s.repo.name, s.repo.full(s.n+size, err))
 	}
 	return n, s.err
 }
@@ -113,7 +180,7 @@ func (s *Stage) commit(ctx context.Context, want digest.Digest) (ocispec.Descrip
 		return desc, err
 	}
 	if err := s.file.Sync(); err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, full(err))
+		return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, s.repo.full(s.n, err))
 	}
 	return desc, s.place(ctx, d)
 }
@@ -156,8 +223,11 @@ func (s *Stage) place(ctx context.Context, d digest.Digest) error {
 		return err
 	}
 	if err := s.repo.store.blobs.place(s.file.Name(), d, s.n); err != nil {
-		return err
+		return s.repo.full(s.n, err)
 	}
+	// The file counts as a blob now.
+	s.release()
+	s.repo.store.losses.recover(blobKey(d))
 	s.repo.store.leases.renew(s.repo.name, blobKey(d))
 	return nil
 }
@@ -179,6 +249,11 @@ func (s *Stage) link(ctx context.Context, d digest.Digest) (bool, error) {
 	return true, nil
 }
 
+func (s *Stage) release() {
+	s.repo.store.staging.bytes.Add(-s.held)
+	s.held = 0
+}
+
 // Close drops what was not committed. It is safe to call after Commit, and twice.
 func (s *Stage) Close() error {
 	if s.file == nil {
@@ -188,7 +263,8 @@ func (s *Stage) Close() error {
 	err := s.file.Close()
 	s.file = nil
 	s.err = fmt.Errorf("upload to %s: %w", s.repo.name, ErrClosed)
-	s.repo.store.staging.count.Add(-1)
-	s.repo.store.staging.bytes.Add(-s.n)
-	return errors.Join(err, ignoreNotExist(s.repo.store.disk.Remove(name)))
+	s.release()
+	err = errors.Join(err, ignoreNotExist(s.repo.store.disk.Remove(name)))
+	s.repo.store.staging.leave(name)
+	return err
 }

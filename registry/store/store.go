@@ -29,11 +29,23 @@ type Options struct {
 	MaxBlobBytes int64
 	// MaxStagedBytes is the greatest size of all uploads in progress together; zero is no limit.
 	MaxStagedBytes int64
+	// MaxBytes is the greatest size of all blobs, uploads in progress and quarantine together; zero is what the disk has.
+	MaxBytes int64
+	// Reserve is how much of the disk is left free, so that the index can be written; when zero, 64 MiB or one percent of the
+	// disk, whichever is less. A negative number is none.
+	Reserve int64
+	// HighWater and LowWater are percentages of MaxBytes, else of the disk: above the first, collections free what is not
+	// needed until the second is reached. They are 85 and 75 when zero.
+	HighWater, LowWater int
+	// Grace is how long content that nothing keeps stays under pressure after it was pushed or asked for; a minute when zero.
+	Grace time.Duration
 	// Notify is told what happens to repositories; it may be nil. It must not block, and not call the store.
 	Notify func(Notice)
 
 	// disk is the file system of the machine when nil.
 	disk disk
+	// usage asks the file system of a directory for its size; that of the machine when nil.
+	usage func(dir string) (usage, bool)
 }
 
 // Store keeps blobs and manifests in a directory. It is safe for use by many goroutines.
@@ -48,7 +60,15 @@ type Store struct {
 	maxBlob int64
 	staging staging
 
-	collecting sync.Mutex
+	room     *room
+	pressure *pressure
+	refusals refusals
+	losses   *losses
+	notify   func(Notice)
+	reads    reads
+
+	collecting, scrubbing sync.Mutex
+	scrubbed              scrubbed
 
 	check verdict
 	close struct {
@@ -71,8 +91,17 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.LeaseTTL <= 0 {
 		o.LeaseTTL = defaultLeaseTTL
 	}
+	if o.Grace <= 0 {
+		o.Grace = defaultGrace
+	}
+	if o.Notify == nil {
+		o.Notify = func(Notice) {}
+	}
 	if o.disk == nil {
 		o.disk = osDisk{}
+	}
+	if o.usage == nil {
+		o.usage = diskUsage
 	}
 	if o.NoSync {
 		o.disk = unsynced{o.disk}
@@ -81,12 +110,13 @@ func Open(dir string, o Options) (*Store, error) {
 		uploads: filepath.Join(dir, "uploads"),
 		disk:    o.disk,
 		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), disk: o.disk, made: map[string]bool{}, proofs: proofs{states: map[digest.Digest]state{}}},
-		leases:  newLeases(o.LeaseTTL, o.Now),
+		leases:  newLeases(o.LeaseTTL, o.Grace, o.Now),
 		locks:   locks{held: map[key]*keyLock{}},
 		now:     o.Now,
 		maxBlob: o.MaxBlobBytes,
-		staging: staging{max: o.MaxStagedBytes},
+		staging: staging{max: o.MaxStagedBytes, files: map[string]bool{}},
 	}
+	s.guard(dir, o)
 	if err := makeDir(s.disk, s.blobs.dir); err != nil {
 		return nil, fmt.Errorf("create registry directory: %w", err)
 	}
@@ -109,7 +139,7 @@ func (s *Store) prepare(dir string) error {
 	if err := s.disk.Mkdir(s.uploads); err != nil {
 		return fmt.Errorf("create upload directory: %w", err)
 	}
-	if err := syncDir(s.disk, dir); err != nil {
+	if err := errors.Join(s.purge(), syncDir(s.disk, dir)); err != nil {
 		return err
 	}
 	err := s.index.update(func(tx *bbolt.Tx) error {
@@ -148,6 +178,7 @@ func (s *Store) countBlobs() error {
 // Close waits for what is being written and closes the store. Leases are kept for the next start.
 func (s *Store) Close() error {
 	s.close.Do(func() {
+		s.losses.close()
 		s.open.Lock()
 		defer s.open.Unlock()
 		s.open.closed = true
@@ -207,7 +238,7 @@ func (s *Store) update(apply func(tx *bbolt.Tx) error) error {
 	if s.open.closed {
 		return fmt.Errorf("registry store: %w", ErrClosed)
 	}
-	return s.index.update(apply)
+	return fullIndex(s.index.update(apply))
 }
 
 // temporary makes a file to be written. The directory for it is made again when somebody took it away.
@@ -228,9 +259,15 @@ type Stats struct {
 	Blobs, Bytes int64
 	// Staged and StagedBytes are the number of uploads in progress and the total size of what they have written.
 	Staged, StagedBytes int64
+	// Quarantined and QuarantinedBytes are the number and the total size of the damaged blobs that are kept to be looked at.
+	Quarantined, QuarantinedBytes int64
 }
 
 // Stats returns how much the store holds.
 func (s *Store) Stats() Stats {
-	return Stats{Blobs: s.blobs.count.Load(), Bytes: s.blobs.bytes.Load(), Staged: s.staging.count.Load(), StagedBytes: s.staging.bytes.Load()}
+	damaged, damagedBytes := s.blobs.damaged.holds()
+	return Stats{
+		Blobs: s.blobs.count.Load(), Bytes: s.blobs.bytes.Load(), Staged: s.staging.count(), StagedBytes: s.staging.bytes.Load(),
+		Quarantined: damaged, QuarantinedBytes: damagedBytes,
+	}
 }

@@ -1,0 +1,24 @@
+package store
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// diskUsage asks the file system of a directory for its size, and for what is left of it to those who are not root.
+func diskUsage(dir string) (usage, bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil || s.Frsize <= 0 {
+		return usage{}, false
+	}
+	block := s.Frsize
+	free := int64(s.Bavail) * block                                             //nolint:gosec // no file system has 8 EiB
+	return usage{free: free, total: int64(s.Blocks-s.Bfree)*block + free}, true //nolint:gosec // as above
+}
+
+// dropCache asks the system to forget the bytes of a file, so that they are read from the disk, and take no room from others'.
+// It is a wish: what can't be forgotten stays.
+func dropCache(f *os.File, offset, length int64) {
+	_ = unix.Fadvise(int(f.Fd()), offset, length, unix.FADV_DONTNEED)
+}
