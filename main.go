@@ -166,6 +166,7 @@ func features(s *shared) []plugin.Plugin {
 	protection := source.Protection{Deny: o.DenyUnprotected}
 	mutations := mutation.Options{
 		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store, Mappings: s.mappings,
+		Notices: s.registry.Notices(),
 		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize,
 		Limits: mutation.Limits{Archives: o.Limits.Archives(), ConfigBytes: o.Limits.ConfigSize, ValuesBytes: o.Limits.ValuesSize},
 		Turn:   transform.NewTurn(),
@@ -177,11 +178,12 @@ func features(s *shared) []plugin.Plugin {
 			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Workers(v1alpha1.ComponentVersionKind), AnswerAge: answerAge,
 		}),
 		snapshotkind.Plugin(snapshotkind.Options{
-			Lifecycle: s.services.Lifecycle, Store: s.store, Address: s.registry.URL(), Recheck: o.SnapshotRecheck,
+			Lifecycle: s.services.Lifecycle, Store: s.store, Notices: s.registry.Notices(), Metrics: metrics.Registry,
+			Address: s.registry.URL(), Recheck: o.SnapshotRecheck, History: o.Registry.History,
 			Concurrent: o.Workers(v1alpha1.SnapshotKind),
 		}),
 		resource.Plugin(resource.Options{
-			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store,
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store, Notices: s.registry.Notices(),
 			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize, Archives: o.Limits.Archives(),
 			Concurrent: o.Workers(v1alpha1.ResourceKind),
 		}),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -31,13 +32,14 @@ type embeddedRepository struct{ r *store.Repository }
 func (e embeddedRepository) Stage(ctx context.Context) (Stage, error) {
 	s, err := e.r.Stage(ctx)
 	if err != nil {
-		return nil, err
+		return nil, full(err)
 	}
-	return s, nil
+	return embeddedStage{s}, nil
 }
 
 func (e embeddedRepository) PutManifest(ctx context.Context, mediaType string, body []byte, tags ...string) (ocispec.Descriptor, error) {
-	return e.r.PutManifest(ctx, mediaType, body, tags...)
+	desc, err := e.r.PutManifest(ctx, mediaType, body, tags...)
+	return desc, full(err)
 }
 
 func (e embeddedRepository) Manifest(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
@@ -60,6 +62,28 @@ func (e embeddedRepository) StatBlob(ctx context.Context, dgst digest.Digest) (i
 
 func (e embeddedRepository) DeleteManifest(ctx context.Context, dgst digest.Digest) error {
 	return notFound(e.r.DeleteManifest(ctx, dgst))
+}
+
+type embeddedStage struct{ *store.Stage }
+
+// Write implements Stage.
+func (e embeddedStage) Write(p []byte) (int, error) {
+	n, err := e.Stage.Write(p)
+	return n, full(err)
+}
+
+// Commit implements Stage.
+func (e embeddedStage) Commit(ctx context.Context, want digest.Digest) (ocispec.Descriptor, error) {
+	desc, err := e.Stage.Commit(ctx, want)
+	return desc, full(err)
+}
+
+// full makes the store's error about a lack of room match ErrStorageFull of this package too.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrStorageFull, err)
+	}
+	return err
 }
 
 // damaged makes the store's error about a damaged disk a *DigestMismatchError of this package too.

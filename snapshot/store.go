@@ -13,6 +13,9 @@ import (
 // repository.
 var ErrNotFound = errors.New("not found in the snapshot registry")
 
+// ErrStorageFull is matched by every error that says that there is no room for what is to be written. It passes when there is.
+var ErrStorageFull = errors.New("the snapshot registry has no room")
+
 // Store hands out the repositories that snapshots are kept in.
 type Store interface {
 	// Repository returns the repository of that name, whether or not it holds content yet.

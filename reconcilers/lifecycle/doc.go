@@ -8,6 +8,7 @@
 //   - [Wait]: something else must happen first; the last verdict stands meanwhile,
 //   - [Fail]: a verdict against the object; asked again after its retry interval,
 //   - [Stall]: a verdict that only the user can change,
+//   - [Hinder]: a verdict that passes by itself; asked again with backoff,
 //   - any other error: a passing fault, retried with backoff; the last verdict stands meanwhile. [Retry] names its reason.
 //
 // "The last verdict stands" means that an object that was Ready at its current generation stays Ready, with the reason for

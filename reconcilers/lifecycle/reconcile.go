@@ -181,7 +181,7 @@ func (r *Reconciler[T, R]) requeue(req ctrl.Request, obj T, out outcome) ctrl.Re
 
 // delay is for how long nobody needs to look at the object, as far as the outcome of its reconciliation goes; zero is for ever.
 func (r *Reconciler[T, R]) delay(req ctrl.Request, obj T, out outcome) time.Duration {
-	if out.verdict == nil || out.verdict.kind != retry {
+	if out.verdict == nil || !out.verdict.backsOff() {
 		r.backoff.Forget(req)
 	}
 	schedule := obj.GetSchedule()
@@ -190,7 +190,7 @@ func (r *Reconciler[T, R]) delay(req ctrl.Request, obj T, out outcome) time.Dura
 	case out.verdict == nil, out.verdict.kind == stall:
 	case out.verdict.After > 0:
 		return out.verdict.After
-	case out.verdict.kind == retry:
+	case out.verdict.backsOff():
 		return r.backoff.When(req)
 	case out.verdict.kind == fail:
 		interval = cmp.Or(schedule.GetRetryInterval(), r.kind.Every)

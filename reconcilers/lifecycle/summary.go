@@ -102,7 +102,7 @@ func (r *Reconciler[T, R]) reportFailure(events Events, obj T, out outcome) {
 		return
 	}
 	suffix := fmt.Sprintf("retrying in %s", cmp.Or(obj.GetSchedule().GetRetryInterval(), r.kind.Every))
-	if out.verdict.kind == retry {
+	if out.verdict.backsOff() {
 		suffix = "retrying with backoff"
 	}
 	events.Warning(obj, out.verdict.Reason, out.event+", "+suffix)

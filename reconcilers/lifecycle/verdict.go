@@ -23,6 +23,8 @@ const (
 	fail
 	// stall: a verdict that only the user can change. Not Ready and Stalled.
 	stall
+	// hinder: a verdict that passes by itself. Not Ready, backoff.
+	hinder
 )
 
 // Verdict is the error by which a step tells the lifecycle more than that it didn't work.
@@ -61,6 +63,12 @@ func Fail(reason string, err error) error {
 // and Stalled until a watch or the next interval finds the change.
 func Stall(reason string, err error) error {
 	return &Verdict{kind: stall, Reason: reason, Err: err}
+}
+
+// Hinder is a verdict that passes by itself, such as that there is no room for what should be written. The object is not
+// Ready, because it has not got what it should have, and asked again with backoff.
+func Hinder(reason string, err error) error {
+	return &Verdict{kind: hinder, Reason: reason, Err: err}
 }
 
 // Retry gives a passing fault the reason that its condition shows. An error that is a verdict already stays what it is.
@@ -102,4 +110,7 @@ func isNoise(err error) bool {
 func (v *Verdict) Passing() bool { return v.kind == retry }
 
 // Final tells whether the verdict is a judgement: the object is not Ready by it, whatever it was before.
-func (v *Verdict) Final() bool { return v.kind == fail || v.kind == stall }
+func (v *Verdict) Final() bool { return v.kind == fail || v.kind == stall || v.kind == hinder }
+
+// backsOff tells whether the object is asked again with backoff.
+func (v *Verdict) backsOff() bool { return v.kind == retry || v.kind == hinder }

@@ -91,6 +91,11 @@ func TestVerdicts(t *testing.T) {
 			readyBefore: {stalled, 1, []string{"Warning " + reason + " registry is unreachable"}, interval, 1},
 			specChanged: {stalled, 2, []string{"Warning " + reason + " registry is unreachable"}, interval, 2},
 		}},
+		"hinder": {lifecycle.Hinder(reason, errUnreachable), "a verdict that passes by itself clears Ready, and is retried with backoff", map[string]wanted{
+			neverReady:  {failed(reason), 0, backoff(reason), first, 2},
+			readyBefore: {failed(reason), 1, backoff(reason), first, 1},
+			specChanged: {failed(reason), 1, backoff(reason), first, 2},
+		}},
 		"retry": {lifecycle.Retry(reason, errUnreachable), "a passing fault is retried with backoff", map[string]wanted{
 			neverReady:  {failed(reason), 0, backoff(reason), first, 2},
 			readyBefore: {stands("ProgressingWithRetry"), 1, []string{"Warning " + reason + " registry is unreachable"}, first, 1},

@@ -32,6 +32,8 @@ type Options struct {
 	Repositories *access.Provider
 	// Store keeps snapshots.
 	Store snapshot.Store
+	// Notices tell when there is room again; may be nil.
+	Notices publish.Notices
 	// Foreign tells when the kinds of Flux are served.
 	Foreign func(ctrl.Manager) (*source.Foreign, error)
 	// Artifacts fetches the artifacts of Flux sources; nil is a client with a timeout that connects to no
@@ -108,7 +110,8 @@ func setup[T lifecycle.Object](ctx context.Context, mgr ctrl.Manager, k Kind[T],
 	}); err != nil {
 		return err
 	}
-	c, err := watches(mgr, k).WithOptions(lifecycle.ControllerOptions(mgr, k.Name, o.Concurrent)).Build(reconciler)
+	c, err := watches(mgr, k).WatchesRawSource(publish.Room(o.Notices, k.Name)).
+		WithOptions(lifecycle.ControllerOptions(mgr, k.Name, o.Concurrent)).Build(reconciler)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package mutation
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -40,15 +39,7 @@ func (e *engine) transfer(ctx context.Context, r *Run) (publish.Published, error
 		return editErr
 	}
 	published, err := e.publisher.Publish(ctx, r.owner(), artifact)
-	switch {
-	case err == nil:
-		return published, nil
-	case errors.Is(err, publish.ErrForeignSnapshot):
-		return published, lifecycle.Stall(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
-	case editErr != nil:
-		return published, r.discreet(judgedEdits(editErr))
-	}
-	return published, lifecycle.Retry(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
+	return published, publish.Verdict(err, editErr, func(error) error { return r.discreet(judgedEdits(editErr)) })
 }
 
 // openChart finds out what a chart will say of itself once it is changed, which is stored before the chart itself. The

@@ -22,6 +22,9 @@ import (
 // ErrHelp says that help or the version was printed, and nothing else is to be done.
 var ErrHelp = pflag.ErrHelp
 
+// maxHistory is what the status of a Snapshot has room for.
+const maxHistory = 64
+
 // Options is the command line.
 type Options struct {
 	// Features switches plugins, as in "GitSync=false".
@@ -92,6 +95,8 @@ type Registry struct {
 	Artifacts bool
 	// ArtifactListen is the address that they are served on, and ArtifactAddress host and port under which Flux reaches it.
 	ArtifactListen, ArtifactAddress string
+	// History is how much of the content that a Snapshot stood for before stays.
+	History int
 	// CollectInterval is the time between two collections of content that nothing refers to.
 	CollectInterval time.Duration
 	// KeySecret is the Secret that holds the key of its credentials.
@@ -152,6 +157,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.BoolVar(&o.NoOperatorIdentity, "no-operator-identity", false,
 		"Refuse that ComponentVersions without a ServiceAccount log in at a cloud with the identity of the operator.")
 	f.DurationVar(&o.SnapshotRecheck, "snapshot-recheck-interval", 10*time.Minute, "Time after which the presence of a snapshot's content is proved again.")
+	f.IntVar(&o.Registry.History, "snapshot-history", 2,
+		"How many contents that a Snapshot stood for before stay in the registry while there is room, 0 to 64, so that going back to them is quick.")
 
 	f.StringVar(&o.Registry.Listen, "registry-listen", ":5000", "Address that the embedded registry listens on.")
 	f.StringVar(&o.Registry.Address, "registry-address", "",
@@ -205,6 +212,9 @@ func (o *Options) complete() error {
 	}
 	if o.SnapshotRecheck <= 0 || o.Registry.CollectInterval <= 0 {
 		return errors.New("--snapshot-recheck-interval and --registry-collect-interval must be longer than zero")
+	}
+	if o.Registry.History < 0 || o.Registry.History > maxHistory {
+		return fmt.Errorf("--snapshot-history is %d, want 0 to %d", o.Registry.History, maxHistory)
 	}
 	var err error
 	if o.Registry.Address, err = o.reachable("registry", "listen", o.Registry.Listen, o.Registry.Address); err != nil {

@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := options.Registry{
 		Listen: ":5000", Address: "ocm-operator.ocm-system.svc.cluster.local:5000", Dir: "/tmp/ocm-registry",
-		CertSecret: "ocm-registry-tls-certs", KeySecret: "ocm-registry-key", MaxBlobBytes: 16 << 30, MaxStagedBytes: 32 << 30, CollectInterval: 10 * time.Minute,
+		CertSecret: "ocm-registry-tls-certs", KeySecret: "ocm-registry-key", MaxBlobBytes: 16 << 30, MaxStagedBytes: 32 << 30, CollectInterval: 10 * time.Minute, History: 2,
 		ArtifactListen: ":9790", ArtifactAddress: "ocm-operator.ocm-system.svc.cluster.local:9790",
 	}
 	if diff := cmp.Diff(want, o.Registry); diff != "" {
@@ -87,6 +87,8 @@ func TestBounds(t *testing.T) {
 		"no delay":           {"--min-retry-delay=0s", "--min-retry-delay"},
 		"delays crossed":     {"--max-retry-delay=1ms", "--max-retry-delay"},
 		"no recheck":         {"--snapshot-recheck-interval=0s", "--snapshot-recheck-interval"},
+		"negative history":   {"--snapshot-history=-1", "--snapshot-history is -1"},
+		"endless history":    {"--snapshot-history=65", "--snapshot-history is 65, want 0 to 64"},
 		"no collection":      {"--registry-collect-interval=-1s", "--registry-collect-interval"},
 		"listen on nothing":  {"--registry-listen=5000", "--registry-listen"},
 		"address, no port":   {"--registry-address=registry.example.com", "--registry-address"},

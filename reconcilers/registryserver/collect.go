@@ -3,6 +3,7 @@ package registryserver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -18,10 +19,14 @@ import (
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
 
-// roots tells the collector of the registry what must stay: what Snapshot objects name, and what is deployed of it.
+// roots tells the collector of the registry what must stay: what Snapshot objects name, what they named before as long as
+// there is room for it, and what is deployed of it.
 // It reads the cache, which has seen all objects before it answers at all.
 type roots struct {
 	reader client.Reader
+	// history is how much of the past of a Snapshot stays, whatever its status says: one that is suspended, or lost its content,
+	// does not get its status shortened.
+	history int
 }
 
 // Roots implements store.Roots.
@@ -42,6 +47,11 @@ func (r roots) Roots(ctx context.Context) (store.RootSet, error) {
 			if manifest != "" {
 				set.Manifests = append(set.Manifests, store.Root{Repository: repository, Digest: digest.Digest(manifest)})
 			}
+		}
+		// The oldest comes first, because the first is the first to go when room is needed.
+		past := s.Status.History[:min(r.history, len(s.Status.History))]
+		for _, revision := range slices.Backward(past) {
+			set.Manifests = append(set.Manifests, store.Root{Repository: repository, Digest: digest.Digest(revision.ManifestDigest), Superseded: true})
 		}
 	}
 	deployed, err := r.deployed(ctx)
@@ -79,7 +89,7 @@ func (r roots) deployed(ctx context.Context) ([]store.Root, error) {
 func (r *Registry) collector(mgr ctrl.Manager, metrics *registry.Metrics) *store.Collector {
 	return &store.Collector{
 		Store:    r.store,
-		Roots:    roots{reader: mgr.GetCache()},
+		Roots:    roots{reader: mgr.GetCache(), history: r.options.History},
 		Interval: r.options.CollectInterval,
 		Report:   report(r.log, metrics),
 	}

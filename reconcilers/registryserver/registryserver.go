@@ -48,17 +48,21 @@ type Registry struct {
 	artifacts *artifacts
 	// unwritable is what was told last about the store.
 	unwritable atomic.Bool
+	// notices is what the store tells.
+	notices *Notices
 	// changed has room for one signal: that the Secret with the certificates was written by somebody.
 	changed chan struct{}
 }
 
 // New opens the store and makes sure of certificates and key. The client must read past any cache.
 func New(ctx context.Context, c client.Client, namespace string, o options.Registry, metrics prometheus.Registerer, log logr.Logger) (*Registry, error) {
-	content, err := store.Open(o.Dir, store.Options{MaxBlobBytes: o.MaxBlobBytes, MaxStagedBytes: o.MaxStagedBytes})
+	r := &Registry{options: o, namespace: namespace, client: c, log: log, changed: make(chan struct{}, 1)}
+	r.notices = newNotices(func(string) (string, bool) { return "", false })
+	content, err := store.Open(o.Dir, store.Options{MaxBlobBytes: o.MaxBlobBytes, MaxStagedBytes: o.MaxStagedBytes, Notify: r.notices.notify})
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot store: %w", err)
 	}
-	r := &Registry{options: o, namespace: namespace, client: c, log: log, store: content, changed: make(chan struct{}, 1)}
+	r.store = content
 	if err := r.bootstrap(ctx, metrics); err != nil {
 		return nil, errors.Join(err, content.Close())
 	}
@@ -98,6 +102,9 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 
 // Store is the content of the registry, for writing and reading in this process.
 func (r *Registry) Store() *store.Store { return r.store }
+
+// Notices is what the store tells about repositories.
+func (r *Registry) Notices() *Notices { return r.notices }
 
 // URL is the address of the registry with its scheme.
 func (r *Registry) URL() string {

@@ -42,6 +42,32 @@ func TestRootsAreWhatSnapshotsName(t *testing.T) {
 	}
 }
 
+func TestRootsAreWhatSnapshotsNamedBefore(t *testing.T) {
+	t.Parallel()
+	s := &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("app"), Spec: v1alpha1.SnapshotSpec{ManifestDigest: "sha256:now"}}
+	w := reconcilertest.New(t, s)
+	w.SetStatus(s, func() {
+		s.Status.History = []v1alpha1.SnapshotRevision{
+			{Tag: "3", Digest: "sha256:c", ManifestDigest: "sha256:3"},
+			{Tag: "2", Digest: "sha256:b", ManifestDigest: "sha256:2"},
+			{Tag: "1", Digest: "sha256:a", ManifestDigest: "sha256:1"},
+		}
+	})
+	for limit, past := range [][]digest.Digest{{}, {"sha256:3"}, {"sha256:2", "sha256:3"}, {"sha256:1", "sha256:2", "sha256:3"}, {"sha256:1", "sha256:2", "sha256:3"}} {
+		got, err := roots{reader: w.Client, history: limit}.Roots(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []store.Root{{Repository: "default/app", Digest: "sha256:now"}}
+		for _, manifest := range past {
+			want = append(want, store.Root{Repository: "default/app", Digest: manifest, Superseded: true})
+		}
+		if diff := cmp.Diff(want, got.Manifests); diff != "" {
+			t.Errorf("with a history of %d, the oldest first (-want +got):\n%s", limit, diff)
+		}
+	}
+}
+
 func TestRootsAreWhatIsDeployed(t *testing.T) {
 	t.Parallel()
 	old := digest.FromString("old")

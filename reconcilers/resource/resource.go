@@ -28,6 +28,8 @@ type Options struct {
 	Repositories *access.Provider
 	// Store keeps snapshots.
 	Store snapshot.Store
+	// Notices tell when there is room again; may be nil.
+	Notices publish.Notices
 	// NoCrossNamespaceRefs refuses references into other namespaces.
 	NoCrossNamespaceRefs bool
 	// Protection says whether content may be published that no signature can protect.
@@ -74,6 +76,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 			source.Dependents(mgr.GetClient(), &v1alpha1.ResourceList{}, v1alpha1.ComponentVersionKind), builder.WithPredicates(source.Changed())).
 		Watches(&v1alpha1.Snapshot{},
 			handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.Resource{}), builder.WithPredicates(publish.Disturbed())).
+		WatchesRawSource(publish.Room(o.Notices, v1alpha1.ResourceKind)).
 		WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.ResourceKind, o.Concurrent)).
 		Complete(reconciler)
 }

@@ -159,15 +159,7 @@ func (c *controller) transfer(ctx context.Context, r *run, origins []v1alpha1.Or
 		},
 	}
 	published, err := c.publisher.Publish(ctx, r.owner(), artifact)
-	switch {
-	case err == nil:
-		return published, nil
-	case errors.Is(err, publish.ErrForeignSnapshot):
-		return published, lifecycle.Stall(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
-	case readErr != nil:
-		return published, sourceVerdict(err)
-	}
-	return published, lifecycle.Retry(v1alpha1.CreateOrUpdateSnapshotFailedReason, err)
+	return published, publish.Verdict(err, readErr, sourceVerdict)
 }
 
 // sourceVerdict judges errors of reading the resource: content that is not what was promised, or can't be used, is so at

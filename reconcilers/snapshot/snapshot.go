@@ -1,14 +1,13 @@
 // Package snapshot reconciles Snapshots: it proves that the content which an object names is in the snapshot store, and
-// says where it can be pulled.
+// says where it can be pulled, what it was before, and whether there is room for more.
 package snapshot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/opencontainers/go-digest"
+	"github.com/prometheus/client_golang/prometheus"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/registry/store"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
 
@@ -25,12 +25,26 @@ type Options struct {
 	Lifecycle func(ctrl.Manager) lifecycle.Options
 	// Store keeps snapshots.
 	Store snapshot.Store
+	// Notices tell what the store does by itself; may be nil.
+	Notices Notices
+	// Metrics is where metrics are registered; may be nil.
+	Metrics prometheus.Registerer
 	// Address is scheme, host and port under which the store is reached.
 	Address string
 	// Recheck is the time after which the presence of content is proved again.
 	Recheck time.Duration
+	// History is how much of the content that a Snapshot stood for before its status lists.
+	History int
 	// Concurrent is how many objects are reconciled at once.
 	Concurrent int
+}
+
+// Notices tell what happens to repositories without the doing of their owners.
+type Notices interface {
+	// Follow calls a function with each notice from now on until the context is over. One without a repository is about all.
+	Follow(ctx context.Context, each func(store.Notice))
+	// Full says why the store takes nothing new for a repository; it is empty while it does.
+	Full(repository string) string
 }
 
 // Plugin returns the feature.
@@ -45,23 +59,33 @@ func Plugin(o Options) plugin.Plugin {
 }
 
 func setup(mgr ctrl.Manager, o Options) error {
-	reconciler, err := lifecycle.New(kind(&controller{store: o.Store, address: o.Address}, o.Recheck), o.Lifecycle(mgr))
+	metrics, err := newMetrics(o.Metrics)
+	if err != nil {
+		return fmt.Errorf("register the metrics of Snapshots: %w", err)
+	}
+	c := &controller{store: o.Store, notices: o.Notices, metrics: metrics, address: o.Address, history: o.History}
+	reconciler, err := lifecycle.New(kind(c, o.Recheck), o.Lifecycle(mgr))
 	if err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.Snapshot{}, builder.WithPredicates(source.SpecOrRequest())).
+		WatchesRawSource(noticed(mgr, o.Notices)).
 		WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.SnapshotKind, o.Concurrent)).
 		Complete(reconciler)
 }
 
-func kind(c *controller, recheck time.Duration) lifecycle.Kind[*v1alpha1.Snapshot, *v1alpha1.Snapshot] {
-	return lifecycle.Kind[*v1alpha1.Snapshot, *v1alpha1.Snapshot]{
+func kind(c *controller, recheck time.Duration) lifecycle.Kind[*v1alpha1.Snapshot, *run] {
+	return lifecycle.Kind[*v1alpha1.Snapshot, *run]{
 		Name:  v1alpha1.SnapshotKind,
 		New:   func() *v1alpha1.Snapshot { return &v1alpha1.Snapshot{} },
-		Begin: func(obj *v1alpha1.Snapshot, _ lifecycle.Events) *v1alpha1.Snapshot { return obj },
-		Steps: []lifecycle.Step[*v1alpha1.Snapshot]{{Name: "prove", Run: c.prove}},
-		Ready: func(s *v1alpha1.Snapshot) string { return fmt.Sprintf("Snapshot with name '%s' is ready", s.Name) },
+		Begin: func(obj *v1alpha1.Snapshot, events lifecycle.Events) *run { return &run{obj: obj, events: events} },
+		Steps: []lifecycle.Step[*run]{
+			{Name: "room", Run: c.room},
+			{Name: "prove", Run: c.prove},
+			{Name: "remember", Run: c.remember},
+		},
+		Ready: func(r *run) string { return fmt.Sprintf("Snapshot with name '%s' is ready", r.obj.Name) },
 		Delivered: func(s *v1alpha1.Snapshot) map[string]string {
 			return map[string]string{v1alpha1.SnapshotDigestAnnotation: s.Status.Digest}
 		},
@@ -70,39 +94,4 @@ func kind(c *controller, recheck time.Duration) lifecycle.Kind[*v1alpha1.Snapsho
 		// The controllers that came before set it, and waited for their registry when an object was deleted.
 		LegacyFinalizers: []string{v1alpha1.SnapshotFinalizer},
 	}
-}
-
-// controller proves snapshots.
-type controller struct {
-	store   snapshot.Store
-	address string
-}
-
-// prove looks for the content in the store, by its digest.
-func (c *controller) prove(ctx context.Context, s *v1alpha1.Snapshot) error {
-	name := snapshot.RepositoryName(s.Namespace, s.Name)
-	repository, err := c.store.Repository(name)
-	if err != nil {
-		return lifecycle.Stall(v1alpha1.CreateRepositoryNameFailedReason, err)
-	}
-	if s.Spec.ManifestDigest == "" {
-		// Written by a controller that came before: its owner writes it again.
-		return lifecycle.Fail(v1alpha1.ContentMissingReason, errors.New("spec.manifestDigest is empty, the owner has to write the snapshot again"))
-	}
-	present, err := snapshot.Exists(ctx, repository, digest.Digest(s.Spec.ManifestDigest), digest.Digest(s.Spec.Digest))
-	if _, damaged := errors.AsType[*snapshot.DigestMismatchError](err); damaged {
-		return lifecycle.Fail(v1alpha1.ContentMissingReason, fmt.Errorf("%w, the owner has to write it again", err))
-	}
-	if err != nil {
-		return lifecycle.Retry(v1alpha1.ContentMissingReason, err)
-	}
-	if !present {
-		return lifecycle.Fail(v1alpha1.ContentMissingReason, fmt.Errorf(
-			"content %s is not in repository %s, the owner has to write it again", s.Spec.ManifestDigest, name))
-	}
-	s.Status.Digest = s.Spec.Digest
-	s.Status.ManifestDigest = s.Spec.ManifestDigest
-	s.Status.Tag = s.Spec.Tag
-	s.Status.RepositoryURL = c.address + "/" + name
-	return nil
 }

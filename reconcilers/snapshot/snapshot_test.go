@@ -28,12 +28,17 @@ func install(w *reconcilertest.World) *reconcilertest.Controller {
 // write puts content into the store.
 func write(t *testing.T, w *reconcilertest.World) snapshot.Result {
 	t.Helper()
+	return writeContent(t, w, "content")
+}
+
+func writeContent(t *testing.T, w *reconcilertest.World, content string) snapshot.Result {
+	t.Helper()
 	repository, err := w.Store.Repository(snapshot.RepositoryName("default", "app"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	result, err := snapshot.Write(t.Context(), repository, snapshot.Meta{Kind: snapshot.Opaque}, func(w io.Writer) error {
-		_, err := io.WriteString(w, "content")
+		_, err := io.WriteString(w, content)
 		return err
 	})
 	if err != nil {
