@@ -76,7 +76,7 @@ func (s *Store) Collect(ctx context.Context, roots Roots) (CollectStats, error) 
 		}
 		kept[root.Repository] = append(kept[root.Repository], root.Digest)
 	}
-	c.leases = s.leases.all(false, isManifest)
+	s.leases.refresh(false)
 	pressed := c.short(s.room.high)
 	err = c.manifests(ctx)
 	if err == nil {
@@ -88,8 +88,6 @@ func (s *Store) Collect(ctx context.Context, roots Roots) (CollectStats, error) 
 	return c.stats, err
 }
 
-func isManifest(k key) bool { return !k.isBlob() }
-
 type collection struct {
 	store *Store
 	set   RootSet
@@ -97,8 +95,7 @@ type collection struct {
 	want int64
 	// current roots stay; superseded ones until there is no room for other content.
 	current, superseded map[string][]digest.Digest
-	leases              map[string][]key
-	// pressed is whether leases count only for a short time, and loose are the blobs of the manifests that were removed since.
+	// pressed is whether there is too little room, and loose are the blobs of the manifests that were removed since.
 	pressed bool
 	loose   []digest.Digest
 	stats   CollectStats
@@ -155,8 +152,14 @@ func (c *collection) mark(name string) (dead []digest.Digest, err error) {
 			return nil
 		}
 		todo := slices.Concat(c.current[name], c.superseded[name])
-		for _, k := range c.leases[name] {
-			todo = append(todo, k.digest())
+		err := repo.manifests.ForEach(func(k, _ []byte) error {
+			if d := digest.Digest(k); c.store.leases.leasedBy(name, manifestKey(d)) {
+				todo = append(todo, d)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		if !c.managed(name) {
 			tags := repo.tags.Cursor()
@@ -242,7 +245,7 @@ func (c *collection) sweep(name string, batch []digest.Digest) (kept []digest.Di
 
 func (c *collection) remove(repo *repo, d digest.Digest) (bool, error) {
 	k := manifestKey(d)
-	if c.leasedBy(repo.name, k) || repo.linked(k) {
+	if c.store.leases.leasedBy(repo.name, k) || repo.linked(k) {
 		return false, nil
 	}
 	if !c.managed(repo.name) && repo.tagged(d) {
@@ -259,20 +262,6 @@ func (c *collection) remove(repo *repo, d digest.Digest) (bool, error) {
 		c.loose = append(c.loose, rec.Blobs...)
 	}
 	return true, repo.remove(d, rec)
-}
-
-func (c *collection) leasedBy(repository string, k key) bool {
-	if c.pressed {
-		return !c.store.leases.spareBy(repository, k)
-	}
-	return c.store.leases.leasedBy(repository, k)
-}
-
-func (c *collection) leased(k key) bool {
-	if c.pressed {
-		return !c.store.leases.spare(k)
-	}
-	return c.store.leases.leased(k)
 }
 
 // blobs removes the files that nothing refers to. The walk also finds what a crash left behind.
@@ -294,7 +283,7 @@ func (c *collection) blob(d digest.Digest) error {
 	}
 	// Only now that it looks unused is it worth a lock, and a second look under it.
 	defer s.locks.lock(k)()
-	if c.leased(k) {
+	if s.leases.leased(k) {
 		return nil
 	}
 	if used, err = s.referenced(k); err != nil || used {

@@ -1,7 +1,8 @@
 package store
 
 import (
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/binary"
 	"maps"
 	"sync"
 	"time"
@@ -19,249 +20,202 @@ func manifestKey(d digest.Digest) key { return key("m" + d) }
 func (k key) digest() digest.Digest { return digest.Digest(k[1:]) }
 func (k key) isBlob() bool          { return k[0] == 'b' }
 
-// leases remember what pushers count on although nothing in the index refers to it yet.
+// leases remember what pushers count on although nothing in the index refers to it yet. A large store has a claim for each
+// manifest and blob that was asked for within the hour, so they are small: names are known by their hashes only, which nobody
+// can make collide.
 type leases struct {
 	ttl time.Duration
-	now func() time.Time
-
 	// grace is how long claims count under pressure after they were renewed.
 	grace time.Duration
+	now   func() time.Time
 
-	mu      sync.Mutex
-	held    map[key]*lease
+	mu sync.Mutex
+	// until is when claims end, in nanoseconds since 1970, and claims how many there are on a piece of content, ended ones among
+	// them.
+	until  map[claim]int64
+	claims map[short]int32
+	// pins have no end; each lasts as long as one call.
+	pins    map[key]int
 	pruneAt int
 	// pushes are the repositories that are being written to.
-	pushes map[string]activity
+	pushes map[short]activity
 }
+
+// short stands for the name of a repository or for a piece of content.
+type short [16]byte
+
+func shorten(name string) short {
+	sum := sha256.Sum256([]byte(name))
+	return short(sum[:])
+}
+
+// claim is that of a repository on a piece of content.
+type claim struct{ repository, content short }
+
+func claimOf(repository string, k key) claim { return claim{shorten(repository), shorten(string(k))} }
 
 // activity is the time in which somebody writes to a repository without a pause. What was pushed meanwhile may be part of
 // something that takes long.
 type activity struct{ since, last time.Time }
 
-// lease is the claim of some repositories on one piece of content. A pin has no end; it lasts as long
-// as one call.
-type lease struct {
-	pins  int
-	until map[string]time.Time
-}
+// fewClaims are not worth looking for those that have ended.
+const fewClaims = 1024
 
 func newLeases(ttl, grace time.Duration, now func() time.Time) *leases {
-	return &leases{ttl: ttl, grace: min(ttl, grace), now: now, held: map[key]*lease{}, pruneAt: 1024, pushes: map[string]activity{}}
-}
-
-func (l *leases) get(k key) *lease {
-	entry := l.held[k]
-	if entry == nil {
-		entry = &lease{until: map[string]time.Time{}}
-		l.held[k] = entry
+	return &leases{
+		ttl: ttl, grace: min(ttl, grace), now: now, pruneAt: fewClaims,
+		until: map[claim]int64{}, claims: map[short]int32{}, pins: map[key]int{}, pushes: map[short]activity{},
 	}
-	return entry
 }
 
 // renew gives a repository's claim its full time again.
 func (l *leases) renew(repository string, k key) {
+	c := claimOf(repository, k)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.get(k).until[repository] = l.now().Add(l.ttl)
-	if len(l.held) > l.pruneAt {
-		l.prune()
-		l.pruneAt = max(1024, 2*len(l.held))
+	l.set(c, l.now().Add(l.ttl).UnixNano())
+	if len(l.until) > l.pruneAt {
+		l.prune(l.lasts)
+		l.pruneAt = max(fewClaims, 2*len(l.until))
 	}
 }
 
-func (l *leases) prune() {
-	for k := range l.held {
-		l.active(k)
+func (l *leases) set(c claim, until int64) {
+	if _, known := l.until[c]; !known {
+		l.claims[c.content]++
+	}
+	l.until[c] = until
+}
+
+func (l *leases) remove(c claim) {
+	if _, known := l.until[c]; !known {
+		return
+	}
+	delete(l.until, c)
+	if l.claims[c.content]--; l.claims[c.content] == 0 {
+		delete(l.claims, c.content)
 	}
 }
 
-// active tells whether anybody has a claim, and forgets the claims that are over.
-func (l *leases) active(k key) bool {
-	entry := l.held[k]
-	if entry == nil {
-		return false
-	}
-	now := l.now()
-	for repository, until := range entry.until {
-		if !now.Before(until) {
-			delete(entry.until, repository)
+// prune forgets the claims that do not count.
+func (l *leases) prune(counts func(c claim, until, now int64) bool) {
+	now := l.now().UnixNano()
+	for c, until := range l.until {
+		if !counts(c, until, now) {
+			l.remove(c)
 		}
 	}
-	if len(entry.until) == 0 && entry.pins == 0 {
-		delete(l.held, k)
-		return false
-	}
-	return true
+	maps.DeleteFunc(l.pushes, func(_ short, a activity) bool { return now-a.last.UnixNano() > int64(l.grace) })
 }
 
-// leased tells whether anybody has a claim on the content.
-func (l *leases) leased(k key) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.active(k)
-}
-
-// writing says that somebody writes to a repository. It is said again and again while that goes on.
-func (l *leases) writing(repository string, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a, found := l.pushes[repository]
-	if !found || now.Sub(a.last) > l.grace {
-		a.since = now
-	}
-	a.last = now
-	l.pushes[repository] = a
-	if len(l.pushes) > 1024 {
-		maps.DeleteFunc(l.pushes, func(_ string, a activity) bool { return now.Sub(a.last) > l.grace })
-	}
-}
+func (*leases) lasts(_ claim, until, now int64) bool { return now < until }
 
 // urgent tells whether a claim counts under pressure: content that was pushed or asked for just now, or that belongs to a push
-// that still goes on. It needs the lock.
-func (l *leases) urgent(repository string, until time.Time) bool {
-	now, renewed := l.now(), until.Add(-l.ttl)
-	if now.Sub(renewed) < l.grace {
-		return true
+// that still goes on.
+func (l *leases) urgent(c claim, until, now int64) bool {
+	renewed := until - int64(l.ttl)
+	if now >= until || now-renewed < int64(l.grace) {
+		return now < until
 	}
-	a, found := l.pushes[repository]
-	return found && now.Sub(a.last) < l.grace && renewed.After(a.since.Add(-l.grace))
+	a, found := l.pushes[c.repository]
+	return found && now-a.last.UnixNano() < int64(l.grace) && renewed > a.since.UnixNano()-int64(l.grace)
 }
 
-// spare gives up the claims on a piece of content that do not count under pressure, and tells whether none is left.
-func (l *leases) spare(k key) bool {
+// refresh forgets claims that have ended, so that leased is exact; under pressure also those that do not count then.
+func (l *leases) refresh(pressed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if entry := l.held[k]; entry != nil {
-		maps.DeleteFunc(entry.until, func(repository string, until time.Time) bool { return !l.urgent(repository, until) })
+	if pressed {
+		l.prune(l.urgent)
+		return
 	}
-	return !l.active(k)
+	l.prune(l.lasts)
 }
 
-// spareBy is spare for the claim of one repository.
-func (l *leases) spareBy(repository string, k key) bool {
+// leased tells whether anybody has a claim on the content, or had one at the last refresh.
+func (l *leases) leased(k key) bool {
+	content := shorten(string(k))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	entry := l.held[k]
-	if entry == nil {
-		return true
-	}
-	until, found := entry.until[repository]
-	if found && l.now().Before(until) && l.urgent(repository, until) {
-		return false
-	}
-	delete(entry.until, repository)
-	l.active(k)
-	return true
+	return l.pins[k] > 0 || l.claims[content] > 0
 }
 
 // leasedBy tells whether that repository has a claim on the content.
 func (l *leases) leasedBy(repository string, k key) bool {
+	c := claimOf(repository, k)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	entry := l.held[k]
-	if entry == nil {
-		return false
-	}
-	until, found := entry.until[repository]
-	return found && l.now().Before(until)
-}
-
-// all returns every claim on content for which want is true; under pressure those that count then.
-func (l *leases) all(pressed bool, want func(key) bool) map[string][]key {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.prune()
-	claims := map[string][]key{}
-	for k, entry := range l.held {
-		if !want(k) {
-			continue
-		}
-		for repository, until := range entry.until {
-			if !pressed || l.urgent(repository, until) {
-				claims[repository] = append(claims[repository], k)
-			}
-		}
-	}
-	return claims
+	until, found := l.until[c]
+	return found && l.lasts(c, until, l.now().UnixNano())
 }
 
 func (l *leases) drop(repository string, k key) {
+	c := claimOf(repository, k)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if entry := l.held[k]; entry != nil {
-		delete(entry.until, repository)
-		l.active(k)
-	}
+	l.remove(c)
 }
 
 // pin holds content until the function that it returns is called.
 func (l *leases) pin(k key) (unpin func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.get(k).pins++
+	l.pins[k]++
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.held[k].pins--
-		l.active(k)
+		if l.pins[k]--; l.pins[k] == 0 {
+			delete(l.pins, k)
+		}
 	}
 }
+
+// writing says that somebody writes to a repository. It is said again and again while that goes on.
+func (l *leases) writing(repository string, now time.Time) {
+	name := shorten(repository)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, found := l.pushes[name]
+	if !found || now.Sub(a.last) > l.grace {
+		a.since = now
+	}
+	a.last = now
+	l.pushes[name] = a
+}
+
+// leasesVersion begins what save returns.
+const leasesVersion = 2
+
+// claimBytes is the length of a claim that is saved.
+const claimBytes = 2*len(short{}) + 8
 
 // save and load carry claims over a restart that was asked for.
-func (l *leases) save() ([]byte, error) {
+func (l *leases) save() []byte {
+	l.refresh(false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.prune()
-	claims := map[key]map[string]time.Time{}
-	for k, entry := range l.held {
-		claims[k] = entry.until
+	saved := make([]byte, 1, 1+len(l.until)*claimBytes)
+	saved[0] = leasesVersion
+	for c, until := range l.until {
+		saved = append(saved, c.repository[:]...)
+		saved = append(saved, c.content[:]...)
+		saved = binary.BigEndian.AppendUint64(saved, uint64(until)) //nolint:gosec // it is read back the same way
 	}
-	return json.Marshal(claims)
+	return saved
 }
 
-func (l *leases) load(saved []byte) error {
-	claims := map[key]map[string]time.Time{}
-	if err := json.Unmarshal(saved, &claims); err != nil {
-		return err
+// load takes what save has returned. What an older version has saved is left out: the clients that count on it push again.
+func (l *leases) load(saved []byte) {
+	if len(saved) == 0 || saved[0] != leasesVersion {
+		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for k, until := range claims {
-		if len(k) > 1 && len(until) > 0 {
-			l.held[k] = &lease{until: until}
-		}
+	longest := l.now().Add(l.ttl).UnixNano()
+	for rest := saved[1:]; len(rest) >= claimBytes; rest = rest[claimBytes:] {
+		n := len(short{})
+		until := int64(binary.BigEndian.Uint64(rest[2*n:])) //nolint:gosec // as it was written
+		l.set(claim{short(rest[:n]), short(rest[n : 2*n])}, min(until, longest))
 	}
-	return nil
-}
-
-// locks is one short lock for each piece of content that somebody is busy with. Nobody waits
-// for a second one while holding a first, except the collector, which takes them in order.
-type locks struct {
-	mu   sync.Mutex
-	held map[key]*keyLock
-}
-
-type keyLock struct {
-	mu    sync.Mutex
-	users int
-}
-
-func (l *locks) lock(k key) (unlock func()) {
-	l.mu.Lock()
-	entry := l.held[k]
-	if entry == nil {
-		entry = &keyLock{}
-		l.held[k] = entry
-	}
-	entry.users++
-	l.mu.Unlock()
-	entry.mu.Lock()
-	return func() {
-		entry.mu.Unlock()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if entry.users--; entry.users == 0 {
-			delete(l.held, k)
-		}
-	}
+	l.pruneAt = max(fewClaims, 2*len(l.until))
 }

@@ -30,7 +30,7 @@ func (c *collection) relieve(ctx context.Context) error {
 		return err
 	}
 	c.pressed = true
-	c.leases = s.leases.all(true, isManifest)
+	s.leases.refresh(true)
 	if err := c.manifests(ctx); err != nil {
 		return err
 	}

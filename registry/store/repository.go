@@ -112,7 +112,8 @@ func (r *Repository) DeleteBlob(ctx context.Context, dgst digest.Digest) error {
 	if used {
 		return fmt.Errorf("repository %s: %s: %w", r.name, dgst, ErrInUse)
 	}
-	if s.leases.drop(r.name, k); references > 0 || s.leases.leased(k) {
+	s.leases.drop(r.name, k)
+	if s.leases.refresh(false); references > 0 || s.leases.leased(k) {
 		return nil
 	}
 	_, err = s.blobs.remove(dgst)

@@ -148,9 +148,7 @@ func (s *Store) prepare(dir string) error {
 		if saved == nil {
 			return nil
 		}
-		if err := s.leases.load(saved); err != nil {
-			return fmt.Errorf("read leases: %w", err)
-		}
+		s.leases.load(saved)
 		return state.Delete(keyLeases)
 	})
 	if err != nil {
@@ -182,10 +180,8 @@ func (s *Store) Close() error {
 		s.open.Lock()
 		defer s.open.Unlock()
 		s.open.closed = true
-		saved, err := s.leases.save()
-		if err == nil {
-			err = s.index.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketState).Put(keyLeases, saved) })
-		}
+		saved := s.leases.save()
+		err := s.index.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketState).Put(keyLeases, saved) })
 		if err == nil {
 			err = s.restoreIndex()
 		}
