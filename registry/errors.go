@@ -54,6 +54,7 @@ func toAPI(err error) *apiError {
 		manifest *store.ManifestError
 		missing  *store.MissingBlobError
 		tooLarge *http.MaxBytesError
+		limited  *auth.LimitedError
 	)
 	switch {
 	case errors.As(err, &api):
@@ -65,6 +66,10 @@ func toAPI(err error) *apiError {
 		return &apiError{http.StatusUnauthorized, codeUnauthorized, err.Error()}
 	case errors.Is(err, auth.ErrDenied):
 		return &apiError{http.StatusForbidden, codeDenied, err.Error()}
+	case errors.As(err, &limited):
+		return &apiError{http.StatusTooManyRequests, codeTooMany, limited.Error()}
+	case errors.Is(err, auth.ErrUnavailable):
+		return &apiError{http.StatusServiceUnavailable, codeUnknown, auth.ErrUnavailable.Error()}
 	case errors.As(err, &missing):
 		return &apiError{http.StatusBadRequest, codeManifestBlobUnknown, missing.Error()}
 	case errors.As(err, &manifest):

@@ -140,6 +140,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route route) err
 		return &apiError{http.StatusNotFound, codeNameUnknown, "this path is not part of the registry's API"}
 	}
 	if err := h.authorize(r, route.name, route.action(r.Method)); err != nil {
+		retryAfter(w, err)
 		return err
 	}
 	methods := h.table[route.op]
@@ -175,15 +176,6 @@ func allow(methods map[string]endpoint) string {
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")
-}
-
-func (h *Handler) authorize(r *http.Request, repository string, action auth.Action) error {
-	q := auth.Request{Repository: repository, Action: action}
-	q.Username, q.Password, _ = r.BasicAuth()
-	if scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " "); found && strings.EqualFold(scheme, "Bearer") {
-		q.Bearer = strings.TrimSpace(token)
-	}
-	return h.options.Authorizer.Authorize(r.Context(), q)
 }
 
 func (h *Handler) base(w http.ResponseWriter, _ *http.Request, _ call) error {

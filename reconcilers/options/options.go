@@ -87,6 +87,9 @@ type Registry struct {
 	PlainHTTP bool
 	// Anonymous lets everybody pull.
 	Anonymous bool
+	// TokenAuth lets those pull whose ServiceAccounts may get Snapshots, and TokenAudience is the audience of their tokens.
+	TokenAuth     bool
+	TokenAudience string
 	// CertSecret is the Secret that holds its certificates.
 	CertSecret string
 	// MaxBlobBytes bounds a blob that it keeps, and MaxStagedBytes all blobs together that are being written.
@@ -170,6 +173,9 @@ func (o *Options) bind(f *pflag.FlagSet) {
 		"Time between two collections of content that neither a Snapshot nor a FluxDeployer refers to; nothing is collected within an hour of its last use.")
 	f.BoolVar(&o.Registry.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
 	f.BoolVar(&o.Registry.Anonymous, "registry-anonymous-pull", false, "Let everybody pull from the embedded registry.")
+	f.BoolVar(&o.Registry.TokenAuth, "registry-token-auth", true,
+		"Let those pull from the embedded registry who have the token of a ServiceAccount that may get the Snapshot.")
+	f.StringVar(&o.Registry.TokenAudience, "registry-token-audience", "ocm-registry", "Audience that these tokens must have.")
 	f.StringVar(&o.Registry.CertSecret, "registry-cert-secret", "ocm-registry-tls-certs",
 		"Secret with the certificates of the embedded registry; made by the operator if it doesn't exist.")
 	f.StringVar(&o.Registry.KeySecret, "registry-key-secret", "ocm-registry-key",
@@ -209,6 +215,9 @@ func (o *Options) complete() error {
 	}
 	if u, err := url.Parse(o.EventsAddr); err != nil || (o.EventsAddr != "" && u.Host == "") {
 		return fmt.Errorf("--events-addr %q is no URL, want for example http://notification-controller.flux-system.svc.cluster.local./", o.EventsAddr)
+	}
+	if o.Registry.TokenAuth && o.Registry.TokenAudience == "" {
+		return errors.New("--registry-token-audience must not be empty: a token without an audience of its own is good for the API server, too")
 	}
 	if o.SnapshotRecheck <= 0 || o.Registry.CollectInterval <= 0 {
 		return errors.New("--snapshot-recheck-interval and --registry-collect-interval must be longer than zero")

@@ -34,6 +34,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatalf("error %v, output %q", err, out)
 	}
 	want := options.Registry{
+		TokenAuth: true, TokenAudience: "ocm-registry",
 		Listen: ":5000", Address: "ocm-operator.ocm-system.svc.cluster.local:5000", Dir: "/tmp/ocm-registry",
 		CertSecret: "ocm-registry-tls-certs", KeySecret: "ocm-registry-key", MaxBlobBytes: 16 << 30, MaxStagedBytes: 32 << 30, CollectInterval: 10 * time.Minute, History: 2,
 		ArtifactListen: ":9790", ArtifactAddress: "ocm-operator.ocm-system.svc.cluster.local:9790",
@@ -86,6 +87,7 @@ func TestBounds(t *testing.T) {
 		"no resource":        {"--max-resource-size=0", "--max-resource-size"},
 		"no delay":           {"--min-retry-delay=0s", "--min-retry-delay"},
 		"delays crossed":     {"--max-retry-delay=1ms", "--max-retry-delay"},
+		"no audience":        {"--registry-token-audience=", "--registry-token-audience"},
 		"no recheck":         {"--snapshot-recheck-interval=0s", "--snapshot-recheck-interval"},
 		"negative history":   {"--snapshot-history=-1", "--snapshot-history is -1"},
 		"endless history":    {"--snapshot-history=65", "--snapshot-history is 65, want 0 to 64"},

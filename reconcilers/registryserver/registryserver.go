@@ -77,13 +77,12 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 	if r.issuer, err = auth.NewIssuer(key, nil); err != nil {
 		return err
 	}
-	var authorizer auth.Authorizer = r.issuer
-	if r.options.Anonymous {
-		authorizer = auth.AllowAnonymousPull(authorizer)
-	}
+	authorizer := r.authorizer()
 	r.metrics = registry.NewMetrics(r.store)
-	if err := metrics.Register(r.metrics); err != nil {
-		return fmt.Errorf("register the metrics of the registry: %w", err)
+	for _, collector := range []prometheus.Collector{r.metrics, authorizer.Metrics} {
+		if err := metrics.Register(collector); err != nil {
+			return fmt.Errorf("register the metrics of the registry: %w", err)
+		}
 	}
 	logger := slog.New(logr.ToSlogHandler(r.log))
 	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics})
@@ -98,6 +97,18 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 	}
 	r.server.TLS = r.dynamic.Config()
 	return r.refresh(ctx)
+}
+
+// authorizer decides who may do what: whoever the operator gave a credential, those whose tokens the API server knows, and
+// strangers if the options say so.
+func (r *Registry) authorizer() *auth.Guard {
+	guard := &auth.Guard{
+		Issuer: r.issuer, Anonymous: r.options.Anonymous, Limiter: auth.NewLimiter(nil), Metrics: auth.NewMetrics(),
+	}
+	if r.options.TokenAuth {
+		guard.Tokens = auth.NewTokens(&reviewer{client: r.client, log: r.log}, r.options.TokenAudience, guard.Limiter, guard.Metrics, nil)
+	}
+	return guard
 }
 
 // Store is the content of the registry, for writing and reading in this process.

@@ -2,7 +2,9 @@
 //
 // The handler asks an Authorizer. Issuer is the one of the embedded registry: it hands out
 // credentials that carry their own scope and end, sealed with a key, so that nothing has to be
-// stored and every replica with the key can check them. Other authorizers wrap or replace it.
+// stored and every replica with the key can check them. Tokens leaves the decision to somebody who
+// knows other credentials, and remembers it for a while. Guard takes either, and bounds how often
+// a client may be wrong.
 package auth
 
 import (
@@ -17,6 +19,8 @@ var (
 	ErrUnauthenticated = errors.New("a valid credential is needed")
 	// ErrDenied says that the credential is valid and does not allow it.
 	ErrDenied = errors.New("the credential does not allow this")
+	// ErrUnavailable says that whoever knows did not answer: the same question may be answered later.
+	ErrUnavailable = errors.New("the credential can't be checked now")
 )
 
 // Action is what a client wants to do.
@@ -55,6 +59,8 @@ type Request struct {
 	Username, Password string
 	// Bearer is a bearer token.
 	Bearer string
+	// Client is the address that the request comes from, with or without a port. It is not taken from what the client says.
+	Client string
 	// Repository is the name of the repository. It is what the client sent, and may be invalid.
 	Repository string
 	// Action is what the client wants to do with it.
@@ -84,15 +90,4 @@ func AllowAll() Authorizer {
 // DenyAll lets nobody do anything.
 func DenyAll() Authorizer {
 	return Func(func(context.Context, Request) error { return ErrUnauthenticated })
-}
-
-// AllowAnonymousPull lets clients without a credential pull, and leaves everything else to next. A client
-// that gives a credential has to give a valid one.
-func AllowAnonymousPull(next Authorizer) Authorizer {
-	return Func(func(ctx context.Context, r Request) error {
-		if r.Anonymous() && r.Action == Pull {
-			return nil
-		}
-		return next.Authorize(ctx, r)
-	})
 }

@@ -148,24 +148,6 @@ func TestExpiryAndRotation(t *testing.T) {
 	}
 }
 
-func TestAnonymousPull(t *testing.T) {
-	t.Parallel()
-	a := auth.AllowAnonymousPull(auth.DenyAll())
-	for name, c := range map[string]struct {
-		r    auth.Request
-		want error
-	}{
-		"pull":            {auth.Request{Action: auth.Pull, Repository: "a"}, nil},
-		"push":            {auth.Request{Action: auth.Push, Repository: "a"}, auth.ErrUnauthenticated},
-		"catalog":         {auth.Request{Action: auth.Catalog}, auth.ErrUnauthenticated},
-		"with a password": {auth.Request{Action: auth.Pull, Repository: "a", Username: "u", Password: "p"}, auth.ErrUnauthenticated},
-	} {
-		if err := a.Authorize(t.Context(), c.r); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", name, err, c.want)
-		}
-	}
-}
-
 // FuzzAuthorize looks for a credential that the issuer did not make.
 func FuzzAuthorize(f *testing.F) {
 	i, _ := issuer(f)

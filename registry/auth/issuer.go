@@ -25,6 +25,9 @@ const (
 	sealed = "ocm-registry-credential\x00"
 )
 
+// errUnknownKey says that a credential may be good, for all that can be told without its key.
+var errUnknownKey = fmt.Errorf("%w: its key is not known, or was retired", ErrUnauthenticated)
+
 // encoding is strict: one scope has one spelling.
 var encoding = base64.RawURLEncoding.Strict()
 
@@ -123,6 +126,16 @@ func (i *Issuer) Authorize(_ context.Context, r Request) error {
 	return scope.allows(r)
 }
 
+// Current tells whether a request is allowed by a credential that is sealed with the key which new ones are sealed with.
+func (i *Issuer) Current(r Request) bool {
+	claims, err := parseUsername(r.Username)
+	if err != nil || claims.keyID != (*i.keys.Load())[0].id {
+		return false
+	}
+	scope, err := i.verify(r.Username, r.Password)
+	return err == nil && scope.allows(r) == nil
+}
+
 // verify checks the seal before it believes anything of what the user name says.
 func (i *Issuer) verify(username, password string) (Scope, error) {
 	claims, err := parseUsername(username)
@@ -133,15 +146,18 @@ func (i *Issuer) verify(username, password string) (Scope, error) {
 	if err != nil || len(given) != sha256.Size {
 		return Scope{}, fmt.Errorf("%w: the password is not one of this registry", ErrUnauthenticated)
 	}
-	valid := false
+	known, valid := false, false
 	for _, key := range *i.keys.Load() {
-		if key.id == claims.keyID && hmac.Equal(key.seal(username), given) {
-			valid = true
+		if key.id == claims.keyID {
+			known = true
+			valid = valid || hmac.Equal(key.seal(username), given)
 		}
 	}
 	switch {
+	case !known:
+		return Scope{}, errUnknownKey
 	case !valid:
-		return Scope{}, fmt.Errorf("%w: user name and password do not belong together, or their key was retired", ErrUnauthenticated)
+		return Scope{}, fmt.Errorf("%w: user name and password do not belong together", ErrUnauthenticated)
 	case !i.now().Before(claims.expires):
 		return Scope{}, fmt.Errorf("%w: this one ended at %s", ErrUnauthenticated, claims.expires.UTC().Format(time.RFC3339))
 	default:

@@ -1,0 +1,101 @@
+package registryserver
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-logr/logr"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/registry/auth"
+)
+
+// snapshotResource is what the permission to read a repository is asked of.
+const snapshotResource = "snapshots"
+
+// reviewer asks the API server who a token stands for, and whether they may read Snapshots.
+type reviewer struct {
+	client client.Client
+	log    logr.Logger
+	// unanswered is set while the API server gives no answers.
+	unanswered atomic.Bool
+}
+
+// Identify implements auth.Reviewer. A token without an audience that the server confirms is one for the server itself, and
+// none of the registry's business.
+func (r *reviewer) Identify(ctx context.Context, token, audience string) (auth.Identity, error) {
+	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{audience}}}
+	if err := r.tell(r.client.Create(ctx, review)); err != nil {
+		return nil, fmt.Errorf("review a token: %w", err)
+	}
+	status := review.Status
+	if !status.Authenticated || status.User.Username == "" || !slices.Contains(status.Audiences, audience) {
+		return nil, auth.ErrUnauthenticated
+	}
+	return status.User, nil
+}
+
+// Allowed implements auth.Reviewer.
+func (r *reviewer) Allowed(ctx context.Context, who auth.Identity, repository string) (bool, error) {
+	user, known := who.(authenticationv1.UserInfo)
+	attributes, exists := attributesOf(repository)
+	if !known || !exists {
+		return false, nil
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: user.Username, Groups: user.Groups, UID: user.UID, Extra: extraOf(user), ResourceAttributes: attributes,
+	}}
+	if err := r.tell(r.client.Create(ctx, review)); err != nil {
+		return false, fmt.Errorf("review access to %s: %w", repository, err)
+	}
+	return review.Status.Allowed && !review.Status.Denied, nil
+}
+
+// attributesOf returns what has to be allowed for a repository: to get its Snapshot, whose namespace is the first segment of
+// the name and whose name is the second if there is no third. For all repositories it is to list the Snapshots of all
+// namespaces, which are meant when a review names none; a name that has no namespace must therefore not lead to a review.
+func attributesOf(repository string) (*authorizationv1.ResourceAttributes, bool) {
+	attributes := &authorizationv1.ResourceAttributes{
+		Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: snapshotResource, Verb: "list",
+	}
+	if repository == "" {
+		return attributes, true
+	}
+	namespace, name, _ := strings.Cut(repository, "/")
+	if len(validation.IsDNS1123Label(namespace)) > 0 {
+		return nil, false
+	}
+	attributes.Verb, attributes.Namespace = "get", namespace
+	if len(validation.IsDNS1123Subdomain(name)) == 0 {
+		attributes.Name = name
+	}
+	return attributes, true
+}
+
+func extraOf(user authenticationv1.UserInfo) map[string]authorizationv1.ExtraValue {
+	extra := make(map[string]authorizationv1.ExtraValue, len(user.Extra))
+	for key, value := range maps.All(user.Extra) {
+		extra[key] = authorizationv1.ExtraValue(value)
+	}
+	return extra
+}
+
+// tell says once that the API server gives no answers, and once that it does again: who pulls asks many times a second.
+func (r *reviewer) tell(err error) error {
+	switch {
+	case err != nil && !r.unanswered.Swap(true):
+		r.log.Error(err, "Tokens of those who read from the registry can't be checked: the operator must be allowed to create "+
+			"tokenreviews and subjectaccessreviews, and the API server has to answer")
+	case err == nil && r.unanswered.Swap(false):
+		r.log.Info("Tokens of those who read from the registry are checked again")
+	}
+	return err
+}
