@@ -94,6 +94,8 @@ type Registry struct {
 	CertSecret string
 	// MaxBlobBytes bounds a blob that it keeps, and MaxStagedBytes all blobs together that are being written.
 	MaxBlobBytes, MaxStagedBytes int64
+	// Room bounds everything that it keeps.
+	Room Room
 	// Artifacts tells whether Flux is to read snapshots as ExternalArtifacts, which are served beside the registry.
 	Artifacts bool
 	// ArtifactListen is the address that they are served on, and ArtifactAddress host and port under which Flux reaches it.
@@ -169,8 +171,9 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
 	f.Int64Var(&o.Registry.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
 	f.Int64Var(&o.Registry.MaxStagedBytes, "registry-max-staged-size", 32<<30, "Bytes of disk that all blobs may take together while they are being written.")
+	o.Registry.Room.bind(f)
 	f.DurationVar(&o.Registry.CollectInterval, "registry-collect-interval", 10*time.Minute,
-		"Time between two collections of content that neither a Snapshot nor a FluxDeployer refers to; nothing is collected within an hour of its last use.")
+		"Time between two collections of content that neither a Snapshot nor a FluxDeployer refers to; nothing is collected within an hour of its last use while there is room.")
 	f.BoolVar(&o.Registry.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
 	f.BoolVar(&o.Registry.Anonymous, "registry-anonymous-pull", false, "Let everybody pull from the embedded registry.")
 	f.BoolVar(&o.Registry.TokenAuth, "registry-token-auth", true,
@@ -206,7 +209,7 @@ func (o *Options) complete() error {
 	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 || o.Registry.MaxStagedBytes < 1 {
 		return errors.New("--max-resource-size, --registry-max-blob-size and --registry-max-staged-size must be at least 1 byte")
 	}
-	if err := o.Limits.check(); err != nil {
+	if err := errors.Join(o.Limits.check(), o.Registry.Room.check()); err != nil {
 		return err
 	}
 	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {
