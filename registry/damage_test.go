@@ -2,7 +2,6 @@ package registry_test
 
 import (
 	"bytes"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,11 +9,11 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
-	"go.etcd.io/bbolt"
 
 	"github.com/ocm-operator/ocm-operator/registry"
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 	"github.com/ocm-operator/ocm-operator/registry/store"
+	"github.com/ocm-operator/ocm-operator/registry/store/storetest"
 )
 
 // TestDamagedIndex changes a manifest on the disk. That is no mistake of the client, and has to be in the log.
@@ -34,14 +33,7 @@ func TestDamagedIndex(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db, err := bbolt.Open(filepath.Join(dir, "index.db"), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte("bodies")).Put([]byte(image.Digest), []byte("{}"))
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
+	if err := storetest.DamageManifest(dir, image.Digest); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer

@@ -18,10 +18,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"github.com/ocm-operator/ocm-operator/registry/store"
+	"github.com/ocm-operator/ocm-operator/registry/store/storetest"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
 	"github.com/ocm-operator/ocm-operator/snapshot/snapshottest"
@@ -319,23 +319,16 @@ func TestDamagedManifest(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db, err := bbolt.Open(filepath.Join(dir, "index.db"), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte("bodies")).Put([]byte(result.ManifestDigest), []byte("{}"))
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
+	if err := storetest.DamageManifest(dir, result.ManifestDigest); err != nil {
 		t.Fatal(err)
 	}
 	r := snapshottest.Repository(t, embedded(t, dir), "a")
-	if found, err := snapshot.Exists(t.Context(), r, result.ManifestDigest, ""); found || err != nil {
-		t.Errorf("damaged: %v, %v", found, err)
-	}
 	_, err = snapshot.Open(t.Context(), r, result.ManifestDigest)
 	if mismatch := new(snapshot.DigestMismatchError); !errors.As(err, &mismatch) || mismatch.Want != result.ManifestDigest || !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("opened: %v", err)
+	}
+	if found, err := snapshot.Exists(t.Context(), r, result.ManifestDigest, ""); found || err != nil {
+		t.Errorf("damaged: %v, %v", found, err)
 	}
 	if again := snapshottest.Write(t, r, []byte("content")); again != result {
 		t.Errorf("written again: %+v, was %+v", again, result)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"go.etcd.io/bbolt"
@@ -152,8 +151,8 @@ func (c *collection) mark(name string) (dead []digest.Digest, err error) {
 			return nil
 		}
 		todo := slices.Concat(c.current[name], c.superseded[name])
-		err := repo.manifests.ForEach(func(k, _ []byte) error {
-			if d := digest.Digest(k); c.store.leases.leasedBy(name, manifestKey(d)) {
+		err := repo.eachManifest(func(d digest.Digest) error {
+			if c.store.leases.leasedBy(name, manifestKey(d)) {
 				todo = append(todo, d)
 			}
 			return nil
@@ -162,17 +161,20 @@ func (c *collection) mark(name string) (dead []digest.Digest, err error) {
 			return err
 		}
 		if !c.managed(name) {
-			tags := repo.tags.Cursor()
-			for tag, target := tags.First(); tag != nil; tag, target = tags.Next() {
-				todo = append(todo, digest.Digest(target))
+			err := repo.eachTag(func(_ string, target digest.Digest) error {
+				todo = append(todo, target)
+				return nil
+			})
+			if err != nil {
+				return err
 			}
 		}
 		live, err := repo.reach(todo)
 		if err != nil {
 			return err
 		}
-		return repo.manifests.ForEach(func(k, _ []byte) error {
-			if d := digest.Digest(k); !live[d] {
+		return repo.eachManifest(func(d digest.Digest) error {
+			if !live[d] {
 				dead = append(dead, d)
 			}
 			return nil
@@ -199,9 +201,12 @@ func (r *repo) reach(todo []digest.Digest) (map[digest.Digest]bool, error) {
 		}
 		live[d] = true
 		todo = append(todo, rec.Children...)
-		c, prefix := r.referrers.Cursor(), string(d)+"!"
-		for k, _ := c.Seek([]byte(prefix)); strings.HasPrefix(string(k), prefix); k, _ = c.Next() {
-			todo = append(todo, digest.Digest(k[len(prefix):]))
+		err = r.eachReferrer(d, func(d digest.Digest) error {
+			todo = append(todo, d)
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return live, nil
@@ -259,7 +264,9 @@ func (c *collection) remove(repo *repo, d digest.Digest) (bool, error) {
 		return false, err
 	}
 	if c.pressed {
-		c.loose = append(c.loose, rec.Blobs...)
+		for _, b := range rec.Blobs {
+			c.loose = append(c.loose, b.Digest)
+		}
 	}
 	return true, repo.remove(d, rec)
 }

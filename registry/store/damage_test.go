@@ -22,10 +22,9 @@ func damage(t *testing.T, dir string, d digest.Digest) {
 		t.Fatal(err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		bodies := tx.Bucket([]byte("bodies"))
-		body := append([]byte{}, bodies.Get([]byte(d))...)
+		body := bytes.Clone(store.Body(tx, d))
 		body[len(body)-1] ^= 1
-		return bodies.Put([]byte(d), body)
+		return store.PutBody(tx, d, body)
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)

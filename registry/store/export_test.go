@@ -31,3 +31,9 @@ type failingFile struct {
 }
 
 func (f failingFile) Sync() error { return f.on.sync(f.Name(), f.diskFile.Sync) }
+
+// Body and PutBody are for tests that damage an index.
+var (
+	Body    = body
+	PutBody = putBody
+)

@@ -58,11 +58,10 @@ func goneManifest(d digest.Digest) string { return fmt.Sprintf("manifest %s is g
 // lock.
 func (s *Store) dropBody(d digest.Digest) error {
 	err := s.update(func(tx *bbolt.Tx) error {
-		bodies := tx.Bucket(bucketBodies)
-		if body := bodies.Get([]byte(d)); d.Algorithm().FromBytes(body) == d {
+		if d.Algorithm().FromBytes(body(tx, d)) == d {
 			return nil
 		}
-		return bodies.Delete([]byte(d))
+		return deleteBody(tx, d)
 	})
 	if err != nil {
 		return fmt.Errorf("take manifest %s away: %w", d, err)

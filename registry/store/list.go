@@ -1,10 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -19,7 +19,7 @@ func (r *Repository) Tags(ctx context.Context, last string, limit int) (tags []s
 		if !found {
 			return fmt.Errorf("%s: %w", r.name, ErrRepositoryNotFound)
 		}
-		tags, more = page(repo.tags.Cursor(), last, limit)
+		tags, more = page(repo.content.Cursor(), repo.key(kindTag), last, limit)
 		return context.Cause(ctx)
 	})
 	return tags, more, err
@@ -29,22 +29,22 @@ func (r *Repository) Tags(ctx context.Context, last string, limit int) (tags []s
 // whether there are more.
 func (s *Store) Repositories(ctx context.Context, last string, limit int) (names []string, more bool, err error) {
 	err = s.view(func(tx *bbolt.Tx) error {
-		names, more = page(tx.Bucket(bucketRepositories).Cursor(), last, limit)
+		names, more = page(tx.Bucket(bucketNames).Cursor(), nil, last, limit)
 		return context.Cause(ctx)
 	})
 	return names, more, err
 }
 
-func page(c *bbolt.Cursor, last string, limit int) (names []string, more bool) {
-	k, _ := c.Seek([]byte(last))
-	if last != "" && string(k) == last {
-		k, _ = c.Next()
-	}
-	for ; k != nil; k, _ = c.Next() {
+func page(c *bbolt.Cursor, prefix []byte, last string, limit int) (names []string, more bool) {
+	for k, _ := c.Seek(append(bytes.Clone(prefix), last...)); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		name := string(k[len(prefix):])
+		if last != "" && name == last {
+			continue
+		}
 		if len(names) >= limit {
 			return names, true
 		}
-		names = append(names, string(k))
+		names = append(names, name)
 	}
 	return names, false
 }
@@ -64,11 +64,15 @@ func (r *Repository) Referrers(ctx context.Context, subject digest.Digest, artif
 		if !exists {
 			return nil
 		}
-		c, prefix := repo.referrers.Cursor(), string(subject)+"!"
-		for k, raw := c.Seek(referrerKey(subject, last)); strings.HasPrefix(string(k), prefix); k, raw = c.Next() {
+		prefix, from := repo.key(kindReferrer, pack(subject)), repo.key(kindReferrer, pack(subject))
+		if last != "" {
+			from = repo.referrerKey(subject, last)
+		}
+		c := repo.content.Cursor()
+		for k, raw := c.Seek(from); bytes.HasPrefix(k, prefix); k, raw = c.Next() {
 			var d ocispec.Descriptor
 			if err := json.Unmarshal(raw, &d); err != nil {
-				return fmt.Errorf("%w: referrer %s of %s: %w", ErrDamaged, k, r.name, err)
+				return fmt.Errorf("%w: a referrer of %s in %s: %w", ErrDamaged, subject, r.name, err)
 			}
 			if d.Digest == last || artifactType != "" && d.ArtifactType != artifactType {
 				continue

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/opencontainers/go-digest"
 	"go.etcd.io/bbolt"
 )
 
@@ -141,7 +142,7 @@ func (s *Store) stillLost(k key) (lost bool, err error) {
 		return s.referenced(k)
 	}
 	err = s.view(func(tx *bbolt.Tx) error {
-		lost = refs(tx, k) > 0 && tx.Bucket(bucketBodies).Get([]byte(k.digest())) == nil
+		lost = refs(tx, k) > 0 && body(tx, k.digest()) == nil
 		return nil
 	})
 	return lost, err
@@ -172,16 +173,16 @@ func (s *Store) loses(name string, lost map[key]string) (detail string, err erro
 
 // holds visits everything that a repository keeps alive by itself: its manifests, and what they name.
 func (r *repo) holds(visit func(key)) error {
-	err := r.manifests.ForEach(func(d, _ []byte) error {
-		visit(key("m" + string(d)))
+	err := r.eachManifest(func(d digest.Digest) error {
+		visit(manifestKey(d))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return r.links.ForEach(func(k, _ []byte) error {
-		if key(k).isBlob() {
-			visit(key(k))
+	return r.eachLink(func(k key) error {
+		if k.isBlob() {
+			visit(k)
 		}
 		return nil
 	})

@@ -108,7 +108,7 @@ func (p *put) makeRecord() error {
 		}
 		if linked && !seen[blobKey(d.Digest)] {
 			seen[blobKey(d.Digest)] = true
-			p.record.Blobs = append(p.record.Blobs, d.Digest)
+			p.record.Blobs = append(p.record.Blobs, sized{Digest: d.Digest, Size: d.Size})
 		}
 	}
 	for _, d := range p.manifest.children() {
@@ -163,7 +163,7 @@ func (p *put) unchanged() (same bool, err error) {
 			return err
 		}
 		for _, tag := range p.tags {
-			if string(repo.tags.Get([]byte(tag))) != string(p.digest) {
+			if repo.tag(tag) != p.digest {
 				return nil
 			}
 		}
@@ -175,7 +175,7 @@ func (p *put) unchanged() (same bool, err error) {
 
 // stored tells whether the index gives back the very bytes; one that does not is repaired by a push.
 func (p *put) stored(tx *bbolt.Tx) bool {
-	return bytes.Equal(tx.Bucket(bucketBodies).Get([]byte(p.digest)), p.body)
+	return bytes.Equal(body(tx, p.digest), p.body)
 }
 
 func (p *put) apply(tx *bbolt.Tx) error {
@@ -199,13 +199,13 @@ func (p *put) apply(tx *bbolt.Tx) error {
 	if known == nil {
 		err = repo.add(p.digest, &p.record, p.body, p.referrer())
 	} else if !p.stored(tx) {
-		err = tx.Bucket(bucketBodies).Put([]byte(p.digest), p.body)
+		err = putBody(tx, p.digest, p.body)
 	}
 	if err != nil {
 		return err
 	}
 	for _, tag := range p.tags {
-		if err := repo.tags.Put([]byte(tag), []byte(p.digest)); err != nil {
+		if err := repo.setTag(tag, p.digest); err != nil {
 			return err
 		}
 	}
@@ -220,7 +220,7 @@ func (p *put) checkChildren(repo *repo) error {
 			return err
 		}
 		// One whose bytes were lost is to be pushed again first.
-		if rec == nil || repo.tx.Bucket(bucketBodies).Get([]byte(d.Digest)) == nil {
+		if rec == nil || body(repo.tx, d.Digest) == nil {
 			return &MissingBlobError{Digest: d.Digest, Repository: p.repo.name, Size: -1}
 		}
 		if rec.Size != d.Size {

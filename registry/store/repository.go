@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -174,7 +175,7 @@ func (r *Repository) resolve(tag string) (digest.Digest, error) {
 	var dgst digest.Digest
 	err := r.store.view(func(tx *bbolt.Tx) error {
 		if repo, found := readRepo(tx, r.name); found {
-			dgst = digest.Digest(repo.tags.Get([]byte(tag)))
+			dgst = repo.tag(tag)
 		}
 		return nil
 	})
@@ -184,7 +185,7 @@ func (r *Repository) resolve(tag string) (digest.Digest, error) {
 	return dgst, err
 }
 
-func (r *Repository) manifest(dgst digest.Digest) (desc ocispec.Descriptor, body []byte, err error) {
+func (r *Repository) manifest(dgst digest.Digest) (desc ocispec.Descriptor, raw []byte, err error) {
 	defer r.store.locks.lock(manifestKey(dgst))()
 	err = r.store.view(func(tx *bbolt.Tx) error {
 		repo, found := readRepo(tx, r.name)
@@ -198,26 +199,26 @@ func (r *Repository) manifest(dgst digest.Digest) (desc ocispec.Descriptor, body
 		if rec == nil {
 			return r.notFound(dgst.String())
 		}
-		stored := tx.Bucket(bucketBodies).Get([]byte(dgst))
+		stored := body(tx, dgst)
 		if stored == nil {
 			r.store.lose(manifestKey(dgst), goneManifest(dgst))
 			return r.notFound(dgst.String())
 		}
-		body = append(body, stored...)
-		desc = ocispec.Descriptor{MediaType: rec.MediaType, Digest: dgst, Size: int64(len(body))}
+		raw = bytes.Clone(stored)
+		desc = ocispec.Descriptor{MediaType: rec.MediaType, Digest: dgst, Size: int64(len(raw))}
 		return nil
 	})
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
-	if got := dgst.Algorithm().FromBytes(body); got != dgst {
+	if got := dgst.Algorithm().FromBytes(raw); got != dgst {
 		// Never a wrong answer: the disk gave back other bytes than were written.
 		err := fmt.Errorf("%w: manifest in %s: %w", ErrDamaged, r.name, &DigestMismatchError{Want: dgst, Got: got})
 		return ocispec.Descriptor{}, nil, errors.Join(err, r.store.dropBody(dgst))
 	}
 	r.store.leases.renew(r.name, manifestKey(dgst))
 	r.store.reads.note(r.name, dgst, r.store.now())
-	return desc, body, nil
+	return desc, raw, nil
 }
 
 // DeleteTag removes a tag; what it points at stays until nothing keeps it.
@@ -230,10 +231,10 @@ func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 	}
 	return r.store.update(func(tx *bbolt.Tx) error {
 		repo, found := readRepo(tx, r.name)
-		if !found || repo.tags.Get([]byte(tag)) == nil {
+		if !found || repo.tag(tag) == "" {
 			return r.notFound(tag)
 		}
-		return repo.tags.Delete([]byte(tag))
+		return repo.deleteTag(tag)
 	})
 }
 
@@ -259,8 +260,8 @@ func (r *Repository) DeleteManifest(ctx context.Context, dgst digest.Digest) err
 		if rec == nil {
 			return r.notFound(dgst.String())
 		}
-		for _, d := range rec.Blobs {
-			r.store.leases.renew(r.name, blobKey(d))
+		for _, b := range rec.Blobs {
+			r.store.leases.renew(r.name, blobKey(b.Digest))
 		}
 		if err := repo.untag(dgst); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,6 +42,8 @@ type Options struct {
 	Grace time.Duration
 	// Notify is told what happens to repositories; it may be nil. It must not block, and not call the store.
 	Notify func(Notice)
+	// Log is told what Open had to do that nobody expects of it; it may be nil.
+	Log func(message string)
 
 	// disk is the file system of the machine when nil.
 	disk disk
@@ -91,6 +94,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.LeaseTTL <= 0 {
 		o.LeaseTTL = defaultLeaseTTL
 	}
+	if o.Log == nil {
+		o.Log = func(string) {}
+	}
 	if o.Grace <= 0 {
 		o.Grace = defaultGrace
 	}
@@ -121,7 +127,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("create registry directory: %w", err)
 	}
 	// The index holds the lock of the directory; nothing may be touched before.
-	x, err := openIndex(dir, s.disk, o.NoSync)
+	x, err := openIndex(dir, s.disk, o.NoSync, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -142,34 +148,38 @@ func (s *Store) prepare(dir string) error {
 	if err := errors.Join(s.purge(), syncDir(s.disk, dir)); err != nil {
 		return err
 	}
-	err := s.index.update(func(tx *bbolt.Tx) error {
-		state := tx.Bucket(bucketState)
-		saved := state.Get(keyLeases)
-		if saved == nil {
-			return nil
-		}
-		s.leases.load(saved)
-		return state.Delete(keyLeases)
-	})
-	if err != nil {
-		return err
-	}
-	return s.countBlobs()
+	return s.restore()
 }
 
-// countBlobs sets the totals from the index, which is much faster than a walk; a collection
-// walks and corrects them.
-func (s *Store) countBlobs() error {
-	return s.index.view(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketRefs).ForEach(func(k, _ []byte) error {
-			if key(k).isBlob() {
-				s.blobs.count.Add(1)
-				if size, err := s.blobs.size(key(k).digest()); err == nil {
-					s.blobs.bytes.Add(size)
-				}
-			}
+// restore takes over what the process before has left when it was stopped in order. One that was killed leaves nothing; then the
+// totals are what manifests name, and a collection corrects them.
+func (s *Store) restore() error {
+	left := false
+	err := s.index.view(func(tx *bbolt.Tx) error {
+		state := tx.Bucket(bucketState)
+		if saved := state.Get(keyLeases); saved != nil {
+			left = true
+			s.leases.load(saved)
+		}
+		if saved := state.Get(keyTotals); saved != nil {
+			left = true
+			count, bytes := counted(saved)
+			s.blobs.count.Store(count)
+			s.blobs.bytes.Store(bytes)
+			return nil
+		}
+		return eachBlob(tx, func(_ digest.Digest, size int64) error {
+			s.blobs.count.Add(1)
+			s.blobs.bytes.Add(size)
 			return nil
 		})
+	})
+	if err != nil || !left {
+		return err
+	}
+	return s.index.update(func(tx *bbolt.Tx) error {
+		state := tx.Bucket(bucketState)
+		return errors.Join(state.Delete(keyLeases), state.Delete(keyTotals))
 	})
 }
 
@@ -181,7 +191,11 @@ func (s *Store) Close() error {
 		defer s.open.Unlock()
 		s.open.closed = true
 		saved := s.leases.save()
-		err := s.index.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketState).Put(keyLeases, saved) })
+		totals := binary.AppendVarint(binary.AppendVarint(nil, s.blobs.count.Load()), s.blobs.bytes.Load())
+		err := s.index.update(func(tx *bbolt.Tx) error {
+			state := tx.Bucket(bucketState)
+			return errors.Join(state.Put(keyLeases, saved), state.Put(keyTotals, totals))
+		})
 		if err == nil {
 			err = s.restoreIndex()
 		}
@@ -193,7 +207,7 @@ func (s *Store) Close() error {
 // restoreIndex writes the index again when its file was taken away: the system keeps such a file only as long as it is open.
 // A file that is there now is somebody else's.
 func (s *Store) restoreIndex() (err error) {
-	path := s.index.db.Path()
+	path := s.index.path
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
