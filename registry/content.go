@@ -7,14 +7,15 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
-	"time"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/ocm-operator/ocm-operator/registry/store"
 )
+
+const octetStream = "application/octet-stream"
 
 // maxTags bounds the tags that one manifest is pushed with.
 const maxTags = 100
@@ -26,8 +27,7 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, c call) error 
 	}
 	defer blob.Close()
 	setContent(w, octetStream, digest.Digest(c.ref))
-	// ServeContent answers ranges and conditions, and hands the file to the kernel.
-	http.ServeContent(w, r, "", time.Time{}, blob)
+	serveContent(w, r, blob)
 	return nil
 }
 
@@ -37,9 +37,8 @@ func (h *Handler) headBlob(w http.ResponseWriter, r *http.Request, c call) error
 		return err
 	}
 	setContent(w, octetStream, digest.Digest(c.ref))
-	w.Header().Set("Accept-Ranges", "bytes")
-	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-	w.WriteHeader(http.StatusOK)
+	// Nothing of the content is read for it.
+	serveContent(w, r, io.NewSectionReader(bytes.NewReader(nil), 0, size))
 	return nil
 }
 
@@ -66,14 +65,14 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, c call) er
 		return unknownReference(err)
 	}
 	setContent(w, desc.MediaType, desc.Digest)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	serveContent(w, r, bytes.NewReader(body))
 	return nil
 }
 
 // unknownReference answers a reference that can't exist like one that does not.
 func unknownReference(err error) error {
 	if _, invalid := errors.AsType[*store.NameError](err); invalid {
-		return &apiError{http.StatusNotFound, codeManifestUnknown, err.Error()}
+		return &apiError{status: http.StatusNotFound, code: codeManifestUnknown, message: err.Error()}
 	}
 	return err
 }
@@ -96,6 +95,9 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, c call) er
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
 		return badRequest(codeManifestInvalid, "Content-Type has to be the media type of the manifest")
+	}
+	if r.ContentLength > store.MaxManifestBytes {
+		return &http.MaxBytesError{Limit: store.MaxManifestBytes}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, store.MaxManifestBytes))
 	if err != nil {
@@ -130,8 +132,11 @@ func reference(r *http.Request, ref string, body []byte) (digest.Digest, []strin
 	if d, err := store.ParseDigest(ref); err == nil {
 		return d, tags, nil
 	}
+	if strings.Contains(ref, ":") {
+		return "", nil, badRequest(codeDigestInvalid, "the reference is not a sha256 or sha512 digest in lower-case hexadecimal")
+	}
 	if !store.ValidTag(ref) {
-		return "", nil, badRequest(codeManifestInvalid, "the reference is neither a valid tag nor a sha256 or sha512 digest")
+		return "", nil, badRequest(codeManifestInvalid, "the reference is not a valid tag")
 	}
 	if want := query.Get("digest"); want != "" {
 		d, err := store.ParseDigest(want)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"syscall"
 
 	"github.com/ocm-operator/ocm-operator/registry/auth"
@@ -17,6 +18,8 @@ type apiError struct {
 	status  int
 	code    string
 	message string
+	// allow is what may be asked instead of a method that may not.
+	allow string
 }
 
 func (e *apiError) Error() string { return e.message }
@@ -41,7 +44,7 @@ const (
 )
 
 func badRequest(code, format string, args ...any) error {
-	return &apiError{http.StatusBadRequest, code, fmt.Sprintf(format, args...)}
+	return &apiError{status: http.StatusBadRequest, code: code, message: fmt.Sprintf(format, args...)}
 }
 
 // toAPI finds the answer for an error. What the caller can do nothing about is told without
@@ -55,6 +58,7 @@ func toAPI(err error) *apiError {
 		missing  *store.MissingBlobError
 		tooLarge *http.MaxBytesError
 		limited  *auth.LimitedError
+		full     *store.StorageFullError
 	)
 	switch {
 	case errors.As(err, &api):
@@ -63,46 +67,48 @@ func toAPI(err error) *apiError {
 		// What it wraps may look like a mistake of the client.
 		return internal()
 	case errors.Is(err, auth.ErrUnauthenticated):
-		return &apiError{http.StatusUnauthorized, codeUnauthorized, err.Error()}
+		return &apiError{status: http.StatusUnauthorized, code: codeUnauthorized, message: err.Error()}
 	case errors.Is(err, auth.ErrDenied):
-		return &apiError{http.StatusForbidden, codeDenied, err.Error()}
+		return &apiError{status: http.StatusForbidden, code: codeDenied, message: err.Error()}
 	case errors.As(err, &limited):
-		return &apiError{http.StatusTooManyRequests, codeTooMany, limited.Error()}
+		return &apiError{status: http.StatusTooManyRequests, code: codeTooMany, message: limited.Error()}
 	case errors.Is(err, auth.ErrUnavailable):
-		return &apiError{http.StatusServiceUnavailable, codeUnknown, auth.ErrUnavailable.Error()}
+		return &apiError{status: http.StatusServiceUnavailable, code: codeUnknown, message: auth.ErrUnavailable.Error()}
 	case errors.As(err, &missing):
-		return &apiError{http.StatusBadRequest, codeManifestBlobUnknown, missing.Error()}
+		return &apiError{status: http.StatusBadRequest, code: codeManifestBlobUnknown, message: missing.Error()}
 	case errors.As(err, &manifest):
-		return &apiError{http.StatusBadRequest, codeManifestInvalid, err.Error()}
+		return &apiError{status: http.StatusBadRequest, code: codeManifestInvalid, message: err.Error()}
 	case errors.As(err, &tooLarge):
-		return &apiError{http.StatusRequestEntityTooLarge, codeSizeInvalid, fmt.Sprintf("more than %d bytes", tooLarge.Limit)}
+		return &apiError{status: http.StatusRequestEntityTooLarge, code: codeSizeInvalid, message: fmt.Sprintf("more than %d bytes", tooLarge.Limit)}
 	case errors.Is(err, store.ErrTooLarge):
-		return &apiError{http.StatusRequestEntityTooLarge, codeSizeInvalid, err.Error()}
+		return &apiError{status: http.StatusRequestEntityTooLarge, code: codeSizeInvalid, message: err.Error()}
 	case errors.As(err, &name):
-		return &apiError{http.StatusBadRequest, nameCode(name), err.Error()}
+		return &apiError{status: http.StatusBadRequest, code: nameCode(name), message: err.Error()}
 	case errors.Is(err, store.ErrManifestNotFound):
-		return &apiError{http.StatusNotFound, codeManifestUnknown, err.Error()}
+		return &apiError{status: http.StatusNotFound, code: codeManifestUnknown, message: err.Error()}
 	case errors.Is(err, store.ErrRepositoryNotFound):
-		return &apiError{http.StatusNotFound, codeNameUnknown, err.Error()}
+		return &apiError{status: http.StatusNotFound, code: codeNameUnknown, message: err.Error()}
 	case errors.Is(err, store.ErrBlobNotFound):
-		return &apiError{http.StatusNotFound, codeBlobUnknown, err.Error()}
+		return &apiError{status: http.StatusNotFound, code: codeBlobUnknown, message: err.Error()}
 	case errors.As(err, &mismatch):
-		return &apiError{http.StatusBadRequest, codeDigestInvalid, mismatch.Error()}
+		return &apiError{status: http.StatusBadRequest, code: codeDigestInvalid, message: mismatch.Error()}
 	case errors.Is(err, store.ErrInUse):
-		return &apiError{http.StatusMethodNotAllowed, codeUnsupported, err.Error()}
+		return &apiError{status: http.StatusMethodNotAllowed, code: codeUnsupported, message: err.Error(), allow: "GET, HEAD"}
+	case errors.As(err, &full):
+		return &apiError{status: http.StatusInsufficientStorage, code: codeUnknown, message: full.Error()}
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &apiError{http.StatusInsufficientStorage, codeUnknown, "the registry's disk is full"}
+		return &apiError{status: http.StatusInsufficientStorage, code: codeUnknown, message: "the registry's disk is full"}
 	case errors.Is(err, store.ErrStagingFull):
-		return &apiError{http.StatusInsufficientStorage, codeUnknown, err.Error()}
+		return &apiError{status: http.StatusInsufficientStorage, code: codeUnknown, message: err.Error()}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed):
-		return &apiError{http.StatusServiceUnavailable, codeUnknown, "the request was given up, or the registry is shutting down"}
+		return &apiError{status: http.StatusServiceUnavailable, code: codeUnknown, message: "the request was given up, or the registry is shutting down"}
 	default:
 		return internal()
 	}
 }
 
 func internal() *apiError {
-	return &apiError{http.StatusInternalServerError, codeUnknown, "the registry could not do this; its log has the reason"}
+	return &apiError{status: http.StatusInternalServerError, code: codeUnknown, message: "the registry could not do this; its log has the reason"}
 }
 
 func nameCode(e *store.NameError) string {
@@ -113,6 +119,19 @@ func nameCode(e *store.NameError) string {
 		return codeNameInvalid
 	default:
 		return codeManifestInvalid
+	}
+}
+
+// retryAfter is how many seconds a client should wait before it asks again; empty when that is no use.
+func (e *apiError) retryAfter() string {
+	switch e.status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return "5"
+	case http.StatusInsufficientStorage:
+		// Room is made by a collection, or by somebody.
+		return "30"
+	default:
+		return ""
 	}
 }
 
@@ -127,13 +146,20 @@ func (e *apiError) write(w http.ResponseWriter) {
 		body = []byte("{}")
 	}
 	// Headers of an answer that was not to be.
-	for _, header := range []string{"Docker-Content-Digest", "Etag", "Content-Length", "Cache-Control"} {
+	for _, header := range []string{"Docker-Content-Digest", "Etag", "Content-Length", "Cache-Control", "Accept-Ranges"} {
 		w.Header().Del(header)
 	}
 	if e.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="ocm-registry", charset="UTF-8"`)
 	}
+	if e.allow != "" {
+		w.Header().Set("Allow", e.allow)
+	}
+	if after := e.retryAfter(); after != "" && w.Header().Get("Retry-After") == "" {
+		w.Header().Set("Retry-After", after)
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(e.status)
 	_, _ = w.Write(body)
 }

@@ -1,34 +1,26 @@
 package registry
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/ocm-operator/ocm-operator/registry/auth"
+	"github.com/ocm-operator/ocm-operator/registry/internal/pace"
 	"github.com/ocm-operator/ocm-operator/registry/store"
-)
-
-const (
-	maxPage          = 10_000
-	maxReferrersPage = 500
-	octetStream      = "application/octet-stream"
 )
 
 // Options configures NewHandler.
 type Options struct {
 	// Authorizer decides who may do what. Nil lets nobody in.
 	Authorizer auth.Authorizer
-	// Logger gets errors, and one debug line for each request; nil is silent.
+	// Logger gets errors, and one line for each request at the level -1, which logr has as V(1); nil is silent.
 	Logger *slog.Logger
 	// Metrics counts requests; nil counts nothing.
 	Metrics *Metrics
@@ -41,6 +33,8 @@ type Options struct {
 	// StallTimeout is how long a client may send no byte of a body, and how long it may take over 256 KiB of
 	// an answer; a minute when zero.
 	StallTimeout time.Duration
+	// Probe tells whether the registry is of use, as store.Store.Check does. It answers /healthz; nil is always well.
+	Probe func(ctx context.Context) error
 	// Interceptor is asked before the store; it may be nil.
 	Interceptor Interceptor
 }
@@ -100,10 +94,11 @@ func NewHandler(s *store.Store, o Options) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
 	route := parseRoute(r.URL.Path)
-	t, r := h.begin(w, r)
+	x, r := pace.Begin(w, r, h.options.StallTimeout)
+	t := &transfer{Exchange: x}
 	end := h.options.Metrics.begin()
 	defer func() { h.record(r, route, t, time.Since(begin), end) }()
-	defer t.body.drain()
+	defer t.End()
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if err := h.serve(t, r, route); err != nil {
@@ -111,22 +106,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// record counts and logs a request at its end, whatever that was.
-func (h *Handler) record(r *http.Request, route route, t *transfer, took time.Duration, end requestEnd) {
-	end(route.op, r.Method, t.status, t.body.n, t.n, took)
-	h.options.Logger.DebugContext(r.Context(), "registry request",
-		"method", r.Method, "operation", string(route.op), "repository", route.name, "status", t.status,
-		"received", t.body.n, "sent", t.n, "duration", took)
-}
-
 // fail answers an error, unless the answer had begun.
 func (h *Handler) fail(t *transfer, r *http.Request, route route, err error) {
 	answer := toAPI(err)
 	if answer.status == http.StatusInternalServerError || answer.status == http.StatusInsufficientStorage {
 		h.options.Logger.ErrorContext(r.Context(), "registry request failed",
-			"method", r.Method, "repository", route.name, "operation", string(route.op), "error", err)
+			"method", clip(r.Method), "repository", clip(route.name), "operation", string(route.op), "error", err)
 	}
-	if t.status == 0 {
+	if t.Status() == 0 {
 		answer.write(t)
 	}
 }
@@ -135,11 +122,14 @@ func (h *Handler) fail(t *transfer, r *http.Request, route route, err error) {
 // store is closed.
 func (h *Handler) Close() { h.uploads.close() }
 
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route route) error {
+func (h *Handler) serve(w *transfer, r *http.Request, route route) error {
 	if route.op == opNone {
-		return &apiError{http.StatusNotFound, codeNameUnknown, "this path is not part of the registry's API"}
+		return &apiError{status: http.StatusNotFound, code: codeNameUnknown, message: "this path is not part of the registry's API"}
 	}
-	if err := h.authorize(r, route.name, route.action(r.Method)); err != nil {
+	if route.op == opHealth {
+		return h.health(w, r)
+	}
+	if err := h.authorize(r, route.name, route.action(r.Method), w.identified); err != nil {
 		retryAfter(w, err)
 		return err
 	}
@@ -151,7 +141,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route route) err
 	serve, found := methods[method]
 	if !found {
 		w.Header().Set("Allow", allow(methods))
-		return &apiError{http.StatusMethodNotAllowed, codeUnsupported, "this method is not part of the registry's API here"}
+		return &apiError{status: http.StatusMethodNotAllowed, code: codeUnsupported, message: "this method is not part of the registry's API here"}
 	}
 	c := call{route: route}
 	if route.name != "" || route.op != opBase && route.op != opCatalog {
@@ -180,92 +170,6 @@ func allow(methods map[string]endpoint) string {
 
 func (h *Handler) base(w http.ResponseWriter, _ *http.Request, _ call) error {
 	return writeJSON(w, "application/json", struct{}{})
-}
-
-func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, _ call) error {
-	limit, last, err := paging(r, maxPage)
-	if err != nil {
-		return err
-	}
-	names, more, err := h.store.Repositories(r.Context(), last, limit)
-	if err != nil {
-		return err
-	}
-	setNext(w, r, more, limit, lastOf(names), "")
-	return writeJSON(w, "application/json", map[string]any{"repositories": orEmpty(names)})
-}
-
-func (h *Handler) tags(w http.ResponseWriter, r *http.Request, c call) error {
-	limit, last, err := paging(r, maxPage)
-	if err != nil {
-		return err
-	}
-	tags, more, err := c.repo.Tags(r.Context(), last, limit)
-	if err != nil {
-		return err
-	}
-	setNext(w, r, more, limit, lastOf(tags), "")
-	return writeJSON(w, "application/json", map[string]any{"name": c.name, "tags": orEmpty(tags)})
-}
-
-func (h *Handler) referrers(w http.ResponseWriter, r *http.Request, c call) error {
-	limit, last, err := paging(r, maxReferrersPage)
-	if err != nil {
-		return err
-	}
-	artifactType := r.URL.Query().Get("artifactType")
-	found, more, err := c.repo.Referrers(r.Context(), digest.Digest(c.ref), artifactType, digest.Digest(last), limit)
-	if err != nil {
-		return err
-	}
-	if artifactType != "" {
-		w.Header().Set("OCI-Filters-Applied", "artifactType")
-	}
-	if len(found) > 0 {
-		setNext(w, r, more, limit, found[len(found)-1].Digest.String(), artifactType)
-	}
-	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: orEmpty(found)}
-	index.SchemaVersion = 2
-	return writeJSON(w, ocispec.MediaTypeImageIndex, index)
-}
-
-// paging reads where a list goes on and how long it may be.
-func paging(r *http.Request, most int) (limit int, last string, err error) {
-	query := r.URL.Query()
-	limit, last = most, query.Get("last")
-	if n := query.Get("n"); n != "" {
-		if limit, err = strconv.Atoi(n); err != nil || limit < 0 {
-			return 0, "", badRequest(codeUnsupported, "n has to be a number that is not negative")
-		}
-	}
-	return min(limit, most), last, nil
-}
-
-// setNext tells where the rest of a list is. A client that asked for nothing has no place to go on from.
-func setNext(w http.ResponseWriter, r *http.Request, more bool, limit int, last, artifactType string) {
-	if !more || last == "" {
-		return
-	}
-	query := url.Values{"n": {strconv.Itoa(limit)}, "last": {last}}
-	if artifactType != "" {
-		query.Set("artifactType", artifactType)
-	}
-	w.Header().Set("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, r.URL.EscapedPath(), query.Encode()))
-}
-
-func lastOf(names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	return names[len(names)-1]
-}
-
-// orEmpty makes JSON say [] and not null.
-func orEmpty[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
 }
 
 func writeJSON(w http.ResponseWriter, mediaType string, v any) error {

@@ -163,7 +163,7 @@ func TestAnswers(t *testing.T) {
 		"blob, range":        {method: "GET", path: blob + layer.String(), headers: []string{"Range", "bytes=2-4"}, status: 206, content: "234", want: map[string]string{"Content-Range": "bytes 2-4/10"}},
 		"blob, open range":   {method: "GET", path: blob + layer.String(), headers: []string{"Range", "bytes=7-"}, status: 206, content: "789"},
 		"blob, last bytes":   {method: "GET", path: blob + layer.String(), headers: []string{"Range", "bytes=-2"}, status: 206, content: "89"},
-		"blob, beyond":       {method: "GET", path: blob + layer.String(), headers: []string{"Range", "bytes=10-"}, status: 416},
+		"blob, beyond":       {method: "GET", path: blob + layer.String(), headers: []string{"Range", "bytes=10-"}, status: 416, code: "SIZE_INVALID"},
 		"blob, known":        {method: "GET", path: blob + layer.String(), headers: []string{"If-None-Match", `"` + layer.String() + `"`}, status: 304},
 		"blob, absent":       {method: "GET", path: blob + absent.String(), status: 404, code: "BLOB_UNKNOWN"},
 		"blob, absent, head": {method: "HEAD", path: blob + absent.String(), status: 404, code: "BLOB_UNKNOWN"},
@@ -345,7 +345,7 @@ func TestStoreLimit(t *testing.T) {
 	at := c.expect(202, "", "POST", "/v2/a/blobs/uploads/", nil).Header.Get("Location")
 	c.expect(202, "", "PATCH", at, []byte("123"))
 	c.expect(413, "SIZE_INVALID", "PATCH", at, []byte("45"))
-	c.expect(413, "SIZE_INVALID", "PUT", at+"?digest="+digest.FromString("123").String(), nil)
+	c.expect(404, "BLOB_UPLOAD_UNKNOWN", "PUT", at+"?digest="+digest.FromString("123").String(), nil)
 	if got := s.Stats().Staged; got != 0 {
 		t.Errorf("%d uploads are left", got)
 	}

@@ -19,6 +19,7 @@ const (
 	opUploads   operation = "uploads"
 	opUpload    operation = "upload"
 	opReferrers operation = "referrers"
+	opHealth    operation = "health"
 	opNone      operation = "none"
 )
 
@@ -34,6 +35,8 @@ type route struct {
 func parseRoute(path string) route {
 	rest, found := strings.CutPrefix(path, "/v2")
 	switch {
+	case path == "/healthz":
+		return route{op: opHealth}
 	case !found:
 		return route{op: opNone}
 	case rest == "" || rest == "/":
@@ -54,9 +57,14 @@ func parseRoute(path string) route {
 	if name, found := strings.CutSuffix(parent, "/blobs/uploads"); found {
 		return route{opUpload, name, ref}
 	}
-	for suffix, op := range map[string]operation{"/blobs": opBlob, "/manifests": opManifest, "/referrers": opReferrers} {
-		if name, found := strings.CutSuffix(parent, suffix); found {
-			return route{op, name, ref}
+	if i := strings.LastIndexByte(parent, '/'); i >= 0 {
+		switch parent[i:] {
+		case "/blobs":
+			return route{opBlob, parent[:i], ref}
+		case "/manifests":
+			return route{opManifest, parent[:i], ref}
+		case "/referrers":
+			return route{opReferrers, parent[:i], ref}
 		}
 	}
 	return route{op: opNone}

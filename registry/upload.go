@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 	"github.com/ocm-operator/ocm-operator/registry/store"
@@ -48,7 +46,7 @@ func (s *sessions) add(name string, stage *store.Stage) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.all) >= s.most {
-		return nil, &apiError{http.StatusTooManyRequests, codeTooMany, fmt.Sprintf("%d uploads are open; try again later", s.most)}
+		return nil, &apiError{status: http.StatusTooManyRequests, code: codeTooMany, message: fmt.Sprintf("%d uploads are open; try again later", s.most)}
 	}
 	up := &session{id: rand.Text(), name: name, stage: stage}
 	up.timer = time.AfterFunc(s.idle, func() { s.expire(up) })
@@ -94,12 +92,12 @@ func (s *sessions) take(name, id string) (*session, error) {
 	s.mu.Lock()
 	up := s.all[id]
 	s.mu.Unlock()
-	unknown := &apiError{http.StatusNotFound, codeUploadUnknown, "this upload is not known; begin a new one"}
+	unknown := &apiError{status: http.StatusNotFound, code: codeUploadUnknown, message: "this upload is not known; begin a new one"}
 	if up == nil || up.name != name {
 		return nil, unknown
 	}
 	if !up.mu.TryLock() {
-		return nil, &apiError{http.StatusConflict, codeUploadInvalid, "another request is writing to this upload"}
+		return nil, &apiError{status: http.StatusConflict, code: codeUploadInvalid, message: "another request is writing to this upload"}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +114,6 @@ func (up *session) locate(w http.ResponseWriter) {
 	w.Header().Set("Location", "/v2/"+up.name+"/blobs/uploads/"+up.id)
 	w.Header().Set("Docker-Upload-UUID", up.id)
 	w.Header().Set("Range", "0-"+strconv.FormatInt(max(0, up.stage.Size()-1), 10))
-	w.Header().Set("Content-Length", "0")
 }
 
 func (h *Handler) beginUpload(w http.ResponseWriter, r *http.Request, c call) error {
@@ -127,11 +124,17 @@ func (h *Handler) beginUpload(w http.ResponseWriter, r *http.Request, c call) er
 			return err
 		}
 	}
+	want := query.Get("digest")
+	if want != "" {
+		if _, err := store.ParseDigest(want); err != nil {
+			return err
+		}
+	}
 	stage, err := c.repo.Stage(r.Context())
 	if err != nil {
 		return err
 	}
-	if want := query.Get("digest"); want != "" {
+	if want != "" {
 		defer func() { _ = stage.Close() }()
 		return h.finish(w, r, c, stage, want)
 	}
@@ -140,6 +143,7 @@ func (h *Handler) beginUpload(w http.ResponseWriter, r *http.Request, c call) er
 		return errors.Join(err, stage.Close())
 	}
 	up.locate(w)
+	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
@@ -169,7 +173,7 @@ func (h *Handler) mount(w http.ResponseWriter, r *http.Request, c call, d digest
 }
 
 func (h *Handler) mayPull(r *http.Request, repository string) bool {
-	return h.authorize(r, repository, auth.Pull) == nil
+	return h.authorize(r, repository, auth.Pull, nil) == nil
 }
 
 func (h *Handler) uploadStatus(w http.ResponseWriter, _ *http.Request, c call) error {
@@ -205,9 +209,11 @@ func (h *Handler) patchUpload(w http.ResponseWriter, r *http.Request, c call) er
 		return err
 	}
 	if err := h.receive(w, r, up.stage); err != nil {
+		h.giveUp(up, err)
 		return err
 	}
 	up.locate(w)
+	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
@@ -226,8 +232,20 @@ func (h *Handler) putUpload(w http.ResponseWriter, r *http.Request, c call) erro
 		up.locate(w)
 		return err
 	}
+	if err := h.receive(w, r, up.stage); err != nil {
+		h.giveUp(up, err)
+		return err
+	}
 	defer h.uploads.remove(up)
-	return h.finish(w, r, c, up.stage, want)
+	return h.commit(w, r, c, up.stage, want)
+}
+
+// giveUp drops an upload that can't go on, so that what it has written makes room. One whose client went away can.
+func (h *Handler) giveUp(up *session, err error) {
+	if broken, ok := errors.AsType[*apiError](err); ok && broken.code == codeSizeInvalid && broken.status == http.StatusBadRequest {
+		return
+	}
+	h.uploads.remove(up)
 }
 
 // holdToRange holds a chunk to its place and its length. A request without a range goes on where the last
@@ -243,7 +261,7 @@ func holdToRange(r *http.Request, offset int64) error {
 	}
 	if first != offset {
 		message := fmt.Sprintf("the chunk begins at %d, and the upload goes on at %d", first, offset)
-		return &apiError{http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, message}
+		return &apiError{status: http.StatusRequestedRangeNotSatisfiable, code: codeUploadInvalid, message: message}
 	}
 	if r.ContentLength >= 0 && r.ContentLength != last-first+1 {
 		return badRequest(codeSizeInvalid, "Content-Range says %d bytes and Content-Length %d", last-first+1, r.ContentLength)
@@ -275,21 +293,24 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func parseRange(header string) (first, last int64, err error) {
+func parseRange(header string) (int64, int64, error) {
 	from, to, found := strings.Cut(strings.TrimPrefix(header, "bytes "), "-")
 	to, _, _ = strings.Cut(to, "/")
-	first, err1 := strconv.ParseInt(from, 10, 64)
-	last, err2 := strconv.ParseInt(to, 10, 64)
-	if !found || err1 != nil || err2 != nil || first < 0 || last < first-1 || last == math.MaxInt64 {
+	first, err1 := strconv.ParseUint(from, 10, 62)
+	last, err2 := strconv.ParseUint(to, 10, 62)
+	if !found || err1 != nil || err2 != nil || last+1 < first {
 		message := "Content-Range has to be <first>-<last>"
-		return 0, 0, &apiError{http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, message}
+		return 0, 0, &apiError{status: http.StatusRequestedRangeNotSatisfiable, code: codeUploadInvalid, message: message}
 	}
-	return first, last, nil
+	return int64(first), int64(last), nil
 }
 
 // receive appends a body to an upload. What came before the client went away stays, so that it
 // can ask how much that was and go on.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, stage *store.Stage) error {
+	if err := h.expect(r, stage); err != nil {
+		return err
+	}
 	body := r.Body
 	if most := h.options.MaxBlobBytes; most > 0 {
 		body = http.MaxBytesReader(w, body, max(0, most-stage.Size()))
@@ -300,6 +321,14 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, stage *store.S
 		return readError(source.err)
 	}
 	return err
+}
+
+// expect refuses a body that is known to be too much before any of it is sent.
+func (h *Handler) expect(r *http.Request, stage *store.Stage) error {
+	if most := h.options.MaxBlobBytes; most > 0 && r.ContentLength > most-stage.Size() {
+		return &http.MaxBytesError{Limit: most}
+	}
+	return stage.Expect(r.ContentLength)
 }
 
 // clientReader remembers that an error of a copy was the client's.
@@ -320,14 +349,14 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, c call, stage *
 	if err := h.receive(w, r, stage); err != nil {
 		return err
 	}
+	return h.commit(w, r, c, stage, want)
+}
+
+func (h *Handler) commit(w http.ResponseWriter, r *http.Request, c call, stage *store.Stage, want string) error {
 	desc, err := stage.Commit(r.Context(), digest.Digest(want))
 	if err != nil {
 		return err
 	}
-	h.created(w, c, desc)
-	return nil
-}
-
-func (h *Handler) created(w http.ResponseWriter, c call, desc ocispec.Descriptor) {
 	setCreated(w, "/v2/"+c.name+"/blobs/"+desc.Digest.String(), desc)
+	return nil
 }

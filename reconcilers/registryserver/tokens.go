@@ -29,6 +29,12 @@ type reviewer struct {
 	unanswered atomic.Bool
 }
 
+// identity is who a token stands for.
+type identity struct{ authenticationv1.UserInfo }
+
+// Subject is the name for the access log.
+func (i identity) Subject() string { return i.Username }
+
 // Identify implements auth.Reviewer. A token without an audience that the server confirms is one for the server itself, and
 // none of the registry's business.
 func (r *reviewer) Identify(ctx context.Context, token, audience string) (auth.Identity, error) {
@@ -40,18 +46,18 @@ func (r *reviewer) Identify(ctx context.Context, token, audience string) (auth.I
 	if !status.Authenticated || status.User.Username == "" || !slices.Contains(status.Audiences, audience) {
 		return nil, auth.ErrUnauthenticated
 	}
-	return status.User, nil
+	return identity{status.User}, nil
 }
 
 // Allowed implements auth.Reviewer.
 func (r *reviewer) Allowed(ctx context.Context, who auth.Identity, repository string) (bool, error) {
-	user, known := who.(authenticationv1.UserInfo)
+	user, known := who.(identity)
 	attributes, exists := attributesOf(repository)
 	if !known || !exists {
 		return false, nil
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: user.Username, Groups: user.Groups, UID: user.UID, Extra: extraOf(user), ResourceAttributes: attributes,
+		User: user.Username, Groups: user.Groups, UID: user.UID, Extra: extraOf(user.UserInfo), ResourceAttributes: attributes,
 	}}
 	if err := r.tell(r.client.Create(ctx, review)); err != nil {
 		return false, fmt.Errorf("review access to %s: %w", repository, err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/ocm-operator/ocm-operator/registry/internal/pace"
 	"github.com/ocm-operator/ocm-operator/registry/store"
 )
 
@@ -97,6 +98,12 @@ func cutLast(path string) (before, after string) {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x, r := pace.Begin(w, r, patience)
+	defer x.End()
+	h.answer(x, r)
+}
+
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "artifacts are read only", http.StatusMethodNotAllowed)
@@ -140,22 +147,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, repository strin
 	header := w.Header()
 	header.Set("Content-Type", "application/gzip")
 	header.Set("ETag", `"`+blob.String()+`"`)
-	http.ServeContent(&patient{ResponseWriter: w, control: http.NewResponseController(w)}, r, "", time.Time{}, content)
+	http.ServeContent(w, r, "", time.Time{}, content)
 	return nil
 }
-
-// patient ends an answer that is not taken. A deadline for the whole answer would end large ones.
-type patient struct {
-	http.ResponseWriter
-	control *http.ResponseController
-}
-
-// Write implements http.ResponseWriter.
-func (p *patient) Write(b []byte) (int, error) {
-	// A server that knows no deadlines has its own ways.
-	_ = p.control.SetWriteDeadline(time.Now().Add(patience))
-	return p.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController through.
-func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }

@@ -65,6 +65,16 @@ type Request struct {
 	Repository string
 	// Action is what the client wants to do with it.
 	Action Action
+	// Identified is told who the client is, once that is proven and whatever is decided then; it is for the log, and has no
+	// secret in it. It may be nil.
+	Identified func(who string)
+}
+
+// Identify tells who the client is to whoever wants to know it.
+func (r Request) Identify(who string) {
+	if r.Identified != nil {
+		r.Identified(who)
+	}
 }
 
 // Anonymous tells whether the client gave no credential at all.

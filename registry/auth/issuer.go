@@ -123,6 +123,7 @@ func (i *Issuer) Authorize(_ context.Context, r Request) error {
 	if err != nil {
 		return err
 	}
+	r.Identify(scope.String())
 	return scope.allows(r)
 }
 
@@ -192,6 +193,14 @@ func parseUsername(username string) (claims, error) {
 		keyID: fields[1], expires: time.Unix(seconds, 0),
 		scope: Scope{Prefix: string(prefix), Push: fields[3] == "w"},
 	}, nil
+}
+
+// String tells what the scope allows, as "pull team-a/*".
+func (s Scope) String() string {
+	if s.Push {
+		return "push " + s.Prefix + "*"
+	}
+	return "pull " + s.Prefix + "*"
 }
 
 func (s Scope) allows(r Request) error {

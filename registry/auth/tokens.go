@@ -31,7 +31,7 @@ const (
 	maxReviews = 8
 )
 
-// Identity is who a token stands for, in the terms of the reviewer.
+// Identity is who a token stands for, in the terms of the reviewer. One with a method Subject() string is called so in the log.
 type Identity any
 
 // Reviewer knows tokens and what those may do whom they stand for.
@@ -90,6 +90,11 @@ func (t *Tokens) Authorize(ctx context.Context, r Request) error {
 		return err
 	case !known.value.valid:
 		return fmt.Errorf("%w: the token is not valid for audience %q, or has ended", ErrUnauthenticated, t.audience)
+	}
+	if named, ok := known.value.who.(interface{ Subject() string }); ok {
+		r.Identify(named.Subject())
+	}
+	switch {
 	case r.Action == Pull && r.Repository == "":
 		return nil
 	case r.Action == Pull || r.Action == Catalog:

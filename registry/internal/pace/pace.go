@@ -1,4 +1,8 @@
-package registry
+// Package pace keeps slow clients from holding a connection for ever, and lets slow lines be slow: an answer goes on as long as
+// some of it is taken in time, however long it takes as a whole.
+//
+// It knows nothing of what is asked and answered.
+package pace
 
 import (
 	"errors"
@@ -20,60 +24,77 @@ const (
 // when the connection ends below it.
 func courtesy(stall time.Duration) time.Duration { return min(stall, drainTimeout) }
 
-// transfer is one request and its answer under deadlines. A deadline for the whole of either would end
+// Exchange is one request and its answer under deadlines. A deadline for the whole of either would end
 // large blobs, so they move on with what is sent and taken.
-type transfer struct {
-	recorder
-	body watchedBody
+type Exchange struct {
+	Writer
+	body body
 }
 
-// begin puts a request under deadlines. The endpoint gets a copy: the server looks at the body of its
-// own request to see how to end the connection.
-func (h *Handler) begin(w http.ResponseWriter, r *http.Request) (*transfer, *http.Request) {
+// Begin puts a request under deadlines: the client may send no byte, and take none, for the time of stall. The endpoint gets
+// a copy: the server looks at the body of its own request to see how to end the connection. Whoever begins ends.
+func Begin(w http.ResponseWriter, r *http.Request, stall time.Duration) (*Exchange, *http.Request) {
 	control := http.NewResponseController(w)
-	stall := h.options.StallTimeout
-	t := &transfer{
-		recorder: recorder{ResponseWriter: w, control: control, stall: stall},
-		body:     watchedBody{ReadCloser: r.Body, control: control, stall: stall, ended: r.Body == http.NoBody},
+	x := &Exchange{
+		Writer: Writer{ResponseWriter: w, control: control, stall: stall, head: r.Method == http.MethodHead},
+		body:   body{ReadCloser: r.Body, control: control, stall: stall, ended: r.Body == http.NoBody},
 	}
 	// What the connection has is of the request before.
-	t.extend()
-	t.body.drain()
+	x.extend()
+	x.body.drain()
 	r = r.WithContext(r.Context())
-	r.Body = &t.body
-	return t, r
+	r.Body = &x.body
+	return x, r
 }
 
-// recorder remembers what was answered, and ends an answer that is not taken.
-type recorder struct {
+// End is for the time when the endpoint reads no more of the body.
+func (x *Exchange) End() { x.body.drain() }
+
+// Received is how many bytes of the body were read.
+func (x *Exchange) Received() int64 { return x.body.n }
+
+// Writer is an answer that remembers what was sent, and ends when it is not taken.
+type Writer struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	stall   time.Duration
+	head    bool
 	status  int
-	n       int64
+	sent    int64
+}
+
+// Status is the status that was answered; 0 before that.
+func (w *Writer) Status() int { return w.status }
+
+// Sent is how many bytes of a body were sent. The answer to HEAD has none, whatever was written.
+func (w *Writer) Sent() int64 {
+	if w.head {
+		return 0
+	}
+	return w.sent
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-		r.extend()
+func (w *Writer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+		w.extend()
 	}
-	r.ResponseWriter.WriteHeader(status)
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
-func (r *recorder) Write(p []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
+func (w *Writer) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
 	}
 	total := 0
 	for {
 		part := p[total:min(len(p), total+stride)]
-		r.extend()
-		n, err := r.ResponseWriter.Write(part)
+		w.extend()
+		n, err := w.ResponseWriter.Write(part)
 		total += n
-		r.n += int64(n)
+		w.sent += int64(n)
 		if err != nil || total == len(p) {
 			return total, err
 		}
@@ -81,9 +102,9 @@ func (r *recorder) Write(p []byte) (int, error) {
 }
 
 // ReadFrom keeps the way from file to socket open that the kernel can go alone.
-func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
+func (w *Writer) ReadFrom(src io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
 	}
 	// The kernel's way begins at a file behind one limit, and not behind two.
 	all, limited := src.(*io.LimitedReader)
@@ -93,11 +114,11 @@ func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
 	var total int64
 	for all.N > 0 {
 		part := &io.LimitedReader{R: all.R, N: min(stride, all.N)}
-		r.extend()
-		n, err := io.Copy(r.ResponseWriter, part)
+		w.extend()
+		n, err := io.Copy(w.ResponseWriter, part)
 		all.N -= n
 		total += n
-		r.n += n
+		w.sent += n
 		if err != nil || part.N > 0 {
 			return total, err
 		}
@@ -107,16 +128,16 @@ func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
 
 // extend gives the client its time anew. The deadline outlives the endpoint: the end of an answer is sent
 // after it, and after what is left of the body.
-func (r *recorder) extend() {
+func (w *Writer) extend() {
 	// A server that knows no deadlines has its own ways.
-	_ = r.control.SetWriteDeadline(time.Now().Add(r.stall + courtesy(r.stall)))
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.stall + courtesy(w.stall)))
 }
 
 // Unwrap lets http.ResponseController through.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// watchedBody counts the body of a request, and ends one that does not move any more.
-type watchedBody struct {
+// body counts the body of a request, and ends one that does not move any more.
+type body struct {
 	io.ReadCloser
 	control *http.ResponseController
 	stall   time.Duration
@@ -126,7 +147,7 @@ type watchedBody struct {
 }
 
 // Read implements io.Reader.
-func (b *watchedBody) Read(p []byte) (int, error) {
+func (b *body) Read(p []byte) (int, error) {
 	if now := time.Now(); !b.ended && now.Sub(b.set) > b.stall/4 {
 		_ = b.control.SetReadDeadline(now.Add(b.stall))
 		// Reading may have to write: it asks for the body, and TLS changes its keys.
@@ -145,7 +166,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 
 // drain is for the time when the endpoint does not read the body: before it began to, and after it gave
 // up. Without a body the server listens for the end of the connection, and may do so for ever.
-func (b *watchedBody) drain() {
+func (b *body) drain() {
 	deadline := time.Time{}
 	if !b.ended {
 		deadline = time.Now().Add(courtesy(b.stall))

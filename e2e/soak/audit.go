@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ocm-operator/ocm-operator/registry/store"
+)
+
+// audit compares everything that is remembered with what the registry serves, while nobody else asks.
+func (w *world) audit(ctx context.Context) error {
+	w.busy.Lock()
+	defer w.busy.Unlock()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for _, a := range w.ledger.all() {
+		group.Go(func() error {
+			a.use.RLock()
+			defer a.use.RUnlock()
+			w.counts.audited.Add(1)
+			return w.judge(ctx, a)
+		})
+	}
+	return group.Wait()
+}
+
+// settle brings what no answer came for to an end, so that it is known what has to be on the disk.
+func (w *world) settle(ctx context.Context) error {
+	for _, a := range w.ledger.all() {
+		if a.state != attempted {
+			continue
+		}
+		done, err := w.client.remove(ctx, a)
+		if err != nil || !done {
+			return fmt.Errorf("delete what was not acknowledged: %w", err)
+		}
+		a.state = deleted
+		w.ledger.retire(a)
+	}
+	return nil
+}
+
+// balance holds the disk against what has to be there: every blob that an artifact names, each once, and nothing else.
+func (w *world) balance(dir string) error {
+	want := map[string]int64{}
+	for _, a := range w.ledger.all() {
+		if a.state != acknowledged {
+			continue
+		}
+		for d, content := range a.blobs {
+			want[d.Encoded()] = int64(len(content))
+		}
+	}
+	err := filepath.WalkDir(filepath.Join(dir, "blobs"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		size, expected := want[entry.Name()]
+		if !expected || size != info.Size() {
+			return wrong("%s is left on the disk with %d bytes", path, info.Size())
+		}
+		delete(want, entry.Name())
+		return nil
+	})
+	if err == nil && len(want) > 0 {
+		err = wrong("%d blobs are not on the disk", len(want))
+	}
+	return err
+}
+
+// reopen opens the store without the registry, and reads everything once more.
+func (w *world) reopen(ctx context.Context, dir string) (err error) {
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	blobs := map[digest.Digest]bool{}
+	for _, a := range w.ledger.all() {
+		if a.state != acknowledged {
+			continue
+		}
+		repo, err := s.Repository(a.repository)
+		if err != nil {
+			return err
+		}
+		for _, m := range a.manifests {
+			if _, _, err := repo.Manifest(ctx, m.digest.String()); err != nil {
+				return err
+			}
+		}
+		for d := range a.blobs {
+			blobs[d] = true
+			if _, err := repo.StatBlob(ctx, d); err != nil {
+				return err
+			}
+		}
+	}
+	if got := s.Stats().Blobs; got != int64(len(blobs)) {
+		return wrong("the store counts %d blobs, and %d are named", got, len(blobs))
+	}
+	return nil
+}

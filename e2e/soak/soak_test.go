@@ -1,0 +1,36 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if serving() {
+		os.Exit(serve())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// TestSoak is a short one. `make soak` takes two minutes.
+func TestSoak(t *testing.T) {
+	o := options{duration: 10 * time.Second, concurrency: 16, seed: 1, killEvery: 1500 * time.Millisecond, live: 100}
+	var out strings.Builder
+	counts, err := soak(t.Context(), o, &out)
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, &out, counts)
+	}
+	for what, n := range map[string]int64{
+		"pushes": counts.pushes.Load(), "pulls": counts.pulls.Load(), "deletions": counts.deletions.Load(), "releases": counts.releases.Load(),
+		"kills": counts.kills.Load(), "audited": counts.audited.Load(), "collected": counts.collected.Load(),
+	} {
+		if n == 0 {
+			t.Errorf("no %s: %s", what, counts)
+		}
+	}
+	t.Log(counts)
+}
