@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -80,10 +79,10 @@ func (e embeddedStage) Commit(ctx context.Context, want digest.Digest) (ocispec.
 
 // full makes the store's error about a lack of room match ErrStorageFull of this package too.
 func full(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: %w", ErrStorageFull, err)
+	if !errors.Is(err, store.ErrStorageFull) {
+		return err
 	}
-	return err
+	return &matching{error: err, sentinel: ErrStorageFull}
 }
 
 // damaged makes the store's error about a damaged disk a *DigestMismatchError of this package too.
@@ -99,10 +98,15 @@ func notFound(err error) error {
 	if err == nil || !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return &notFoundError{err}
+	return &matching{error: err, sentinel: ErrNotFound}
 }
 
-type notFoundError struct{ err error }
+// matching is an error that matches a sentinel without repeating what it says.
+type matching struct {
+	error
 
-func (e *notFoundError) Error() string   { return e.err.Error() }
-func (e *notFoundError) Unwrap() []error { return []error{ErrNotFound, e.err} }
+	sentinel error
+}
+
+// Unwrap implements the interface that errors.Is looks for.
+func (e *matching) Unwrap() []error { return []error{e.sentinel, e.error} }

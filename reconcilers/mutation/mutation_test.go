@@ -8,6 +8,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/mutation"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -126,6 +127,23 @@ func TestLostContentIsWrittenAgain(t *testing.T) {
 	if snap.Spec.ManifestDigest != manifest {
 		t.Errorf("written again as %s, want the same %s", snap.Spec.ManifestDigest, manifest)
 	}
+}
+
+// TestNoRoom is judged by what there is no room for, and not by the edits that were on their way there.
+func TestNoRoom(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, config)
+	tight := &reconcilertest.Tight{Store: s.Store}
+	s.Store = tight
+	s.limit(mutation.Limits{})
+	tight.Full.Store(true)
+	c := s.configure(t, inline(`{"replicas":3}`))
+	if got := reconcilertest.Conditions(c)["Ready"]; got != "False "+v1alpha1.StorageFullReason || c.Status.SnapshotName != "" {
+		t.Errorf("Ready is %q with Snapshot %q: %s", got, c.Status.SnapshotName, reconcilertest.Message(c, "Ready"))
+	}
+	tight.Full.Store(false)
+	s.configurations.Reconcile(c)
+	wantReady(t, c)
 }
 
 func TestContentOfTheSourceIsGone(t *testing.T) {

@@ -3,10 +3,8 @@ package publish_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,27 +19,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/registry/store"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
-
-// cramped is a store that has no room for blobs.
-type cramped struct{ snapshot.Store }
-
-func (c cramped) Repository(name string) (snapshot.Repository, error) {
-	r, err := c.Store.Repository(name)
-	return crampedRepository{r}, err
-}
-
-type crampedRepository struct{ snapshot.Repository }
-
-func (c crampedRepository) Stage(ctx context.Context) (snapshot.Stage, error) {
-	s, err := c.Repository.Stage(ctx)
-	return crampedStage{s}, err
-}
-
-type crampedStage struct{ snapshot.Stage }
-
-func (crampedStage) Write([]byte) (int, error) {
-	return 0, fmt.Errorf("write upload: %w: %w", snapshot.ErrStorageFull, syscall.ENOSPC)
-}
 
 func foreign() []metav1.OwnerReference {
 	return []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Localization", Name: "other", UID: "other"}}
@@ -65,7 +42,9 @@ func TestVerdicts(t *testing.T) {
 			return artifact("one")
 		}, "stalls CreateOrUpdateSnapshotFailed", "only the user can change that"},
 		"no room": {func(d *desk) publish.Artifact {
-			d.publisher.Store = cramped{d.Store}
+			tight := &reconcilertest.Tight{Store: d.Store}
+			tight.Full.Store(true)
+			d.publisher.Store = tight
 			return artifact("one")
 		}, "fails StorageFull", "what is to be delivered is not there, though nothing is wrong with its source"},
 		"broken source": {func(*desk) publish.Artifact {

@@ -43,7 +43,7 @@ func TestNoticesAreHandedOn(t *testing.T) {
 	n := newNotices(func(string) (string, bool) { return "", false })
 	n.notify(store.Notice{Kind: store.Lost, Repository: "default/early"}) // nobody follows, which blocks nobody
 	got := follow(t, n, func() {
-		n.notify(store.Notice{Kind: store.Lost, Repository: "default/app"})
+		n.notify(store.Notice{Kind: store.Lost, Repository: "default/app", Detail: "damaged"})
 		n.notify(store.Notice{Kind: store.Room, Repository: "default/app"})
 	}, 2)
 	want := []store.Notice{{Kind: store.Lost, Repository: "default/app"}, {Kind: store.Room, Repository: "default/app"}}

@@ -57,7 +57,7 @@ type Registry struct {
 // New opens the store and makes sure of certificates and key. The client must read past any cache.
 func New(ctx context.Context, c client.Client, namespace string, o options.Registry, metrics prometheus.Registerer, log logr.Logger) (*Registry, error) {
 	r := &Registry{options: o, namespace: namespace, client: c, log: log, changed: make(chan struct{}, 1)}
-	r.notices = newNotices(func(string) (string, bool) { return "", false })
+	r.notices = newNotices(func(repository string) (string, bool) { return r.store.Refused(repository) })
 	content, err := store.Open(o.Dir, store.Options{MaxBlobBytes: o.MaxBlobBytes, MaxStagedBytes: o.MaxStagedBytes, Notify: r.notices.notify})
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot store: %w", err)

@@ -473,6 +473,42 @@ func TestBrokenTransferIsAPassingFault(t *testing.T) {
 	wantReady(t, s.resource, "1.0.0")
 }
 
+// TestNoRoom has no room for a newer version: the Resource is not Ready, because it does not deliver what it should, what was
+// delivered stays as it is, and the new one comes as soon as there is room.
+func TestNoRoom(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, version("1.0.0", data("one")))
+	tight := &reconcilertest.Tight{Store: s.Store}
+	s.resources = s.Install(resource.Plugin(resource.Options{Lifecycle: s.Lifecycle, Repositories: s.Repositories, Store: tight}))
+	s.reconcile()
+	wantReady(t, s.resource, "1.0.0")
+	before := s.snapshot().Spec
+	s.Events()
+	s.Publish(s.url, version("1.1.0", data("two")))
+	s.components.Reconcile(s.component)
+	s.Events()
+	tight.Full.Store(true)
+	s.reconcile()
+	want := map[string]string{"Ready": "False StorageFull", "Reconciling": "True ProgressingWithRetry"}
+	if diff := cmp.Diff(want, reconcilertest.Conditions(s.resource)); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
+	}
+	if events := s.Events(); len(events) != 2 || !strings.HasPrefix(events[0], "Warning StorageFull ") {
+		t.Errorf("events %q, want the cause and the end", events)
+	}
+	if diff := cmp.Diff(before, s.snapshot().Spec); diff != "" {
+		t.Errorf("the Snapshot is another (-want +got):\n%s", diff)
+	}
+	s.Writes()
+	s.reconcile()
+	if writes, events := s.Writes(), s.Events(); len(writes)+len(events) > 0 {
+		t.Errorf("writes %v and events %q of what was said", writes, events)
+	}
+	tight.Full.Store(false)
+	s.reconcile()
+	wantReady(t, s.resource, "1.1.0")
+}
+
 func TestForeignSnapshotStalls(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, version("1.0.0", data("hello")))
