@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -183,6 +184,34 @@ func TestDamagedStoreIsNotServed(t *testing.T) {
 	response, body := ask(t, h, http.MethodGet, "/"+h.Path(repository, digest.FromString("x")), nil)
 	if response.StatusCode != http.StatusInternalServerError || !strings.Contains(string(body), "can't be read") {
 		t.Errorf("status is %d, %q", response.StatusCode, body)
+	}
+}
+
+// wire stands for a connection that can take a file by itself.
+type wire struct {
+	*httptest.ResponseRecorder
+	files int
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *wire) ReadFrom(src io.Reader) (int64, error) {
+	if limited, ok := src.(*io.LimitedReader); ok {
+		if _, file := limited.R.(*os.File); file {
+			w.files++
+		}
+	}
+	return io.Copy(w.ResponseRecorder, src)
+}
+
+// TestFileReachesTheWire: the kernel sends a file by itself, if nobody puts himself between.
+func TestFileReachesTheWire(t *testing.T) {
+	t.Parallel()
+	s, blob := open(t)
+	h := handler(t, s, 1)
+	w := &wire{ResponseRecorder: httptest.NewRecorder()}
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/"+h.Path(repository, blob), http.NoBody))
+	if w.files != 1 || !bytes.Equal(w.Body.Bytes(), content) {
+		t.Errorf("%d parts of the answer are a file, %d bytes of %d", w.files, w.Body.Len(), len(content))
 	}
 }
 
