@@ -21,6 +21,8 @@ type blobs struct {
 	mu sync.Mutex
 	// made are the directories that this process knows to be on the disk, with all that is in them.
 	made map[string]bool
+	// settling has a lock for each of them that is being made.
+	settling locks
 
 	count, bytes atomic.Int64
 
@@ -154,32 +156,49 @@ func ignoreNotExist(err error) error {
 }
 
 // settle makes a directory, the ones above it, and the names that are in it already, durable, once in the
-// life of the process. What is there may come from one that was killed.
+// life of the process. What is there may come from one that was killed. Pushes into other directories don't wait for it.
 func (b *blobs) settle(dir string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.made[dir] {
+	if b.settled(dir) {
 		return nil
 	}
-	if err := makeDir(b.disk, dir); err != nil {
-		return fmt.Errorf("create blob directory: %w", err)
+	defer b.settling.lock(key(dir))()
+	if b.settled(dir) {
+		return nil
+	}
+	fresh := b.disk.Mkdir(dir) == nil
+	if !fresh {
+		if err := makeDir(b.disk, dir); err != nil {
+			return fmt.Errorf("create blob directory: %w", err)
+		}
 	}
 	parent := filepath.Dir(dir)
-	path := []string{parent, dir}
-	if !b.made[parent] {
-		path = []string{filepath.Dir(b.dir), b.dir, parent, dir}
+	path := []string{parent}
+	if !b.settled(parent) {
+		path = []string{filepath.Dir(b.dir), b.dir, parent}
+	}
+	if !fresh {
+		path = append(path, dir)
 	}
 	for _, name := range path {
 		if err := syncDir(b.disk, name); err != nil {
 			return err
 		}
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.made[parent], b.made[dir] = true, true
 	return nil
 }
 
+func (b *blobs) settled(dir string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.made[dir]
+}
+
 // forget makes settle look at a directory, and the ones above it, again.
 func (b *blobs) forget(dir string) {
+	defer b.settling.lock(key(dir))()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.made, dir)

@@ -115,7 +115,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		uploads: filepath.Join(dir, "uploads"),
 		disk:    o.disk,
-		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), disk: o.disk, made: map[string]bool{}, proofs: proofs{states: map[digest.Digest]state{}}},
+		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), disk: o.disk, made: map[string]bool{}, settling: locks{held: map[key]*keyLock{}}, proofs: proofs{states: map[digest.Digest]state{}}},
 		leases:  newLeases(o.LeaseTTL, o.Grace, o.Now),
 		locks:   locks{held: map[key]*keyLock{}},
 		now:     o.Now,
