@@ -31,6 +31,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/registryserver"
 	"github.com/ocm-operator/ocm-operator/reconcilers/resource"
 	snapshotkind "github.com/ocm-operator/ocm-operator/reconcilers/snapshot"
+	"github.com/ocm-operator/ocm-operator/reconcilers/snapshotregistry"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/transform"
@@ -95,7 +96,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := manager.Assemble(ctx, mgr, set, s.registry, metrics.Registry); err != nil {
+	if err := manager.Assemble(ctx, mgr, set, s.snapshots(), metrics.Registry); err != nil {
 		return err
 	}
 	ctrl.Log.WithName("setup").Info("Starting ocm-operator", "version", version, "commit", commit, "features", set.State())
@@ -108,9 +109,11 @@ type shared struct {
 	scheme       *runtime.Scheme
 	services     *manager.Services
 	repositories *access.Provider
-	registry     *registryserver.Registry
-	store        snapshot.Store
-	mappings     *cuemap.Runner
+	// registry is the embedded registry, and external the one that is used in its place; the other is nil.
+	registry *registryserver.Registry
+	external *snapshotregistry.Registry
+	store    snapshot.Store
+	mappings *cuemap.Runner
 }
 
 // connect makes the clients: to the API server, to component repositories, and to the embedded registry.
@@ -133,11 +136,9 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 	if s.repositories, err = access.New(accessTo(live, o)); err != nil {
 		return nil, err
 	}
-	s.registry, err = registryserver.New(ctx, live, o.Namespace, o.Registry, metrics.Registry, ctrl.Log.WithName("registry"))
-	if err != nil {
+	if err := s.keepSnapshots(ctx, live); err != nil {
 		return nil, err
 	}
-	s.store = snapshot.Embedded(s.registry.Store())
 	if s.mappings, err = cuemap.NewRunner(o.Limits.Mappings); err != nil {
 		return nil, err
 	}
@@ -166,10 +167,22 @@ func features(s *shared) []plugin.Plugin {
 	protection := source.Protection{Deny: o.DenyUnprotected}
 	mutations := mutation.Options{
 		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store, Mappings: s.mappings,
-		Notices: s.registry.Notices(),
 		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize,
 		Limits: mutation.Limits{Archives: o.Limits.Archives(), ConfigBytes: o.Limits.ConfigSize, ValuesBytes: o.Limits.ValuesSize},
 		Turn:   transform.NewTurn(),
+	}
+	snapshots := snapshotkind.Options{
+		Lifecycle: s.services.Lifecycle, Store: s.store, Metrics: metrics.Registry, Address: s.snapshots().URL(),
+		Recheck: o.SnapshotRecheck, History: o.Registry.History, Concurrent: o.Workers(v1alpha1.SnapshotKind),
+	}
+	resources := resource.Options{
+		Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store,
+		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize, Archives: o.Limits.Archives(),
+		Concurrent: o.Workers(v1alpha1.ResourceKind),
+	}
+	if s.registry != nil {
+		notices := s.registry.Notices()
+		snapshots.Notices, resources.Notices, mutations.Notices = notices, notices, notices
 	}
 	localizations, configurations := mutations, mutations
 	localizations.Concurrent, configurations.Concurrent = o.Workers(v1alpha1.LocalizationKind), o.Workers(v1alpha1.ConfigurationKind)
@@ -177,24 +190,13 @@ func features(s *shared) []plugin.Plugin {
 		componentversion.Plugin(componentversion.Options{
 			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Workers(v1alpha1.ComponentVersionKind), AnswerAge: answerAge,
 		}),
-		snapshotkind.Plugin(snapshotkind.Options{
-			Lifecycle: s.services.Lifecycle, Store: s.store, Notices: s.registry.Notices(), Metrics: metrics.Registry,
-			Address: s.registry.URL(), Recheck: o.SnapshotRecheck, History: o.Registry.History,
-			Concurrent: o.Workers(v1alpha1.SnapshotKind),
-		}),
-		resource.Plugin(resource.Options{
-			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store, Notices: s.registry.Notices(),
-			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize, Archives: o.Limits.Archives(),
-			Concurrent: o.Workers(v1alpha1.ResourceKind),
-		}),
+		snapshotkind.Plugin(snapshots),
+		resource.Plugin(resources),
 		localization.Plugin(localizations),
 		configuration.Plugin(configurations),
 		fluxdeployer.Plugin(fluxdeployer.Options{
 			Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign,
-			Registry: fluxdeployer.Registry{
-				Address: o.Registry.Address, PlainHTTP: o.Registry.PlainHTTP,
-				CA: s.registry.CA, Issue: s.registry.Issue, Valid: s.registry.Valid,
-			},
+			Registry:             s.flux(),
 			Store:                s.store,
 			Artifacts:            artifacts(s),
 			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Workers(v1alpha1.FluxDeployerKind),

@@ -60,8 +60,10 @@ func (d *deployer) provideAccess(ctx context.Context, r *run) error {
 }
 
 func (d *deployer) writeAccess(ctx context.Context, r *run) error {
-	err := d.provideCredential(ctx, r)
-	if err == nil && d.hasCA() {
+	var err error
+	if d.registry.External != nil {
+		err = d.copyAccess(ctx, r)
+	} else if err = d.provideCredential(ctx, r); err == nil && d.hasCA() {
 		err = d.provideCA(ctx, r)
 	}
 	if err != nil {
@@ -72,7 +74,12 @@ func (d *deployer) writeAccess(ctx context.Context, r *run) error {
 }
 
 // hasCA tells whether there is something to trust that the system doesn't trust anyway.
-func (d *deployer) hasCA() bool { return !d.registry.PlainHTTP && len(d.registry.CA()) > 0 }
+func (d *deployer) hasCA() bool {
+	if d.registry.External != nil {
+		return d.registry.External.Authority
+	}
+	return !d.registry.PlainHTTP && len(d.registry.CA()) > 0
+}
 
 func (d *deployer) provideCA(ctx context.Context, r *run) error {
 	secret, found, err := d.secret(ctx, r.obj, caSecretName(r.obj))
@@ -167,7 +174,7 @@ func (d *deployer) revokeAccess(ctx context.Context, r *run) error {
 		name   string
 		wanted bool
 	}{
-		{pullSecretName(r.obj), r.wants(ociRepositoryKind)},
+		{pullSecretName(r.obj), r.wants(ociRepositoryKind) && d.hasPull()},
 		{caSecretName(r.obj), r.wants(ociRepositoryKind) && d.hasCA()},
 	} {
 		if secret.wanted {

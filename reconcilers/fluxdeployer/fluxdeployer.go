@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
@@ -37,6 +38,11 @@ type Registry struct {
 	Issue func(repository string, ttl time.Duration) (username, password string, err error)
 	// Valid tells whether a credential may still pull the repository.
 	Valid func(ctx context.Context, repository, username, password string) bool
+
+	// External is set when the registry is that of others, which issues no credentials: CA, Issue and Valid are then not asked.
+	External *External
+	// Changes has a signal when what Flux needs to pull has changed. Nil is never.
+	Changes <-chan struct{}
 }
 
 // Options are what the plugin depends on.
@@ -108,6 +114,11 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	c, err := deployer.watches(mgr).WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.FluxDeployerKind, o.Concurrent)).Build(reconciler)
 	if err != nil {
 		return err
+	}
+	if o.Registry.Changes != nil {
+		if err := c.Watch(ctrlsource.Func(wakeOnChanges(mgr.GetClient(), o.Registry.Changes))); err != nil {
+			return err
+		}
 	}
 	for _, gvk := range kinds {
 		foreign.WhenServed(gvk, func(ctx context.Context) { deployer.watchCreated(ctx, mgr, c, gvk) })

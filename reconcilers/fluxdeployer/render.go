@@ -95,10 +95,15 @@ func (d *deployer) mediaType(ctx context.Context, r *run) (string, error) {
 // ociRepository pins the snapshot by the digest of its manifest, so that Flux applies these bytes or none.
 func (d *deployer) ociRepository(r *run) *unstructured.Unstructured {
 	spec := map[string]any{
-		"interval":  r.obj.Spec.Interval.Duration.String(),
-		"url":       "oci://" + d.registry.Address + "/" + r.repository,
-		"ref":       map[string]any{"digest": r.content.ManifestDigest},
-		"secretRef": map[string]any{"name": pullSecretName(r.obj)},
+		"interval": r.obj.Spec.Interval.Duration.String(),
+		"url":      d.registry.repositoryURL(r.repository),
+		"ref":      map[string]any{"digest": r.content.ManifestDigest},
+	}
+	if d.hasPull() {
+		spec["secretRef"] = map[string]any{"name": pullSecretName(r.obj)}
+	}
+	if external := d.registry.External; external != nil && external.Provider != "" {
+		spec["provider"] = external.Provider
 	}
 	switch {
 	case d.registry.PlainHTTP:

@@ -21,7 +21,6 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/reconcilers/options"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
-	"github.com/ocm-operator/ocm-operator/reconcilers/registryserver"
 )
 
 const (
@@ -79,8 +78,16 @@ func New(scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Option
 	return ctrl.NewManager(config, settings)
 }
 
+// Registry is where snapshots are kept.
+type Registry interface {
+	// Setup adds what it does by itself to the manager.
+	Setup(mgr ctrl.Manager) error
+	// Check tells whether it does what others can do only with it.
+	Check(request *http.Request) error
+}
+
 // Assemble sets up the registry, the plugins and the probes.
-func Assemble(ctx context.Context, mgr ctrl.Manager, set *plugin.Set, registry *registryserver.Registry, metrics prometheus.Registerer) error {
+func Assemble(ctx context.Context, mgr ctrl.Manager, set *plugin.Set, registry Registry, metrics prometheus.Registerer) error {
 	if err := metrics.Register(set.Collector()); err != nil {
 		return fmt.Errorf("register the metric of the features: %w", err)
 	}

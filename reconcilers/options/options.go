@@ -67,6 +67,8 @@ type Options struct {
 	Limits Limits
 	// Registry configures the embedded registry.
 	Registry Registry
+	// External configures the registry that is used in its place.
+	External External
 	// Leader configures the leader election.
 	Leader leaderelection.Options
 	// Log configures the log.
@@ -190,6 +192,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Registry.ArtifactAddress, "artifact-address", "",
 		"Host and port under which Flux reaches them; the default is the service ocm-operator of the operator's namespace.")
 
+	o.External.bind(f)
+
 	f.Float32Var(&o.KubeQPS, "kube-api-qps", 200, "Requests a second to the API server on average.")
 	f.IntVar(&o.KubeBurst, "kube-api-burst", 400, "Requests to the API server at once.")
 	f.StringVar(&o.MetricsAddr, "metrics-addr", ":8080", "Address that metrics are served on; 0 switches them off.")
@@ -233,6 +237,9 @@ func (o *Options) complete() error {
 		return err
 	}
 	if o.Registry.ArtifactAddress, err = o.reachable("artifact", "addr", o.Registry.ArtifactListen, o.Registry.ArtifactAddress); err != nil {
+		return err
+	}
+	if err := o.External.complete(o.Registry.Artifacts); err != nil {
 		return err
 	}
 	return o.Jitter.SetGlobalJitter(newRandom())
