@@ -45,7 +45,7 @@ func (l *logged) lines(t *testing.T) (lines []map[string]any) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, line := range strings.Split(strings.TrimSpace(l.all.String()), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(l.all.String()), "\n") {
 		var fields map[string]any
 		if line != "" {
 			if err := json.Unmarshal([]byte(line), &fields); err != nil {
@@ -132,7 +132,7 @@ func TestNoSecretInLog(t *testing.T) {
 	s := newStore(t)
 	h := registry.NewHandler(s, registry.Options{Authorizer: issuer, Logger: log.logger(slog.LevelDebug), Probe: func(context.Context) error { return errors.New("disk at /secret/place") }})
 	defer h.Close()
-	const token = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl" //nolint:gosec // it belongs to nobody
+	const token = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 	secrets := []string{good.Password, ended.Password, token, "hunter2"}
 	var headers []string
 	for _, pair := range [][2]string{{good.Username, good.Password}, {ended.Username, ended.Password}, {good.Username, "hunter2"}, {"user", token}, {"", token}, {token, ""}, {"hunter2", "hunter2"}} {
