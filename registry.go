@@ -53,7 +53,7 @@ func (s *shared) flux() fluxdeployer.Registry {
 	if s.external == nil {
 		return fluxdeployer.Registry{
 			Address: o.Registry.Address, PlainHTTP: o.Registry.PlainHTTP,
-			CA: s.registry.CA, Issue: s.registry.Issue, Valid: s.registry.Valid,
+			CA: s.registry.CA, Issue: s.registry.Issue, Valid: s.registry.Valid, Changes: s.registry.Changes(),
 		}
 	}
 	external := &fluxdeployer.External{

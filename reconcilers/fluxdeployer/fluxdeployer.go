@@ -36,7 +36,7 @@ type Registry struct {
 	CA func() []byte
 	// Issue returns a credential that may pull the repository and nothing else, for the given time.
 	Issue func(repository string, ttl time.Duration) (username, password string, err error)
-	// Valid tells whether a credential may still pull the repository.
+	// Valid tells whether a credential may pull the repository, and needs not be replaced.
 	Valid func(ctx context.Context, repository, username, password string) bool
 
 	// External is set when the registry is that of others, which issues no credentials: CA, Issue and Valid are then not asked.

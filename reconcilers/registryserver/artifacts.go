@@ -34,9 +34,12 @@ type artifacts struct {
 
 // newArtifacts returns the server of artifacts, which needs neither certificates nor credentials: a path can't be guessed,
 // and has the digest in it.
-func (r *Registry) newArtifacts(key []byte, logger *slog.Logger) (*artifacts, error) {
-	handler, err := artifact.NewHandler(r.store, key, logger)
+func (r *Registry) newArtifacts(logger *slog.Logger) (*artifacts, error) {
+	handler, err := artifact.NewHandler(r.store, r.keys[0], logger)
 	if err != nil {
+		return nil, err
+	}
+	if err := handler.SetKeys(r.keys...); err != nil {
 		return nil, err
 	}
 	return &artifacts{

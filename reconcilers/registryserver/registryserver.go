@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -27,8 +29,13 @@ import (
 	"github.com/ocm-operator/ocm-operator/registry/store"
 )
 
-// lookAgain is how often the age of the certificates is looked at. They are renewed weeks before they end.
-const lookAgain = time.Hour
+const (
+	// lookAgain is how often the age of the certificates is looked at. They are renewed weeks before they end.
+	lookAgain = time.Hour
+	// reloadRate and reloadBurst are how often the keys are read again for the sake of credentials that nobody here knows.
+	reloadRate  = 1
+	reloadBurst = 5
+)
 
 // Registry is the embedded registry with what belongs to it in the cluster.
 type Registry struct {
@@ -50,13 +57,25 @@ type Registry struct {
 	unwritable atomic.Bool
 	// notices is what the store tells.
 	notices *Notices
-	// changed has room for one signal: that the Secret with the certificates was written by somebody.
+	// changed has room for one signal: that a Secret of the registry was written by somebody.
 	changed chan struct{}
+	// changes are told to those who give Flux access.
+	changes changes
+	health  *health
+
+	// keys are those of the credentials, of which the first seals new ones. They are read by one at a time.
+	keys    [][]byte
+	reading sync.Mutex
+	readAt  time.Time
+	reloads *rate.Limiter
 }
 
 // New opens the store and makes sure of certificates and key. The client must read past any cache.
 func New(ctx context.Context, c client.Client, namespace string, o options.Registry, metrics prometheus.Registerer, log logr.Logger) (*Registry, error) {
-	r := &Registry{options: o, namespace: namespace, client: c, log: log, changed: make(chan struct{}, 1)}
+	r := &Registry{
+		options: o, namespace: namespace, client: c, log: log, changed: make(chan struct{}, 1),
+		health: newHealth(), reloads: rate.NewLimiter(reloadRate, reloadBurst),
+	}
 	r.notices = newNotices(func(repository string) (string, bool) { return r.store.Refused(repository) })
 	content, err := store.Open(o.Dir, store.Options{MaxBlobBytes: o.MaxBlobBytes, MaxStagedBytes: o.MaxStagedBytes, Notify: r.notices.notify})
 	if err != nil {
@@ -70,16 +89,13 @@ func New(ctx context.Context, c client.Client, namespace string, o options.Regis
 }
 
 func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer) error {
-	key, err := r.ensureKey(ctx)
+	err := r.refreshKeys(ctx)
 	if err != nil {
-		return err
-	}
-	if r.issuer, err = auth.NewIssuer(key, nil); err != nil {
 		return err
 	}
 	authorizer := r.authorizer()
 	r.metrics = registry.NewMetrics(r.store)
-	for _, collector := range []prometheus.Collector{r.metrics, authorizer.Metrics} {
+	for _, collector := range []prometheus.Collector{r.metrics, authorizer.Metrics, r.health} {
 		if err := metrics.Register(collector); err != nil {
 			return fmt.Errorf("register the metrics of the registry: %w", err)
 		}
@@ -88,7 +104,7 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics})
 	r.server = &registry.Server{Addr: r.options.Listen, Handler: r.handler, Probe: r.probe, Logger: logger}
 	if r.options.Artifacts {
-		if r.artifacts, err = r.newArtifacts(key, logger); err != nil {
+		if r.artifacts, err = r.newArtifacts(logger); err != nil {
 			return err
 		}
 	}
@@ -103,7 +119,7 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 // strangers if the options say so.
 func (r *Registry) authorizer() *auth.Guard {
 	guard := &auth.Guard{
-		Issuer: r.issuer, Anonymous: r.options.Anonymous, Limiter: auth.NewLimiter(nil), Metrics: auth.NewMetrics(),
+		Issuer: r.issuer, Reload: r.reloadKeys, Anonymous: r.options.Anonymous, Limiter: auth.NewLimiter(nil), Metrics: auth.NewMetrics(),
 	}
 	if r.options.TokenAuth {
 		guard.Tokens = auth.NewTokens(&reviewer{client: r.client, log: r.log}, r.options.TokenAudience, guard.Limiter, guard.Metrics, nil)
@@ -139,9 +155,10 @@ func (r *Registry) Issue(repository string, ttl time.Duration) (username, passwo
 	return credential.Username, credential.Password, err
 }
 
-// Valid tells whether a credential may still pull the repository.
-func (r *Registry) Valid(ctx context.Context, repository, username, password string) bool {
-	return r.issuer.Authorize(ctx, auth.Request{Username: username, Password: password, Repository: repository, Action: auth.Pull}) == nil
+// Valid tells whether a credential may pull the repository, and will as long as it says. One that was sealed with the key
+// before the current one should be replaced.
+func (r *Registry) Valid(_ context.Context, repository, username, password string) bool {
+	return r.issuer.Current(auth.Request{Username: username, Password: password, Repository: repository, Action: auth.Pull})
 }
 
 // Setup adds the registry to the manager: every replica serves.
@@ -157,9 +174,9 @@ func (r *Registry) Setup(mgr ctrl.Manager) error {
 			return err
 		}
 	}
-	if r.options.PlainHTTP {
-		return nil
-	}
+	r.health.mu.Lock()
+	r.health.recorder = mgr.GetEventRecorderFor("ocm-controller") //nolint:staticcheck // the events of everything else are of this kind
+	r.health.mu.Unlock()
 	return mgr.Add(everywhere(func(ctx context.Context) error { return r.keepFresh(ctx, mgr) }))
 }
 
@@ -193,7 +210,8 @@ func (r *Registry) serve(ctx context.Context) error {
 	return errors.Join(err, r.store.Close())
 }
 
-// keepFresh renews certificates before they end, and takes those that somebody else wrote: another replica, or the user.
+// keepFresh renews certificates before they end, and takes certificates and keys that somebody else wrote: another replica, or
+// the user.
 func (r *Registry) keepFresh(ctx context.Context, mgr ctrl.Manager) error {
 	secrets := &metav1.PartialObjectMetadata{}
 	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
@@ -219,16 +237,27 @@ func (r *Registry) keepFresh(ctx context.Context, mgr ctrl.Manager) error {
 		case <-timer.C:
 		case <-r.changed:
 		}
-		if err := r.refresh(ctx); err != nil && ctx.Err() == nil {
-			r.log.Error(err, "Certificates of the registry were not refreshed, the old ones stay", "secret", r.options.CertSecret)
-		}
+		r.look(ctx)
 	}
 }
 
-// notice signals when the object is the Secret with the certificates.
+// look takes what is in the Secrets now.
+func (r *Registry) look(ctx context.Context) {
+	if err := r.refreshKeys(ctx); ctx.Err() == nil {
+		r.tellSecret(r.options.KeySecret, err)
+	}
+	if r.options.PlainHTTP {
+		return
+	}
+	if err := r.refresh(ctx); ctx.Err() == nil {
+		r.tellSecret(r.options.CertSecret, err)
+	}
+}
+
+// notice signals when the object is a Secret of the registry.
 func (r *Registry) notice(obj any) {
 	o, ok := obj.(client.Object)
-	if !ok || o.GetNamespace() != r.namespace || o.GetName() != r.options.CertSecret {
+	if !ok || o.GetNamespace() != r.namespace || o.GetName() != r.options.CertSecret && o.GetName() != r.options.KeySecret {
 		return
 	}
 	select {

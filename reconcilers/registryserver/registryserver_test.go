@@ -53,7 +53,7 @@ func secret(name string, data map[string][]byte) *corev1.Secret {
 // made returns certificates for localhost by an authority of their own.
 func made(t *testing.T, validity time.Duration) certs.Bundle {
 	t.Helper()
-	bundle, _, err := certs.Ensure(certs.Bundle{}, certs.Options{Hosts: []string{"localhost", "127.0.0.1"}, CertValidity: validity})
+	bundle, _, err := certs.Ensure(certs.Bundle{}, certs.Options{Hosts: []string{"registry.example.com", "localhost", "127.0.0.1", "::1"}, CertValidity: validity})
 	if err != nil {
 		t.Fatal(err)
 	}

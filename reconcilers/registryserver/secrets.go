@@ -1,9 +1,10 @@
 package registryserver
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,30 +16,9 @@ import (
 
 // Keys of the operator's own Secrets.
 const (
-	caCertKey     = "ca.crt"
-	caKeyKey      = "ca.key"
-	credentialKey = "key"
-	// keyBytes is the length of the key that credentials are sealed with.
-	keyBytes = 32
+	caCertKey = "ca.crt"
+	caKeyKey  = "ca.key"
 )
-
-// ensureKey returns the key of the credentials. The first replica makes it.
-func (r *Registry) ensureKey(ctx context.Context) ([]byte, error) {
-	fresh := make([]byte, keyBytes)
-	if _, err := rand.Read(fresh); err != nil {
-		return nil, err
-	}
-	secret, err := r.getOrCreate(ctx, r.options.KeySecret, corev1.SecretTypeOpaque, map[string][]byte{credentialKey: fresh})
-	if err != nil {
-		return nil, err
-	}
-	key := secret.Data[credentialKey]
-	if len(key) < keyBytes {
-		return nil, fmt.Errorf("Secret %s/%s has no key %q of %d bytes: delete it, and the operator makes another", //nolint:staticcheck // a kind
-			r.namespace, secret.Name, credentialKey, keyBytes)
-	}
-	return key, nil
-}
 
 // refresh makes or renews the certificates and begins to serve what is in the Secret. A Secret without the key of an
 // authority is the user's, and is served as it is.
@@ -60,34 +40,72 @@ func (r *Registry) refresh(ctx context.Context) error {
 		if err := r.renew(ctx, secret); err != nil {
 			return err
 		}
+	case secret.Annotations[rotateAnnotation] != "":
+		r.log.Error(nil, "Annotation "+rotateAnnotation+" is for certificates that the operator has made: who has made these can rotate them", "secret", secret.Name)
 	}
+	return r.serveBundle(secret)
+}
+
+// serveBundle begins to serve what is in the Secret. What clients would not accept is not served in place of what they do;
+// if there is nothing else, it is served all the same.
+func (r *Registry) serveBundle(secret *corev1.Secret) error {
 	bundle := bundleOf(secret)
+	bad := bundle.Check(r.hosts()[0], time.Now())
+	if _, err := r.dynamic.GetCertificate(nil); bad != nil && err == nil {
+		return fmt.Errorf("Secret %s/%s: %w", r.namespace, secret.Name, bad) //nolint:staticcheck // a kind
+	}
 	if err := r.dynamic.Set(bundle); err != nil {
 		return fmt.Errorf("Secret %s/%s: %w", r.namespace, secret.Name, err) //nolint:staticcheck // a kind
 	}
-	r.ca.Store(&bundle.CACert)
+	if bad != nil {
+		r.tellSecret(secret.Name, bad)
+	}
+	r.health.serves(bundle)
+	if before := r.ca.Swap(&bundle.CACert); before != nil && !bytes.Equal(*before, bundle.CACert) {
+		r.log.Info("The registry is trusted by other certificates", "secret", secret.Name)
+		r.changes.tell()
+	}
 	return nil
 }
 
-// renew replaces what is about to end. When two replicas do it at once, one of them meets a conflict and takes what the
-// other wrote.
+// renew replaces what is about to end, and what somebody wants to have replaced. When two replicas do it at once, one of them
+// meets a conflict and takes what the other wrote.
 func (r *Registry) renew(ctx context.Context, secret *corev1.Secret) error {
-	renewed, changed, err := certs.Ensure(bundleOf(secret), certs.Options{Hosts: r.hosts()})
+	renewed, changed, err := r.rotated(secret)
 	if err != nil {
+		if bundleOf(secret).Check(r.hosts()[0], time.Now()) == nil {
+			// Somebody else has written certificates of theirs over those of the operator, and left the key of its authority.
+			return nil
+		}
 		return fmt.Errorf("renew the certificates in Secret %s/%s: %w", r.namespace, secret.Name, err)
 	}
 	if !changed {
 		return nil
 	}
 	secret.Data = dataOf(renewed)
-	if err := r.client.Update(ctx, secret); err != nil {
-		if apierrors.IsConflict(err) {
-			return r.client.Get(ctx, client.ObjectKeyFromObject(secret), secret)
-		}
-		return fmt.Errorf("write Secret %s/%s: %w", r.namespace, secret.Name, err)
+	delete(secret.Annotations, rotateAnnotation)
+	if err := r.update(ctx, secret); err != nil {
+		return err
 	}
 	r.log.Info("Renewed the certificates of the registry", "secret", secret.Name)
 	return nil
+}
+
+// rotated returns what the Secret should have, and whether that is something else than it has.
+func (r *Registry) rotated(secret *corev1.Secret) (certs.Bundle, bool, error) {
+	bundle, o := bundleOf(secret), certs.Options{Hosts: r.hosts()}
+	what, asked := secret.Annotations[rotateAnnotation]
+	if !asked {
+		return certs.Ensure(bundle, o)
+	}
+	switch part := certs.Part(what); part {
+	case certs.Certificate, certs.AuthorityPart, certs.Forget:
+		rotated, err := certs.Rotate(bundle, o, part)
+		return rotated, true, err
+	}
+	r.log.Error(nil, "Annotation "+rotateAnnotation+" can't be followed: want certificate, authority or forget", "secret", secret.Name, "value", what)
+	bundle, _, err := certs.Ensure(bundle, o)
+	return bundle, true, err // without the annotation
 }
 
 // getOrCreate returns a Secret of the operator, made with the data if it isn't there. When several replicas make it at

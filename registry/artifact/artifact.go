@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -41,28 +42,42 @@ var encoding = base64.RawURLEncoding.Strict()
 // Handler serves blobs.
 type Handler struct {
 	store *store.Store
-	key   []byte
+	keys  atomic.Pointer[[][]byte]
 	log   *slog.Logger
 }
 
 // NewHandler returns a handler that seals paths with a key of at least 32 random bytes. A nil log is silent.
 func NewHandler(content *store.Store, key []byte, log *slog.Logger) (*Handler, error) {
-	if len(key) < minKey {
-		return nil, fmt.Errorf("key of the artifact server has %d bytes; it needs %d or more", len(key), minKey)
-	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{store: content, key: append([]byte(nil), key...), log: log}, nil
+	h := &Handler{store: content, log: log}
+	return h, h.SetKeys(key)
+}
+
+// SetKeys replaces the keys. The first one seals paths; those that any of them has sealed lead somewhere.
+func (h *Handler) SetKeys(keys ...[]byte) error {
+	if len(keys) == 0 {
+		return errors.New("the artifact server needs a key")
+	}
+	all := make([][]byte, len(keys))
+	for i, key := range keys {
+		if len(key) < minKey {
+			return fmt.Errorf("key %d of the artifact server has %d bytes; it needs %d or more", i+1, len(key), minKey)
+		}
+		all[i] = append([]byte(nil), key...)
+	}
+	h.keys.Store(&all)
+	return nil
 }
 
 // Path returns where a blob of a repository is served, without the slash before it.
 func (h *Handler) Path(repository string, blob digest.Digest) string {
-	return repository + "/" + encoding.EncodeToString(h.seal(repository, blob)) + "/" + blob.Algorithm().String() + "-" + blob.Encoded() + extension
+	return repository + "/" + encoding.EncodeToString(seal((*h.keys.Load())[0], repository, blob)) + "/" + blob.Algorithm().String() + "-" + blob.Encoded() + extension
 }
 
-func (h *Handler) seal(repository string, blob digest.Digest) []byte {
-	mac := hmac.New(sha256.New, h.key)
+func seal(key []byte, repository string, blob digest.Digest) []byte {
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(sealed + repository + "\x00" + blob.String()))
 	return mac.Sum(nil)
 }
@@ -74,18 +89,27 @@ func (h *Handler) parse(path string) (string, digest.Digest, bool) {
 		return "", "", false
 	}
 	rest, file := cutLast(path)
-	repository, seal := cutLast(rest)
+	repository, encoded := cutLast(rest)
 	name, ok := strings.CutSuffix(file, extension)
 	if !ok {
 		return "", "", false
 	}
 	algorithm, hex, _ := strings.Cut(name, "-")
 	blob := digest.Digest(algorithm + ":" + hex)
-	given, err := encoding.DecodeString(seal)
-	if err != nil || blob.Validate() != nil || !hmac.Equal(given, h.seal(repository, blob)) {
+	given, err := encoding.DecodeString(encoded)
+	if err != nil || blob.Validate() != nil || !h.sealed(given, repository, blob) {
 		return "", "", false
 	}
 	return repository, blob, true
+}
+
+func (h *Handler) sealed(given []byte, repository string, blob digest.Digest) bool {
+	for _, key := range *h.keys.Load() {
+		if hmac.Equal(given, seal(key, repository, blob)) {
+			return true
+		}
+	}
+	return false
 }
 
 func cutLast(path string) (before, after string) {

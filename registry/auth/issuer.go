@@ -127,10 +127,13 @@ func (i *Issuer) Authorize(_ context.Context, r Request) error {
 	return scope.allows(r)
 }
 
+// KeyID tells which key seals new credentials. It is no secret.
+func (i *Issuer) KeyID() string { return (*i.keys.Load())[0].id }
+
 // Current tells whether a request is allowed by a credential that is sealed with the key which new ones are sealed with.
 func (i *Issuer) Current(r Request) bool {
 	claims, err := parseUsername(r.Username)
-	if err != nil || claims.keyID != (*i.keys.Load())[0].id {
+	if err != nil || claims.keyID != i.KeyID() {
 		return false
 	}
 	scope, err := i.verify(r.Username, r.Password)

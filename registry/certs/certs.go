@@ -15,6 +15,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -35,6 +36,9 @@ const (
 	maxAuthorities = 4
 	organization   = "ocm-operator"
 )
+
+// errNoHost says that a certificate was wanted for nothing.
+var errNoHost = errors.New("certificate of the registry needs a host name")
 
 // Bundle is an authority and a serving certificate as PEM, in the form that a Secret keeps.
 type Bundle struct {
@@ -80,7 +84,7 @@ func (o Options) withDefaults() Options {
 func Ensure(b Bundle, o Options) (Bundle, bool, error) {
 	o = o.withDefaults()
 	if len(o.Hosts) == 0 {
-		return Bundle{}, false, errors.New("certificate of the registry needs a host name")
+		return Bundle{}, false, errNoHost
 	}
 	if len(b.CACert) == 0 && len(b.CAKey) == 0 {
 		a, err := NewAuthority(o.Now(), o.CAValidity)
@@ -104,6 +108,84 @@ func Ensure(b Bundle, o Options) (Bundle, bool, error) {
 	}
 	b, err = a.bundle(o)
 	return b, true, err
+}
+
+// Part is what Rotate replaces.
+type Part string
+
+const (
+	// Certificate is the serving certificate and its key.
+	Certificate Part = "certificate"
+	// AuthorityPart is the authority, too. The one before stays trusted, so that no client notices.
+	AuthorityPart Part = "authority"
+	// Forget ends the trust in the authorities before the current one.
+	Forget Part = "forget"
+)
+
+// Rotate replaces a part of a bundle although it is good still, as when a key has become known to somebody.
+func Rotate(b Bundle, o Options, what Part) (Bundle, error) {
+	o = o.withDefaults()
+	if len(o.Hosts) == 0 {
+		return Bundle{}, errNoHost
+	}
+	a, err := parseAuthority(b)
+	if err != nil {
+		return Bundle{}, err
+	}
+	switch what {
+	case Certificate:
+	case AuthorityPart:
+		if a, err = a.successor(o); err != nil {
+			return Bundle{}, err
+		}
+	case Forget:
+		a.older, a.bridges = nil, nil
+	default:
+		return Bundle{}, fmt.Errorf("can't rotate %q: want %s, %s or %s", what, Certificate, AuthorityPart, Forget)
+	}
+	return a.bundle(o)
+}
+
+// Check tells why clients would not accept the bundle for a host now: certificate and key don't belong together, the
+// certificate is not for the host or not valid now, or what clients are told to trust doesn't vouch for it. A bundle without
+// an authority is for clients that trust the system's.
+func (b Bundle) Check(host string, now time.Time) error {
+	pair, err := tls.X509KeyPair(b.Cert, b.Key)
+	if err != nil {
+		return fmt.Errorf("certificate and key: %w", err)
+	}
+	chain, err := parseCerts(b.Cert)
+	if err != nil {
+		return err
+	}
+	options := x509.VerifyOptions{DNSName: host, CurrentTime: now, Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool()}
+	trusted := chain[len(chain)-1:]
+	if len(b.CACert) > 0 {
+		if trusted, err = parseCerts(b.CACert); err != nil {
+			return fmt.Errorf("authority: %w", err)
+		}
+	}
+	for _, c := range trusted {
+		options.Roots.AddCert(c)
+	}
+	for _, c := range chain[1:] {
+		options.Intermediates.AddCert(c)
+	}
+	if _, err := pair.Leaf.Verify(options); err != nil {
+		return fmt.Errorf("certificate is not one that clients accept: %w", err)
+	}
+	return nil
+}
+
+// Expiry returns when the serving certificate and the current authority end; a zero time means that there is none.
+func (b Bundle) Expiry() (cert, authority time.Time) {
+	if all, err := parseCerts(b.Cert); err == nil {
+		cert = all[0].NotAfter
+	}
+	if all, err := parseCerts(b.CACert); err == nil {
+		authority = all[0].NotAfter
+	}
+	return cert, authority
 }
 
 // NeedsRenewal tells whether Ensure would replace a certificate because of its age, or because
@@ -191,7 +273,10 @@ func (a *Authority) successor(o Options) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The first bridge is by the first of the older authorities, and so on. Those that nobody trusts any more lead nowhere.
 	next.bridges = append([]*x509.Certificate{bridge}, a.bridges...)
+	next.bridges = slices.DeleteFunc(next.bridges, func(c *x509.Certificate) bool { return !o.Now().Before(c.NotAfter) })
+	next.bridges = next.bridges[:min(len(next.bridges), len(next.older))]
 	return next, nil
 }
 

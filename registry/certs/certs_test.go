@@ -249,3 +249,130 @@ func TestHotReload(t *testing.T) {
 		t.Errorf("a torn bundle replaced the good one: %v", err)
 	}
 }
+
+// TestRotateOnDemand rotates the authority more often than old ones are remembered, with clients that learn of it one rotation
+// late, and then ends the trust in all but the last.
+func TestRotateOnDemand(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	o := c.options("registry")
+	b, _ := ensure(t, certs.Bundle{}, o)
+	rotate := func(what certs.Part) {
+		t.Helper()
+		before := b
+		var err error
+		if b, err = certs.Rotate(b, o, what); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Equal(b.Cert, before.Cert) || bytes.Equal(b.Key, before.Key) {
+			t.Errorf("%s: the serving certificate or its key is the one before", what)
+		}
+		if same := bytes.Equal(b.CAKey, before.CAKey); same != (what != certs.AuthorityPart) {
+			t.Errorf("%s: the authority is the same: %t", what, same)
+		}
+		if again, changed := ensure(t, b, o); changed || !bytes.Equal(again.Cert, b.Cert) {
+			t.Errorf("%s: what was made is replaced at once", what)
+		}
+		if what == certs.Forget {
+			return
+		}
+		for name, trust := range map[string][]byte{"of before": before.CACert, "current": b.CACert, "newest alone": first(t, b.CACert), "newest of before": first(t, before.CACert)} {
+			if err := verify(t, trust, b, "registry", c.now); err != nil {
+				t.Errorf("%s, trust %s: %v", what, name, err)
+			}
+		}
+	}
+	rotate(certs.Certificate)
+	for range 12 {
+		rotate(certs.AuthorityPart)
+		if n := bytes.Count(b.CACert, []byte("BEGIN")); n > 5 {
+			t.Fatalf("%d authorities are trusted", n)
+		}
+		if n := bytes.Count(b.Cert, []byte("BEGIN")); n > 5 {
+			t.Fatalf("the chain has %d certificates", n)
+		}
+	}
+	before := b
+	rotate(certs.Forget)
+	if !bytes.Equal(b.CACert, first(t, before.CACert)) || bytes.Count(b.Cert, []byte("BEGIN")) != 1 {
+		t.Error("old authorities are trusted still")
+	}
+	if err := verify(t, before.CACert, b, "registry", c.now); err != nil {
+		t.Errorf("who trusts the old ones, too: %v", err)
+	}
+	for name, what := range map[string]certs.Part{"nothing": "", "unknown": "all"} {
+		if _, err := certs.Rotate(b, o, what); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if _, err := certs.Rotate(certs.Bundle{}, o, certs.Certificate); err == nil {
+		t.Error("there is nothing to rotate")
+	}
+	if _, err := certs.Rotate(b, c.options(), certs.Certificate); err == nil {
+		t.Error("no host was accepted")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	good, _ := ensure(t, certs.Bundle{}, c.options("registry", "10.0.0.1"))
+	other, _ := ensure(t, certs.Bundle{}, c.options("registry"))
+	rotated, err := certs.Rotate(good, c.options("registry"), certs.AuthorityPart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		bundle certs.Bundle
+		host   string
+		after  time.Duration
+		good   bool
+	}{
+		"good":                {good, "registry", 0, true},
+		"address":             {good, "10.0.0.1", 0, true},
+		"other host":          {good, "example.com", 0, false},
+		"ended":               {good, "registry", 31 * day, false},
+		"not yet":             {good, "registry", -day, false},
+		"system's authority":  {certs.Bundle{Cert: good.Cert, Key: good.Key}, "registry", 0, true},
+		"old trust":           {certs.Bundle{CACert: good.CACert, Cert: rotated.Cert, Key: rotated.Key}, "registry", 0, true},
+		"both trusted":        {certs.Bundle{CACert: append(append([]byte{}, other.CACert...), good.CACert...), Cert: good.Cert, Key: good.Key}, "registry", 0, true},
+		"other authority":     {certs.Bundle{CACert: other.CACert, Cert: good.Cert, Key: good.Key}, "registry", 0, false},
+		"authority is broken": {certs.Bundle{CACert: []byte("x"), Cert: good.Cert, Key: good.Key}, "registry", 0, false},
+		"other key":           {certs.Bundle{CACert: good.CACert, Cert: good.Cert, Key: other.Key}, "registry", 0, false},
+		"half written":        {certs.Bundle{CACert: good.CACert, Cert: good.Cert}, "registry", 0, false},
+		"nothing":             {certs.Bundle{}, "registry", 0, false},
+	} {
+		if err := tc.bundle.Check(tc.host, c.now.Add(tc.after)); (err == nil) != tc.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	cert, authority := good.Expiry()
+	if cert != c.now.Add(30*day) || authority != c.now.Add(300*day) {
+		t.Errorf("ends at %s and %s", cert, authority)
+	}
+	if cert, authority := (certs.Bundle{}).Expiry(); !cert.IsZero() || !authority.IsZero() {
+		t.Error("nothing has an end")
+	}
+}
+
+// FuzzBundle reads certificates that anybody may have written.
+func FuzzBundle(f *testing.F) {
+	c := &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	good, _ := ensure(f, certs.Bundle{}, c.options("registry"))
+	f.Add(good.CACert, good.CAKey, good.Cert, good.Key)
+	f.Add(good.CACert[:100], good.CAKey, good.Cert, good.Key)
+	f.Add(good.CACert, good.CACert, good.CACert, good.CACert)
+	f.Add([]byte(nil), []byte(nil), []byte(nil), []byte(nil))
+	f.Fuzz(func(t *testing.T, caCert, caKey, cert, key []byte) {
+		b := certs.Bundle{CACert: caCert, CAKey: caKey, Cert: cert, Key: key}
+		_ = b.Check("registry", c.now)
+		b.Expiry()
+		fixed, changed, err := certs.Ensure(b, c.options("registry"))
+		if err != nil {
+			return
+		}
+		if err := fixed.Check("registry", c.now); err != nil && changed {
+			t.Fatalf("what was made is not good: %v", err)
+		}
+	})
+}
