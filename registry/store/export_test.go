@@ -37,3 +37,18 @@ var (
 	Body    = body
 	PutBody = putBody
 )
+
+// Disk is for tests that bring a disk of their own.
+type (
+	Disk     = disk
+	DiskFile = diskFile
+)
+
+// OSDisk is the file system of the machine.
+func OSDisk() Disk { return osDisk{} }
+
+// OnDisk has a store use another disk.
+func OnDisk(d Disk, o Options) Options {
+	o.disk = d
+	return o
+}
