@@ -125,6 +125,10 @@ bench-pipeline: ## Measure whole pipelines in a real cluster and keep that in do
 bench-registry: ## Measure the registry beside the machine's limits and distribution v3 and keep that in docs/performance.md.
 	@$(GO) run ./e2e/registrybench $(or $(BENCHARGS),-write docs/performance.md)
 
+.PHONY: conformance
+conformance: ## Serve the registry alone, and print the environment for the conformance suite of the distribution specification.
+	@$(GO) run ./e2e/conformance
+
 .PHONY: soak
 soak: ## Push, pull, delete and collect in the registry for two minutes, and kill it every few seconds (SOAKARGS=... for -duration, -seed).
 	@$(GO) run ./e2e/soak $(SOAKARGS)

@@ -167,7 +167,7 @@ func (w *world) push(ctx context.Context, a *artifact, random *rand.Rand) error 
 // again pushes what no answer came for, or what was deleted and perhaps collected meanwhile.
 func (w *world) again(ctx context.Context, random *rand.Rand) error {
 	a := w.ledger.pick(random)
-	if random.IntN(3) == 0 {
+	if random.IntN(8) == 0 {
 		a = w.ledger.past(random)
 	}
 	if a == nil || !a.use.TryLock() {
