@@ -101,7 +101,10 @@ func bytesBody(content []byte) body {
 	return body{Reader: bytes.NewReader(content), size: int64(len(content))}
 }
 
-// artifact is a small artifact: its layer and its configuration are not shared with any other.
+// emptyConfig is what artifacts have that need no configuration, as those of the operator, of Flux and of most tools.
+var emptyConfig = []byte("{}")
+
+// artifact is a small artifact. No other one has its layer.
 type artifact struct {
 	repository string
 	layer      []byte
@@ -112,7 +115,13 @@ func newArtifact(seed uint64, owner string, n int64) artifact {
 	repository := artifactName(n)
 	layer := make([]byte, smallBytes)
 	fill(layer, seed, owner, n)
-	return artifact{repository: repository, layer: layer, config: fmt.Appendf(nil, `{"of":%q,"seed":%d}`, repository, seed)}
+	return artifact{repository: repository, layer: layer, config: emptyConfig}
+}
+
+// configured gives the artifact a configuration of its own, as images have it.
+func (a artifact) configured() artifact {
+	a.config = fmt.Appendf(nil, `{"of":%q}`, a.repository)
+	return a
 }
 
 func artifactName(n int64) string { return fmt.Sprintf("%s/app%d", namespace, n) }

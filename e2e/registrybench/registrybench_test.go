@@ -45,7 +45,7 @@ func TestQuick(t *testing.T) {
 			t.Errorf("%s was not measured: %+v", x.name, x)
 		}
 	}
-	want := "durable small push, small pull, large push, large push, sink without sync, first large pull, large pull, large pull, TLS, " +
+	want := "durable small push, durable small image push, small pull, large push, large push, sink without sync, first large pull, large pull, large pull, TLS, " +
 		"growth of memory, growth of memory, TLS, start, idle memory"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("got the rows\n%s, want\n%s", got, want)

@@ -29,25 +29,35 @@ func (b *bench) small(ctx context.Context, w *world) error {
 	return nil
 }
 
+// smallPush pushes artifacts of two kinds: those that share their configuration, and images, whose configuration is a blob of its own.
 func (b *bench) smallPush(ctx context.Context, field []*contestant) error {
 	var numbers counter
-	turns := make([]turn, len(field))
-	for i, c := range field {
-		work := func(ctx context.Context) error { return c.push(ctx, newArtifact(b.seed, c.name, numbers.next())) }
-		if c.name == machine {
-			work = func(context.Context) error { return b.writeSynced(c.dir, numbers.next()) }
-		}
-		turns[i] = func(ctx context.Context, _ int) (sample, error) {
+	repeat := func(c *contestant, work func(ctx context.Context) error) turn {
+		return func(ctx context.Context, _ int) (sample, error) {
 			return c.account(func() (sample, error) { return crowd(ctx, b.workers, b.turn, work) })
 		}
 	}
-	results, err := takeTurns(ctx, b.rounds, turns...)
+	push := func(c *contestant) turn {
+		return repeat(c, func(ctx context.Context) error { return c.push(ctx, newArtifact(b.seed, c.name, numbers.next())) })
+	}
+	pushImage := func(c *contestant) turn {
+		return repeat(c, func(ctx context.Context) error {
+			return c.push(ctx, newArtifact(b.seed, c.name, numbers.next()).configured())
+		})
+	}
+	write := repeat(field[0], func(context.Context) error { return b.writeSynced(field[0].dir, numbers.next()) })
+	results, err := takeTurns(ctx, b.rounds, write, push(field[1]), push(field[2]), pushImage(field[1]), pushImage(field[2]))
 	if err != nil {
 		return err
 	}
 	b.add(&row{
 		name: "durable small push", unit: artifacts, machine: results[0], ours: results[1], other: results[2], goals: []goal{{other, 8}},
-		about: fmt.Sprintf("artifacts with a layer of 4 KiB, each in a repository of its own, with five requests, %d at once; machine: files of 4 KiB, each synced with its directory", b.workers),
+		about: fmt.Sprintf("artifacts with a layer of 4 KiB and the empty configuration that all share, each in a repository of its own, with five requests, "+
+			"%d at once; machine: files of 4 KiB, each synced with its directory", b.workers),
+	})
+	b.add(&row{
+		name: "durable small image push", unit: artifacts, machine: results[0], ours: results[3], other: results[4],
+		about: "the same with a configuration of its own for each, so two new blobs instead of one",
 	})
 	return nil
 }
