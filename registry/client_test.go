@@ -482,7 +482,7 @@ func TestMetrics(t *testing.T) {
 	c.expect(200, "", "GET", "/v2/a/blobs/"+digest.FromString("12345").String(), nil)
 	c.expect(404, "BLOB_UNKNOWN", "GET", "/v2/b/blobs/"+digest.FromString("12345").String(), nil)
 	c.expect(405, "UNSUPPORTED", "BREW", "/v2/", nil)
-	m.Collected(store.CollectStats{Manifests: 1, Blobs: 2, Bytes: 3}, nil)
+	m.Collected(store.CollectStats{Manifests: 3, Superseded: 2, Blobs: 2, Bytes: 3}, nil)
 	m.Collected(store.CollectStats{}, store.ErrRootsIncomplete)
 	want := `
 # HELP ocm_registry_blobs Blobs on the disk.
@@ -491,10 +491,11 @@ ocm_registry_blobs 1
 # HELP ocm_registry_collected_bytes_total Bytes of the blobs that were removed because nothing kept them.
 # TYPE ocm_registry_collected_bytes_total counter
 ocm_registry_collected_bytes_total 3
-# HELP ocm_registry_collected_total Manifests and blobs that were removed because nothing kept them.
+# HELP ocm_registry_collected_total Manifests and blobs that were removed because nothing kept them, and superseded manifests for want of room.
 # TYPE ocm_registry_collected_total counter
 ocm_registry_collected_total{kind="blob"} 2
 ocm_registry_collected_total{kind="manifest"} 1
+ocm_registry_collected_total{kind="superseded"} 2
 # HELP ocm_registry_collections_total Collections by result: success or error.
 # TYPE ocm_registry_collections_total counter
 ocm_registry_collections_total{result="error"} 1

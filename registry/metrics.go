@@ -20,6 +20,7 @@ type Metrics struct {
 	collected *prometheus.CounterVec
 	freed     prometheus.Counter
 	runs      *prometheus.CounterVec
+	scrubs    *prometheus.CounterVec
 	store     []prometheus.Collector
 }
 
@@ -44,11 +45,12 @@ func NewMetrics(s *store.Store) *Metrics {
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "in_flight_requests", Help: "Requests that are being answered.",
 		}),
-		collected: counter("collected_total", "Manifests and blobs that were removed because nothing kept them.", "kind"),
+		collected: counter("collected_total", "Manifests and blobs that were removed because nothing kept them, and superseded manifests for want of room.", "kind"),
 		freed:     counter("collected_bytes_total", "Bytes of the blobs that were removed because nothing kept them.").WithLabelValues(),
 		runs:      counter("collections_total", "Collections by result: success or error.", "result"),
+		scrubs:    counter("scrubs_total", "Looks at all content for damage by result: success or error.", "result"),
 	}
-	m.store = []prometheus.Collector{
+	m.store = append(roomMetrics(s), []prometheus.Collector{
 		gauge("blobs", "Blobs on the disk.", func() int64 { return s.Stats().Blobs }),
 		gauge("stored_bytes", "Bytes of the blobs on the disk.", func() int64 { return s.Stats().Bytes }),
 		gauge("uploads", "Uploads in progress.", func() int64 { return s.Stats().Staged }),
@@ -59,12 +61,12 @@ func NewMetrics(s *store.Store) *Metrics {
 			}
 			return 1
 		}),
-	}
+	}...)
 	return m
 }
 
 func (m *Metrics) all() []prometheus.Collector {
-	return append([]prometheus.Collector{m.requests, m.duration, m.received, m.sent, m.inFlight, m.collected, m.freed, m.runs}, m.store...)
+	return append([]prometheus.Collector{m.requests, m.duration, m.received, m.sent, m.inFlight, m.collected, m.freed, m.runs, m.scrubs}, m.store...)
 }
 
 // Describe implements prometheus.Collector.
@@ -91,7 +93,8 @@ func (m *Metrics) Collected(stats store.CollectStats, err error) {
 		result = "error"
 	}
 	m.runs.WithLabelValues(result).Inc()
-	m.collected.WithLabelValues("manifest").Add(float64(stats.Manifests))
+	m.collected.WithLabelValues("manifest").Add(float64(stats.Manifests - stats.Superseded))
+	m.collected.WithLabelValues("superseded").Add(float64(stats.Superseded))
 	m.collected.WithLabelValues("blob").Add(float64(stats.Blobs))
 	m.freed.Add(float64(stats.Bytes))
 }

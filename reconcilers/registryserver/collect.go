@@ -102,7 +102,8 @@ func report(log logr.Logger, metrics *registry.Metrics) func(store.CollectStats,
 		case err != nil:
 			log.Error(err, "Content that nothing refers to was not collected, the next run tries again")
 		case stats.Manifests+stats.Blobs > 0:
-			log.Info("Collected content that nothing refers to", "manifests", stats.Manifests, "blobs", stats.Blobs, "bytes", stats.Bytes)
+			log.Info("Collected content that nothing refers to", "manifests", stats.Manifests, "blobs", stats.Blobs, "bytes", stats.Bytes,
+				"superseded", stats.Superseded)
 		}
 	}
 }

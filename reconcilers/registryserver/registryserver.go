@@ -55,8 +55,9 @@ type Registry struct {
 	artifacts *artifacts
 	// unwritable is what was told last about the store.
 	unwritable atomic.Bool
-	// notices is what the store tells.
-	notices *Notices
+	// notices is what the store tells, and complaints what the log says of it.
+	notices    *Notices
+	complaints complaints
 	// changed has room for one signal: that a Secret of the registry was written by somebody.
 	changed chan struct{}
 	// changes are told to those who give Flux access.
@@ -77,7 +78,7 @@ func New(ctx context.Context, c client.Client, namespace string, o options.Regis
 		health: newHealth(), reloads: rate.NewLimiter(reloadRate, reloadBurst),
 	}
 	r.notices = newNotices(func(repository string) (string, bool) { return r.store.Refused(repository) })
-	content, err := store.Open(o.Dir, store.Options{MaxBlobBytes: o.MaxBlobBytes, MaxStagedBytes: o.MaxStagedBytes, Notify: r.notices.notify})
+	content, err := store.Open(o.Dir, storeOptions(o, r.hear, func(message string) { log.Info(message) }))
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshot store: %w", err)
 	}
@@ -101,7 +102,7 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 		}
 	}
 	logger := slog.New(logr.ToSlogHandler(r.log))
-	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics})
+	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics, Probe: r.probe})
 	r.server = &registry.Server{Addr: r.options.Listen, Handler: r.handler, Probe: r.probe, Logger: logger}
 	if r.options.Artifacts {
 		if r.artifacts, err = r.newArtifacts(logger); err != nil {
@@ -166,7 +167,7 @@ func (r *Registry) Setup(mgr ctrl.Manager) error {
 	if err := mgr.Add(everywhere(r.serve)); err != nil {
 		return err
 	}
-	if err := mgr.Add(everywhere(r.collector(mgr, r.metrics).Run)); err != nil {
+	if err := errors.Join(mgr.Add(everywhere(r.collector(mgr, r.metrics).Run)), mgr.Add(everywhere(r.scrub))); err != nil {
 		return err
 	}
 	if r.artifacts != nil {
