@@ -76,7 +76,7 @@ func (x *index) open(dir string, noSync bool, log func(string)) error {
 }
 
 // createIndex makes a new index under another name first. Without that a crash could leave one that can't be opened, because
-// its first pages are torn.
+// its first pages are torn. Whoever opens it makes its name durable, as it may have been left by a process that was killed.
 func createIndex(dir, path string, d disk, noSync bool) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -103,10 +103,7 @@ func createIndex(dir, path string, d disk, noSync bool) error {
 	if err == nil {
 		err = giveName(d, temp, path)
 	}
-	if err := errors.Join(err, ignoreNotExist(d.Remove(temp))); err != nil {
-		return err
-	}
-	return syncDir(d, dir)
+	return errors.Join(err, ignoreNotExist(d.Remove(temp)))
 }
 
 // giveName leaves alone what another process has made meanwhile, on file systems that can.
