@@ -66,8 +66,8 @@ type SnapshotStatus struct {
 	// +kubebuilder:validation:MaxLength=2048
 	RepositoryURL string `json:"repositoryURL,omitempty"`
 
-	// history lists the content that was found before, newest first, at most 64. It stays in the registry, so that going back to it is quick; how much of it
-	// is a flag of the operator. Example: [{tag: 6.3.5, digest: "sha256:...", manifestDigest: "sha256:..."}].
+	// history lists the content that was found before, newest first, at most 64. It stays in the registry while there is room, so that going back to it is quick; how much
+	// of it is a flag of the operator. Example: [{tag: 6.3.5, digest: "sha256:...", manifestDigest: "sha256:..."}].
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
