@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/registry/auth"
@@ -45,6 +46,8 @@ type Handler struct {
 	options Options
 	uploads *sessions
 	table   map[operation]map[string]endpoint
+	// buffers are for bodies of uploads, one for each that is being read.
+	buffers sync.Pool
 }
 
 // endpoint answers one request. An error that it returns is answered for it.
@@ -73,7 +76,7 @@ func NewHandler(s *store.Store, o Options) *Handler {
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = time.Minute
 	}
-	h := &Handler{store: s, options: o, uploads: newSessions(o.MaxUploads, o.UploadIdle)}
+	h := &Handler{store: s, options: o, uploads: newSessions(o.MaxUploads, o.UploadIdle), buffers: sync.Pool{New: newBuffer}}
 	h.table = map[operation]map[string]endpoint{
 		opBase:      {http.MethodGet: h.base},
 		opCatalog:   {http.MethodGet: h.catalog},

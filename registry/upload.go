@@ -305,6 +305,15 @@ func parseRange(header string) (int64, int64, error) {
 	return int64(first), int64(last), nil
 }
 
+// bodyBuffer is how much of a body is read, hashed and written at once: more of what has arrived with one call of the
+// system than io.Copy takes, and little enough to stay in the processor's cache.
+const bodyBuffer = 128 << 10
+
+func newBuffer() any {
+	buffer := make([]byte, bodyBuffer)
+	return &buffer
+}
+
 // receive appends a body to an upload. What came before the client went away stays, so that it
 // can ask how much that was and go on.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, stage *store.Stage) error {
@@ -316,7 +325,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, stage *store.S
 		body = http.MaxBytesReader(w, body, max(0, most-stage.Size()))
 	}
 	source := &clientReader{r: body}
-	_, err := io.Copy(stage, source)
+	buffer, _ := h.buffers.Get().(*[]byte)
+	defer h.buffers.Put(buffer)
+	_, err := io.CopyBuffer(stage, source, *buffer)
 	if err != nil && source.err != nil {
 		return readError(source.err)
 	}
