@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ocm-operator/ocm-operator/registry/store"
 )
+
+// patience is how long collections may take to bring the disk below the quota.
+const patience = 30 * time.Second
 
 // audit compares everything that is remembered with what the registry serves, while nobody else asks.
 func (w *world) audit(ctx context.Context) error {
@@ -28,6 +32,55 @@ func (w *world) audit(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
+}
+
+// within holds what is on the disk against the quota. A registry that was killed does not know at first what uploads have left
+// behind, so it has the time of some collections.
+func (w *world) within(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(collectEvery)
+	defer ticker.Stop()
+	for {
+		total, err := w.taken()
+		if err != nil || w.quota == 0 || total <= w.quota {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return wrong("%d bytes are on the disk, and %d are allowed", total, w.quota)
+		case <-ticker.C:
+		}
+	}
+}
+
+// taken is how much is on the disk.
+func (w *world) taken() (int64, error) {
+	var total int64
+	for _, part := range []string{"blobs", "uploads"} {
+		err := filepath.WalkDir(filepath.Join(w.dir, part), func(_ string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return ignoreGone(err)
+			}
+			info, err := entry.Info()
+			if err == nil {
+				total += info.Size()
+			}
+			return ignoreGone(err)
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return total, nil
+}
+
+// ignoreGone is for files that a collection took while they were looked at.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // settle brings what no answer came for to an end, so that it is known what has to be on the disk.

@@ -22,6 +22,9 @@ const (
 	asServer = "OCM_SOAK_SERVER"
 	// managedPrefix is of the repositories in which tags keep nothing.
 	managedPrefix = "managed/"
+	// scrubEvery and scrubRate make scrubs and everything else meet.
+	scrubEvery = time.Second
+	scrubRate  = 64 << 20
 )
 
 func serving() bool { return os.Getenv(asServer) != "" }
@@ -34,6 +37,8 @@ type orders struct {
 	// Roots is the URL that tells what has to stay.
 	Roots string
 	Lease time.Duration
+	// Quota is how much may be kept.
+	Quota int64
 	// Collect is the time between two collections. With 0 there is one of everything that nothing keeps, and then the end.
 	Collect time.Duration
 }
@@ -63,7 +68,7 @@ func serve() int {
 }
 
 func (o *orders) serve(ctx context.Context) (err error) {
-	s, err := store.Open(o.Dir, store.Options{LeaseTTL: o.Lease})
+	s, err := store.Open(o.Dir, store.Options{LeaseTTL: o.Lease, MaxBytes: o.Quota, Grace: o.Lease / 2})
 	if err != nil {
 		return err
 	}
@@ -85,13 +90,15 @@ func (o *orders) serve(ctx context.Context) (err error) {
 	collector := &store.Collector{Store: s, Roots: asked(o.Roots), Interval: o.Collect, Report: func(stats store.CollectStats, err error) {
 		o.tell("collected", stats, err)
 	}}
-	collecting := make(chan error, 1)
+	scrubber := &store.Scrubber{Store: s, Interval: scrubEvery, Rate: scrubRate}
+	collecting, scrubbing := make(chan error, 1), make(chan error, 1)
 	go func() { collecting <- collector.Run(ctx) }()
+	go func() { scrubbing <- scrubber.Run(ctx) }()
 	go func() {
 		<-server.Ready()
 		_, _ = fmt.Fprintln(os.Stdout, "ready", server.Address())
 	}()
-	return errors.Join(server.Run(ctx), <-collecting)
+	return errors.Join(server.Run(ctx), <-collecting, <-scrubbing)
 }
 
 // collectAll collects with no leases. A second time there is nothing left to do.

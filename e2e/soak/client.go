@@ -20,13 +20,24 @@ const requestTimeout = time.Minute
 // errBroken says that no answer came, as when the registry was killed.
 var errBroken = errors.New("no answer")
 
+// errFull says that there is no room.
+var errFull = errors.New("no room")
+
 // wrongError is an answer that the registry must not give.
-type wrongError struct{ what string }
+type wrongError struct {
+	what string
+	// corrupt says that other bytes were served than were pushed, for which there is no excuse.
+	corrupt bool
+}
 
 // Error implements error.
 func (e *wrongError) Error() string { return e.what }
 
-func wrong(format string, args ...any) error { return &wrongError{fmt.Sprintf(format, args...)} }
+func wrong(format string, args ...any) error { return &wrongError{what: fmt.Sprintf(format, args...)} }
+
+func corrupt(format string, args ...any) error {
+	return &wrongError{what: fmt.Sprintf(format, args...), corrupt: true}
+}
 
 // client talks to the registry.
 type client struct {
@@ -70,6 +81,9 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, media
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: %w", errBroken, err)
 	}
+	if resp.StatusCode == http.StatusInsufficientStorage {
+		return answer{}, errFull
+	}
 	if resp.StatusCode >= http.StatusInternalServerError && resp.StatusCode != http.StatusServiceUnavailable {
 		return answer{}, wrong("%s %s: %s: %s", method, path, resp.Status, content)
 	}
@@ -83,7 +97,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, media
 // acknowledged all of it.
 func (c *client) push(ctx context.Context, a *artifact, how int) (bool, error) {
 	for d, content := range a.blobs {
-		if done, err := c.pushBlob(ctx, a.repository, d, content, how); !done || err != nil {
+		if done, err := c.pushBlob(ctx, a, d, content, how); !done || err != nil {
 			return false, err
 		}
 	}
@@ -107,12 +121,16 @@ func (c *client) push(ctx context.Context, a *artifact, how int) (bool, error) {
 	return true, nil
 }
 
-func (c *client) pushBlob(ctx context.Context, repository string, d digest.Digest, content []byte, how int) (bool, error) {
-	head, err := c.do(ctx, http.MethodHead, "/v2/"+repository+"/blobs/"+d.String(), nil, "")
+func (c *client) pushBlob(ctx context.Context, a *artifact, d digest.Digest, content []byte, how int) (bool, error) {
+	head, err := c.do(ctx, http.MethodHead, "/v2/"+a.repository+"/blobs/"+d.String(), nil, "")
+	if damaged := new(wrongError); a.hurt && errors.As(err, &damaged) {
+		// It is told once, and then it is not there.
+		head, err = answer{status: http.StatusNotFound}, nil
+	}
 	if err != nil || head.status == http.StatusOK {
 		return err == nil, err
 	}
-	uploads := "/v2/" + repository + "/blobs/uploads/"
+	uploads := "/v2/" + a.repository + "/blobs/uploads/"
 	if how%3 == 0 {
 		got, err := c.do(ctx, http.MethodPost, uploads+"?digest="+d.String(), content, "")
 		return created(got, err, "push of "+d.String())
@@ -188,7 +206,7 @@ func (c *client) pull(ctx context.Context, a *artifact) (presence, error) {
 		case got.status == http.StatusNotFound:
 			missing++
 		case got.status != http.StatusOK || !bytes.Equal(got.body, m.body):
-			return nowhere, wrong("manifest %s of %s is corrupt: %d, %d bytes", m.digest, a.repository, got.status, len(got.body))
+			return nowhere, corrupt("manifest %s of %s is corrupt: %d, %d bytes", m.digest, a.repository, got.status, len(got.body))
 		case m.digest == a.root() && missing > 0:
 			return nowhere, wrong("index %s of %s is dangling", m.digest, a.repository)
 		}
@@ -205,7 +223,7 @@ func (c *client) pull(ctx context.Context, a *artifact) (presence, error) {
 			return nowhere, wrong("manifest %s of %s is dangling: blob %s: %d", a.root(), a.repository, d, got.status)
 		}
 		if !bytes.Equal(got.body, content) {
-			return nowhere, wrong("blob %s of %s is corrupt: %d bytes of %d", d, a.repository, len(got.body), len(content))
+			return nowhere, corrupt("blob %s of %s is corrupt: %d bytes of %d", d, a.repository, len(got.body), len(content))
 		}
 	}
 	return whole, nil

@@ -36,6 +36,8 @@ type artifact struct {
 	// use is held for reading while somebody relies on the state, and for writing while it changes.
 	use   sync.RWMutex
 	state state
+	// hurt is set when a file of it was damaged. No damage may be served, and a push repairs it.
+	hurt bool
 }
 
 // document is a manifest or an index.

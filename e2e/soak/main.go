@@ -31,7 +31,11 @@ type options struct {
 	killEvery time.Duration
 	// live bounds how many artifacts there are at a time.
 	live int
-	dir  string
+	// quota bounds what the registry may take of the disk; 0 does not.
+	quota int64
+	// damage is the mean time between two files that are damaged; 0 damages none.
+	damage time.Duration
+	dir    string
 }
 
 func run(ctx context.Context, args []string, out io.Writer) int {
@@ -43,6 +47,8 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	flags.Uint64Var(&o.seed, "seed", rand.Uint64(), "What the random decisions begin with; the times of the machine stay random.")
 	flags.DurationVar(&o.killEvery, "kill-every", 4*time.Second, "Mean time between two kills of the registry.")
 	flags.IntVar(&o.live, "live", 300, "How many artifacts to keep at a time.")
+	flags.Int64Var(&o.quota, "quota", 32<<20, "How many bytes the registry may keep, which is less than the clients want; 0 is no bound.")
+	flags.DurationVar(&o.damage, "damage-every", 2*time.Second, "Mean time between two files that are damaged on the disk; 0 damages none.")
 	flags.StringVar(&o.dir, "dir", "", "Where the registry keeps its content; a temporary folder when empty.")
 	if err := flags.Parse(args); err != nil {
 		return 2

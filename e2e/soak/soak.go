@@ -35,7 +35,7 @@ const (
 
 // soak runs a registry and kills it until the time is over, and then compares.
 func soak(ctx context.Context, o options, out io.Writer) (_ *counts, err error) {
-	w := &world{ledger: &ledger{}, live: o.live}
+	w := &world{ledger: &ledger{}, live: o.live, quota: o.quota}
 	if o.dir == "" {
 		dir, err := os.MkdirTemp("", "registry-soak-")
 		if err != nil {
@@ -44,6 +44,7 @@ func soak(ctx context.Context, o options, out io.Writer) (_ *counts, err error) 
 		o.dir = dir
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
+	w.dir = o.dir
 	roots, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return &w.counts, err
@@ -51,7 +52,10 @@ func soak(ctx context.Context, o options, out io.Writer) (_ *counts, err error) 
 	asks := &http.Server{Handler: w.ledger, ReadHeaderTimeout: time.Minute}
 	go func() { _ = asks.Serve(roots) }()
 	defer func() { _ = asks.Close() }()
-	p := &process{counts: &w.counts, out: out, orders: orders{Dir: o.dir, Address: "127.0.0.1:0", Roots: "http://" + roots.Addr().String(), Lease: min(maxLease, o.duration/8), Collect: collectEvery}}
+	p := &process{counts: &w.counts, out: out, orders: orders{
+		Dir: o.dir, Address: "127.0.0.1:0", Roots: "http://" + roots.Addr().String(),
+		Lease: min(maxLease, o.duration/8), Quota: o.quota, Collect: collectEvery,
+	}}
 	if w.client, err = p.prepare(); err != nil {
 		return &w.counts, err
 	}
@@ -77,6 +81,9 @@ func (w *world) run(ctx context.Context, o options, p *process) error {
 		return err
 	}
 	if err := w.audit(ctx); err != nil {
+		return err
+	}
+	if err := w.within(ctx); err != nil {
 		return err
 	}
 	if err := w.settle(ctx); err != nil {
@@ -114,6 +121,10 @@ func (w *world) load(ctx context.Context, o options, p *process, random *rand.Ra
 	for i := range o.concurrency {
 		mine := rand.New(rand.NewPCG(o.seed, uint64(i)+1))
 		group.Go(func() error { return w.work(working, mine) })
+	}
+	if o.damage > 0 {
+		mine := rand.New(rand.NewPCG(o.seed, uint64(o.concurrency)+1))
+		group.Go(func() error { return w.vandalize(working, mine, o.damage) })
 	}
 	group.Go(func() error {
 		defer stop()

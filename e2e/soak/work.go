@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -27,6 +28,8 @@ type world struct {
 	ledger *ledger
 	counts counts
 	pool   [][]byte
+	dir    string
+	quota  int64
 	live   int
 	ids    atomic.Int64
 	// busy is held for reading by whoever works, so that an audit can have the registry for itself.
@@ -120,6 +123,10 @@ func (w *world) work(ctx context.Context, random *rand.Rand) error {
 			w.counts.broken.Add(1)
 			continue
 		}
+		if errors.Is(err, errFull) {
+			w.counts.refused.Add(1)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -148,11 +155,14 @@ func (w *world) step(ctx context.Context, random *rand.Rand) error {
 func (w *world) push(ctx context.Context, a *artifact, random *rand.Rand) error {
 	for ctx.Err() == nil {
 		done, err := w.client.push(ctx, a, random.IntN(3))
-		if err != nil && !errors.Is(err, errBroken) {
+		if err != nil && !errors.Is(err, errBroken) && !errors.Is(err, errFull) {
 			return err
 		}
 		if done {
-			a.state = acknowledged
+			if a.hurt {
+				w.counts.repaired.Add(1)
+			}
+			a.state, a.hurt = acknowledged, false
 			w.counts.pushes.Add(1)
 			return nil
 		}
@@ -191,9 +201,6 @@ func (w *world) retire(ctx context.Context, random *rand.Rand) error {
 		return nil
 	}
 	defer a.use.Unlock()
-	if a.state != acknowledged {
-		return nil
-	}
 	if managed(a.repository) && random.IntN(4) > 0 {
 		a.state = released
 		w.counts.releases.Add(1)
@@ -234,7 +241,10 @@ func (w *world) read(ctx context.Context, random *rand.Rand) error {
 // judge compares what the registry serves with what is known. Who calls holds the artifact.
 func (w *world) judge(ctx context.Context, a *artifact) error {
 	found, err := w.client.pull(ctx, a)
+	wrongly := new(wrongError)
 	switch {
+	case a.hurt && errors.As(err, &wrongly) && !wrongly.corrupt:
+		return nil
 	case err != nil:
 		return err
 	case a.state == acknowledged && found != whole:
@@ -248,15 +258,38 @@ func (w *world) judge(ctx context.Context, a *artifact) error {
 
 // counts is what was done.
 type counts struct {
-	pushes, retries, repushes, pulls, deletions, releases, broken, kills, audited, collections, collected, freed atomic.Int64
+	refused, damaged, repaired, pushes, retries, repushes, pulls, deletions, releases, broken, kills, audited, collections, collected, freed atomic.Int64
 }
 
 // String lists the counts.
 func (c *counts) String() string {
-	return fmt.Sprintf("pushes %d (of what was deleted before: %d), retries %d, pulls %d, deletions %d, released %d, requests without an answer %d, "+
-		"kills %d, artifacts audited %d, collections %d, collected %d blobs with %d bytes\n",
-		c.pushes.Load(), c.repushes.Load(), c.retries.Load(), c.pulls.Load(), c.deletions.Load(), c.releases.Load(), c.broken.Load(),
-		c.kills.Load(), c.audited.Load(), c.collections.Load(), c.collected.Load(), c.freed.Load())
+	var b strings.Builder
+	for i, count := range []struct {
+		what string
+		n    *atomic.Int64
+	}{
+		{"pushed", &c.pushes},
+		{"again what was deleted", &c.repushes},
+		{"retried", &c.retries},
+		{"refused for want of room", &c.refused},
+		{"pulled", &c.pulls},
+		{"deleted", &c.deletions},
+		{"released", &c.releases},
+		{"killed", &c.kills},
+		{"requests without an answer", &c.broken},
+		{"audited", &c.audited},
+		{"files damaged", &c.damaged},
+		{"artifacts repaired", &c.repaired},
+		{"collections", &c.collections},
+		{"blobs collected", &c.collected},
+		{"bytes freed", &c.freed},
+	} {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %d", count.what, count.n.Load())
+	}
+	return b.String() + "\n"
 }
 
 // pooled is the artifact whose blobs are mounted by others.
