@@ -37,12 +37,10 @@ const (
 func soak(ctx context.Context, o options, out io.Writer) (_ *counts, err error) {
 	w := &world{ledger: &ledger{}, live: o.live, quota: o.quota}
 	if o.dir == "" {
-		dir, err := os.MkdirTemp("", "registry-soak-")
-		if err != nil {
+		if o.dir, err = os.MkdirTemp("", "registry-soak-"); err != nil {
 			return &w.counts, err
 		}
-		o.dir = dir
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
 	}
 	w.dir = o.dir
 	roots, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
