@@ -173,7 +173,7 @@ func features(s *shared) []plugin.Plugin {
 	}
 	snapshots := snapshotkind.Options{
 		Lifecycle: s.services.Lifecycle, Store: s.store, Metrics: metrics.Registry, Address: s.snapshots().URL(),
-		Recheck: o.SnapshotRecheck, History: o.Registry.History, Concurrent: o.Workers(v1alpha1.SnapshotKind),
+		Recheck: o.SnapshotRecheck, History: o.Registry.History, Forget: s.external != nil, Concurrent: o.Workers(v1alpha1.SnapshotKind),
 	}
 	resources := resource.Options{
 		Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store,

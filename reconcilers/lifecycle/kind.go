@@ -64,8 +64,13 @@ type Kind[T Object, R any] struct {
 	// Until returns when something that the status says ceases to hold; the object is looked at again by then, and not only when
 	// its interval is over. A time that is zero or past says nothing; so does nil.
 	Until func(obj T) time.Time
-	// LegacyFinalizers are removed from objects that are deleted. The operator sets none of its own: whatever it keeps
-	// outside the cluster is found and collected by reachability, so no deletion ever waits for a registry.
+	// Finalizer keeps deleted objects until Undo returns nil. It is for what lies outside the cluster, and is found by nothing but
+	// the object; both are empty for all other kinds, so that no deletion of theirs ever waits.
+	Finalizer string
+	// Undo takes away what lies outside the cluster for a deleted object. After an error it is asked again, for a *Verdict with a
+	// time by then; how long it goes on like that is bounded by Undo itself.
+	Undo func(ctx context.Context, obj T) error
+	// LegacyFinalizers are removed from objects that are deleted.
 	LegacyFinalizers []string
 }
 
@@ -103,6 +108,8 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 	switch {
 	case kind.Name == "" || kind.New == nil || kind.Begin == nil || kind.Ready == nil || len(kind.Steps) == 0:
 		return nil, fmt.Errorf("kind %q is incomplete: Name, New, Begin, Steps and Ready are required", kind.Name)
+	case (kind.Finalizer == "") != (kind.Undo == nil):
+		return nil, fmt.Errorf("kind %q is incomplete: Finalizer and Undo are for each other", kind.Name)
 	case o.Client == nil || o.Live == nil || o.Recorder == nil:
 		return nil, fmt.Errorf("options of kind %q are incomplete: Client, Live and Recorder are required", kind.Name)
 	}

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -35,8 +36,10 @@ func (r *Reconciler[T, R]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		return ctrl.Result{}, err
 	}
 	if !obj.GetDeletionTimestamp().IsZero() {
-		r.forget(req)
-		return ctrl.Result{}, r.release(ctx, obj)
+		return r.end(ctx, req, obj)
+	}
+	if err := r.keep(ctx, obj); err != nil {
+		return ctrl.Result{}, err
 	}
 	if obj.GetSchedule().Suspend {
 		r.waiting.forget(req.NamespacedName)
@@ -155,13 +158,46 @@ func (r *Reconciler[T, R]) write(ctx context.Context, obj, before T) error {
 	}
 }
 
+// keep sets the finalizer of the kind, before there is anything to undo for the object.
+func (r *Reconciler[T, R]) keep(ctx context.Context, obj T) error {
+	if r.kind.Finalizer == "" || controllerutil.ContainsFinalizer(obj, r.kind.Finalizer) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	before := clone(obj)
+	controllerutil.AddFinalizer(obj, r.kind.Finalizer)
+	// The list of finalizers is written as a whole, so nobody else may have changed it meanwhile.
+	err := r.opts.Client.Patch(ctx, obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return fmt.Errorf("set the finalizer of %s %s: %w", r.kind.Name, client.ObjectKeyFromObject(obj), err)
+	}
+	r.written.note(obj)
+	return nil
+}
+
+// end undoes what lies outside the cluster for a deleted object, and lets it go.
+func (r *Reconciler[T, R]) end(ctx context.Context, req ctrl.Request, obj T) (ctrl.Result, error) {
+	if r.kind.Undo != nil && controllerutil.ContainsFinalizer(obj, r.kind.Finalizer) {
+		if err := r.kind.Undo(ctx, obj); err != nil {
+			ctrl.LoggerFrom(ctx).Info("The deletion goes on later", "cause", err.Error())
+			if verdict, ok := errors.AsType[*Verdict](err); ok && verdict.After > 0 {
+				return ctrl.Result{RequeueAfter: verdict.After}, nil
+			}
+			return ctrl.Result{RequeueAfter: r.backoff.When(req)}, nil
+		}
+	}
+	r.forget(req)
+	return ctrl.Result{}, r.release(ctx, obj)
+}
+
 // release lets a deleted object go.
 func (r *Reconciler[T, R]) release(ctx context.Context, obj T) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	before := clone(obj)
 	released := false
-	for _, finalizer := range r.kind.LegacyFinalizers {
+	for _, finalizer := range append([]string{r.kind.Finalizer}, r.kind.LegacyFinalizers...) {
 		released = controllerutil.RemoveFinalizer(obj, finalizer) || released
 	}
 	if !released {

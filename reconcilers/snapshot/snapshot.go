@@ -33,6 +33,9 @@ type Options struct {
 	Address string
 	// Recheck is the time after which the presence of content is proved again.
 	Recheck time.Duration
+	// Forget takes content out of the store that no Snapshot stands for any more. It is for stores that don't find it by
+	// themselves.
+	Forget bool
 	// History is how much of the content that a Snapshot stood for before its status lists.
 	History int
 	// Concurrent is how many objects are reconciled at once.
@@ -64,6 +67,9 @@ func setup(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("register the metrics of Snapshots: %w", err)
 	}
 	c := &controller{store: o.Store, notices: o.Notices, metrics: metrics, address: o.Address, history: o.History}
+	if o.Forget {
+		c.forgetter = &forgetter{store: o.Store, reader: mgr.GetClient(), now: time.Now}
+	}
 	reconciler, err := lifecycle.New(kind(c, o.Recheck), o.Lifecycle(mgr))
 	if err != nil {
 		return err
@@ -76,7 +82,7 @@ func setup(mgr ctrl.Manager, o Options) error {
 }
 
 func kind(c *controller, recheck time.Duration) lifecycle.Kind[*v1alpha1.Snapshot, *run] {
-	return lifecycle.Kind[*v1alpha1.Snapshot, *run]{
+	k := lifecycle.Kind[*v1alpha1.Snapshot, *run]{
 		Name:  v1alpha1.SnapshotKind,
 		New:   func() *v1alpha1.Snapshot { return &v1alpha1.Snapshot{} },
 		Begin: func(obj *v1alpha1.Snapshot, events lifecycle.Events) *run { return &run{obj: obj, events: events} },
@@ -84,6 +90,7 @@ func kind(c *controller, recheck time.Duration) lifecycle.Kind[*v1alpha1.Snapsho
 			{Name: "room", Run: c.room},
 			{Name: "prove", Run: c.prove},
 			{Name: "remember", Run: c.remember},
+			{Name: "forget", Run: c.forget},
 		},
 		Ready: func(r *run) string { return fmt.Sprintf("Snapshot with name '%s' is ready", r.obj.Name) },
 		Delivered: func(s *v1alpha1.Snapshot) map[string]string {
@@ -94,4 +101,9 @@ func kind(c *controller, recheck time.Duration) lifecycle.Kind[*v1alpha1.Snapsho
 		// The controllers that came before set it, and waited for their registry when an object was deleted.
 		LegacyFinalizers: []string{v1alpha1.SnapshotFinalizer},
 	}
+	if c.forgetter != nil {
+		// Where nobody else finds the content, it is what it always meant to be.
+		k.LegacyFinalizers, k.Finalizer, k.Undo = nil, v1alpha1.SnapshotFinalizer, c.forgetter.undo
+	}
+	return k
 }

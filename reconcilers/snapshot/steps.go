@@ -24,6 +24,8 @@ type controller struct {
 	metrics *metrics
 	address string
 	history int
+	// forgetter is nil where the store finds by itself what nobody needs.
+	forgetter *forgetter
 }
 
 // run is one reconciliation.
@@ -106,7 +108,7 @@ func (c *controller) remember(_ context.Context, r *run) error {
 			spec.Tag, spec.ManifestDigest, before.Tag, before.ManifestDigest))
 		status.History = slices.Insert(status.History, 0, before)
 	}
-	status.History = past(status.History, spec.ManifestDigest, c.history)
+	status.History = past(status.History, spec.ManifestDigest, c.listed())
 	status.Digest, status.ManifestDigest, status.Tag = spec.Digest, spec.ManifestDigest, spec.Tag
 	status.RepositoryURL = c.address + "/" + r.repository()
 	return nil
