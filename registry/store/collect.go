@@ -60,6 +60,7 @@ func (s *Store) Collect(ctx context.Context, roots Roots) (CollectStats, error) 
 	defer s.collecting.Unlock()
 	want, end := s.pressure.begin()
 	defer end()
+	defer s.leases.during()()
 	set, err := roots.Roots(ctx)
 	if err != nil {
 		return CollectStats{}, fmt.Errorf("find out what has to stay in the registry: %w", err)

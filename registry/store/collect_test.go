@@ -179,6 +179,36 @@ func TestCollectWaitsForRoots(t *testing.T) {
 	}
 }
 
+// TestCollectTakesLong: what was pushed after a collection knew its roots may be a root by now, even if its lease ends before the
+// collection does.
+func TestCollectTakesLong(t *testing.T) {
+	t.Parallel()
+	c := &clock{}
+	s := open(t, t.TempDir(), store.Options{Now: c.Now, LeaseTTL: time.Minute})
+	r := repository(t, s, "managed/app")
+	old, _ := artifact(t, r, "old")
+	c.Advance(time.Hour)
+	var pushed ocispec.Descriptor
+	stats, err := s.Collect(t.Context(), rootsFunc(func(context.Context) (store.RootSet, error) {
+		pushed, _ = artifact(t, r, "pushed meanwhile")
+		c.Advance(time.Hour)
+		return store.RootSet{Complete: true, Managed: managed("managed/")}, nil
+	}))
+	if err != nil || stats.Manifests != 1 {
+		t.Errorf("got %+v, %v", stats, err)
+	}
+	if err := checkArtifact(t.Context(), r, pushed.Digest.String()); err != nil {
+		t.Errorf("what was pushed meanwhile: %v", err)
+	}
+	if _, _, err := r.Manifest(t.Context(), old.Digest.String()); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what nobody wants: %v", err)
+	}
+	c.Advance(time.Hour)
+	if stats := collect(t, s); stats.Manifests != 1 || stats.Blobs != 2 {
+		t.Errorf("the next collection removed %+v", stats)
+	}
+}
+
 func TestCollectorRuns(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir(), store.Options{})

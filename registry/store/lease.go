@@ -37,6 +37,8 @@ type leases struct {
 	// pins have no end; each lasts as long as one call.
 	pins    map[key]int
 	pruneAt int
+	// since is when the collection that runs began, zero while none does.
+	since int64
 	// pushes are the repositories that are being written to.
 	pushes map[short]activity
 }
@@ -108,12 +110,32 @@ func (l *leases) prune(counts func(c claim, until, now int64) bool) {
 	maps.DeleteFunc(l.pushes, func(_ short, a activity) bool { return now-a.last.UnixNano() > int64(l.grace) })
 }
 
-func (*leases) lasts(_ claim, until, now int64) bool { return now < until }
+// during keeps the claims that have not ended, and those that are made, until the function that it returns is called.
+// A collection knows the roots of its begin only, however long it takes: what was pushed since may be one.
+func (l *leases) during() (end func()) {
+	set := func(since int64) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.since = since
+	}
+	set(l.now().UnixNano())
+	return func() { set(0) }
+}
+
+func (l *leases) lasts(_ claim, until, now int64) bool {
+	if l.since != 0 {
+		now = min(now, l.since)
+	}
+	return now < until
+}
 
 // urgent tells whether a claim counts under pressure: content that was pushed or asked for just now, or that belongs to a push
 // that still goes on.
 func (l *leases) urgent(c claim, until, now int64) bool {
 	renewed := until - int64(l.ttl)
+	if l.since != 0 && renewed >= l.since {
+		return true
+	}
 	if now >= until || now-renewed < int64(l.grace) {
 		return now < until
 	}

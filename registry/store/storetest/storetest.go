@@ -30,6 +30,13 @@ func Layer(i int) []byte { return fmt.Appendf(nil, "layer of snapshot %d\n", i) 
 // one config for all. It returns a root for each, in the order of their numbers. A store that is opened with NoSync takes them
 // much faster, and has the same files in the end.
 func Fill(ctx context.Context, s *store.Store, count int) ([]store.Root, error) {
+	first, err := s.Repository(Name(0))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := blob(ctx, first, []byte("{}"), ocispec.MediaTypeEmptyJSON); err != nil {
+		return nil, err
+	}
 	roots := make([]store.Root, count)
 	group, ctx := errgroup.WithContext(ctx)
 	workers := 8 * runtime.GOMAXPROCS(0)
@@ -37,7 +44,7 @@ func Fill(ctx context.Context, s *store.Store, count int) ([]store.Root, error) 
 		group.Go(func() error {
 			for i := worker; i < count; i += workers {
 				var err error
-				if roots[i], err = push(ctx, s, i); err != nil {
+				if roots[i], err = push(ctx, s, first, i); err != nil {
 					return fmt.Errorf("push snapshot %d: %w", i, err)
 				}
 			}
@@ -47,15 +54,17 @@ func Fill(ctx context.Context, s *store.Store, count int) ([]store.Root, error) 
 	return roots, group.Wait()
 }
 
-func push(ctx context.Context, s *store.Store, i int) (store.Root, error) {
+// push takes the config from the first repository.
+func push(ctx context.Context, s *store.Store, first *store.Repository, i int) (store.Root, error) {
 	r, err := s.Repository(Name(i))
 	if err != nil {
 		return store.Root{}, err
 	}
-	config, err := blob(ctx, r, []byte("{}"), ocispec.MediaTypeEmptyJSON)
+	config, err := r.MountBlob(ctx, first, digest.FromString("{}"))
 	if err != nil {
 		return store.Root{}, err
 	}
+	config.MediaType = ocispec.MediaTypeEmptyJSON
 	layer, err := blob(ctx, r, Layer(i), "application/vnd.cncf.flux.content.v1.tar+gzip")
 	if err != nil {
 		return store.Root{}, err
