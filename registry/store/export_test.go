@@ -1,5 +1,13 @@
 package store
 
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"go.etcd.io/bbolt"
+)
+
 // SyncDirs replaces how directories and files are synced, for tests of disks that fail.
 func (s *Store) SyncDirs(sync func(path string, really func() error) error) {
 	s.disk = failing{osDisk{}, sync}
@@ -51,4 +59,44 @@ func OSDisk() Disk { return osDisk{} }
 func OnDisk(d Disk, o Options) Options {
 	o.disk = d
 	return o
+}
+
+// OnUsage has a store believe in a disk of another size.
+func OnUsage(o Options, ask func() (free, total int64)) Options {
+	o.usage = func(string) (usage, bool) {
+		free, total := ask()
+		return usage{free: free, total: total}, true
+	}
+	return o
+}
+
+// ScrubPaced scrubs with a clock of the test: tick is called in place of waiting for the next tick.
+func (s *Store) ScrubPaced(ctx context.Context, rate int64, tick func(d time.Duration)) (ScrubStats, error) {
+	return s.scrub(ctx, &pacer{rate: rate, sleep: func(ctx context.Context, d time.Duration) error {
+		tick(d)
+		return context.Cause(ctx)
+	}})
+}
+
+// OfferRoom is what a collector does now and then.
+func (s *Store) OfferRoom() { s.offerRoom() }
+
+// Holds tells whether a manifest is in a repository, without that it counts as read.
+func (s *Store) Holds(name string, d digest.Digest) (found bool) {
+	_ = s.view(func(tx *bbolt.Tx) error {
+		if repo, exists := readRepo(tx, name); exists {
+			rec, err := repo.record(d)
+			found = rec != nil
+			return err
+		}
+		return nil
+	})
+	return found
+}
+
+// Collectors is how many run.
+func (s *Store) Collectors() int {
+	s.pressure.mu.Lock()
+	defer s.pressure.mu.Unlock()
+	return s.pressure.collectors
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // maxRefused is how many repositories are remembered to be told when there is room. Others have to try again by themselves.
@@ -26,7 +27,11 @@ type refusal struct {
 	need    int64
 	detail  string
 	offered bool
+	at      time.Time
 }
+
+// offerLasts is how long room is not offered to others after it was offered.
+const offerLasts = 30 * time.Second
 
 // Refused tells whether content of the repository was refused because there is no room, and why. It ends when there is room, or
 // when a push succeeded; a store that was just opened has refused nobody.
@@ -87,15 +92,20 @@ func (r *refusals) offer(room func() int64) {
 	if r.size.Load() == 0 {
 		return
 	}
-	left := room()
+	left, now := room(), time.Now()
 	var offered []string
 	r.mu.Lock()
+	for _, was := range r.all {
+		if was.offered && now.Sub(was.at) < offerLasts {
+			left -= was.need
+		}
+	}
 	for repository, was := range r.all {
 		if was.offered || was.need > left {
 			continue
 		}
 		left -= was.need
-		was.offered = true
+		was.offered, was.at = true, now
 		r.all[repository] = was
 		offered = append(offered, repository)
 	}

@@ -14,9 +14,17 @@ const (
 	scrubBatchBytes = 1 << 20
 )
 
+// stored is a manifest with where it is in the index.
 type stored struct {
+	at     string
 	digest digest.Digest
 	body   []byte
+}
+
+// reference is content that something refers to, with where that is in the index.
+type reference struct {
+	at  string
+	key key
 }
 
 // manifests reads the bytes of all manifests.
@@ -31,7 +39,7 @@ func (c *scrub) manifests(ctx context.Context) error {
 			return err
 		}
 		for _, m := range batch {
-			last = string(m.digest)
+			last = m.at
 			if err := c.manifest(ctx, m); err != nil {
 				return err
 			}
@@ -52,7 +60,9 @@ func bodies(tx *bbolt.Tx, last string) (batch []stored, more bool) {
 			return batch, true
 		}
 		size += len(body)
-		batch = append(batch, stored{digest.Digest(k), bytes.Clone(body)})
+		// What is no digest, because it is damaged, is missed where it should be, by the look at what is named.
+		d, _, _ := unpack(k)
+		batch = append(batch, stored{string(k), d, bytes.Clone(body)})
 	}
 	return batch, false
 }
@@ -67,15 +77,15 @@ func (c *scrub) manifest(ctx context.Context, m stored) error {
 	}
 	c.stats.Manifests++
 	c.count(int64(len(m.body)))
-	d, err := ParseDigest(string(m.digest))
-	if err != nil || d.Algorithm().FromBytes(m.body) == d {
-		return nil // a key that is damaged is missed where it should be, by the look at what is named
+	d := m.digest
+	if d == "" || d.Algorithm().FromBytes(m.body) == d {
+		return nil
 	}
 	defer c.store.locks.lock(manifestKey(d))()
 	damaged := false
-	err = c.store.view(func(tx *bbolt.Tx) error {
-		body := tx.Bucket(bucketBodies).Get([]byte(d))
-		damaged = body != nil && d.Algorithm().FromBytes(body) != d
+	err := c.store.view(func(tx *bbolt.Tx) error {
+		found := body(tx, d)
+		damaged = found != nil && d.Algorithm().FromBytes(found) != d
 		return nil
 	})
 	if err != nil || !damaged {
@@ -88,7 +98,7 @@ func (c *scrub) manifest(ctx context.Context, m stored) error {
 // links looks whether all is there that repositories hold.
 func (c *scrub) links(ctx context.Context) error {
 	for last, more := "", true; more; {
-		var batch []key
+		var batch []reference
 		err := c.store.view(func(tx *bbolt.Tx) error {
 			batch, more = referred(tx, last)
 			return context.Cause(ctx)
@@ -96,12 +106,9 @@ func (c *scrub) links(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, k := range batch {
-			last = string(k)
-			if _, err := ParseDigest(string(k.digest())); err != nil {
-				continue
-			}
-			if err := c.present(k); err != nil {
+		for _, r := range batch {
+			last = r.at
+			if err := c.present(r.key); err != nil {
 				return err
 			}
 		}
@@ -109,7 +116,7 @@ func (c *scrub) links(ctx context.Context) error {
 	return nil
 }
 
-func referred(tx *bbolt.Tx, last string) (batch []key, more bool) {
+func referred(tx *bbolt.Tx, last string) (batch []reference, more bool) {
 	cursor := tx.Bucket(bucketRefs).Cursor()
 	k, _ := cursor.Seek([]byte(last))
 	if last != "" && string(k) == last {
@@ -119,8 +126,11 @@ func referred(tx *bbolt.Tx, last string) (batch []key, more bool) {
 		if len(batch) >= scrubBatch {
 			return batch, true
 		}
-		if len(k) > 1 {
-			batch = append(batch, key(k))
+		if len(k) == 0 {
+			continue
+		}
+		if d, _, err := unpack(k[1:]); err == nil {
+			batch = append(batch, reference{string(k), key(k[:1]) + key(d)})
 		}
 	}
 	return batch, false
