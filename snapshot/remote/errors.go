@@ -102,6 +102,8 @@ func (r *Repository) explainPush(object string, err error) error {
 		return fmt.Errorf("%s at %s: %w; let the registry make repositories when something is pushed, or make this one", object, r.where(), answer)
 	case ok && (answer.has("TAG_INVALID") || answer.status == http.StatusPreconditionFailed):
 		return fmt.Errorf("%s at %s: %w; let the registry overwrite tags: snapshots are pulled by digest, and their tags move", object, r.where(), answer)
+	case ok && answer.status == http.StatusInsufficientStorage:
+		return fmt.Errorf("%s at %s: %w: %w; give the registry more", object, r.where(), snapshot.ErrStorageFull, answer)
 	case ok && answer.status == http.StatusRequestEntityTooLarge:
 		return fmt.Errorf("%s at %s: %w; let the registry, and the proxies before it, accept larger requests", object, r.where(), answer)
 	}
