@@ -100,3 +100,10 @@ func (s *Store) Collectors() int {
 	defer s.pressure.mu.Unlock()
 	return s.pressure.collectors
 }
+
+// Take takes room for bytes and gives it back.
+func (s *Store) Take(repository string, n int64) error {
+	err := s.take(repository, 0, n)
+	s.staging.bytes.Add(-n)
+	return err
+}

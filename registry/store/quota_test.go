@@ -348,3 +348,39 @@ func (l *liveRoots) Roots(context.Context) (store.RootSet, error) {
 	}
 	return set, nil
 }
+
+// BenchmarkStageWrite writes pieces of 32 KiB, as copies do, into stores with and without a bound.
+func BenchmarkStageWrite(b *testing.B) {
+	piece := make([]byte, 32<<10)
+	for name, most := range map[string]int64{"unbounded": 0, "bounded": 1 << 50} {
+		b.Run(name, func(b *testing.B) {
+			s := open(b, b.TempDir(), store.Options{MaxBytes: most})
+			r := repository(b, s, "a")
+			b.SetBytes(64 * int64(len(piece)))
+			for b.Loop() {
+				stage, err := r.Stage(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				for range 64 {
+					if _, err := stage.Write(piece); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := stage.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRoom is what a write pays for its place.
+func BenchmarkRoom(b *testing.B) {
+	s := open(b, b.TempDir(), store.Options{MaxBytes: 1 << 50})
+	for b.Loop() {
+		if err := s.Take("a", 32<<10); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
