@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -29,7 +30,8 @@ func (p *proofs) of(d digest.Digest) state {
 func (p *proofs) remember(d digest.Digest, s state) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.states[d] = s
+	// The digest may be a part of something large that would stay with it.
+	p.states[digest.Digest(strings.Clone(string(d)))] = s
 }
 
 func (p *proofs) forget(d digest.Digest) {
