@@ -21,6 +21,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/reconcilers/options"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/registry/replica"
 )
 
 const (
@@ -42,9 +43,17 @@ func Config(o *options.Options) (*rest.Config, error) {
 	return config, nil
 }
 
+// Manager is the manager, with what it knows of the other replicas.
+type Manager struct {
+	ctrl.Manager
+
+	// leadership is nil without leader election.
+	leadership *leadership
+}
+
 // New returns the manager. Secrets, ConfigMaps and ServiceAccounts are never cached: only their metadata is watched. What
 // adjusts its options is for tests, which have several managers in a process.
-func New(scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Options)) (ctrl.Manager, error) {
+func New(scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Options)) (*Manager, error) {
 	config, err := Config(o)
 	if err != nil {
 		return nil, err
@@ -72,10 +81,24 @@ func New(scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Option
 		RetryPeriod:                   &o.Leader.RetryPeriod,
 		GracefulShutdownTimeout:       &timeout,
 	}
+	mgr := &Manager{}
+	if o.Leader.Enable {
+		if mgr.leadership, err = newLeadership(config, o); err != nil {
+			return nil, err
+		}
+		settings.LeaderElectionResourceLockInterface = observed{LeaseLock: mgr.leadership.lock, leadership: mgr.leadership}
+	}
 	for _, f := range adjust {
 		f(&settings)
 	}
-	return ctrl.NewManager(config, settings)
+	if mgr.Manager, err = ctrl.NewManager(config, settings); err != nil {
+		return nil, err
+	}
+	if mgr.leadership != nil {
+		//nolint:staticcheck // leases know the events of before only
+		mgr.leadership.lock.LockConfig.EventRecorder = mgr.GetEventRecorderFor(leaderAgent)
+	}
+	return mgr, nil
 }
 
 // Registry is where snapshots are kept.
@@ -86,10 +109,25 @@ type Registry interface {
 	Check(request *http.Request) error
 }
 
-// Assemble sets up the registry, the plugins and the probes.
-func Assemble(ctx context.Context, mgr ctrl.Manager, set *plugin.Set, registry Registry, metrics prometheus.Registerer) error {
+// follower is a registry of which each replica has a part.
+type follower interface {
+	// Follow says who knows which replica leads.
+	Follow(leader func() replica.Leader)
+}
+
+// Assemble sets up the registry, the plugins and the probes. Every replica is ready when it can serve: what it does not have it
+// gets from the one that leads.
+func Assemble(ctx context.Context, mgr *Manager, set *plugin.Set, registry Registry, metrics prometheus.Registerer) error {
 	if err := metrics.Register(set.Collector()); err != nil {
 		return fmt.Errorf("register the metric of the features: %w", err)
+	}
+	if mgr.leadership != nil {
+		if f, ok := registry.(follower); ok {
+			f.Follow(mgr.leadership.Leader)
+		}
+		if err := mgr.Add(mgr.leadership); err != nil {
+			return err
+		}
 	}
 	if err := registry.Setup(mgr); err != nil {
 		return fmt.Errorf("set up the registry: %w", err)
@@ -101,21 +139,7 @@ func Assemble(ctx context.Context, mgr ctrl.Manager, set *plugin.Set, registry R
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("registry", registry.Check),
 		mgr.AddReadyzCheck("caches", synced(mgr)),
-		mgr.AddReadyzCheck("leader", leads(mgr)),
 	)
-}
-
-// leads tells whether this replica writes the snapshots. Each has a registry of its own, and only that of the leader has
-// the content; without leader election there is only one.
-func leads(mgr ctrl.Manager) healthz.Checker {
-	return func(*http.Request) error {
-		select {
-		case <-mgr.Elected():
-			return nil
-		default:
-			return errors.New("another replica leads, and serves the snapshots")
-		}
-	}
 }
 
 // synced tells whether the caches have seen everything that was there when the process began. Before, nothing is decided.

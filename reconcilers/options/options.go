@@ -83,6 +83,8 @@ type Registry struct {
 	Listen string
 	// Address is host and port under which Flux reaches it.
 	Address string
+	// Advertise is host and port under which other replicas reach this one.
+	Advertise string
 	// Dir is where it keeps its content.
 	Dir string
 	// PlainHTTP switches TLS off.
@@ -170,6 +172,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Registry.Listen, "registry-listen", ":5000", "Address that the embedded registry listens on.")
 	f.StringVar(&o.Registry.Address, "registry-address", "",
 		"Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
+	f.StringVar(&o.Registry.Advertise, "registry-advertise-address", "",
+		"Host and port under which other replicas reach the embedded registry of this one. The default has the host of POD_IP, or of --registry-listen.")
 	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
 	f.Int64Var(&o.Registry.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
 	f.Int64Var(&o.Registry.MaxStagedBytes, "registry-max-staged-size", 32<<30, "Bytes of disk that all blobs may take together while they are being written.")
@@ -236,6 +240,9 @@ func (o *Options) complete() error {
 	if o.Registry.Address, err = o.reachable("registry", "listen", o.Registry.Listen, o.Registry.Address); err != nil {
 		return err
 	}
+	if o.Registry.Advertise, err = o.advertised(); err != nil {
+		return err
+	}
 	if o.Registry.ArtifactAddress, err = o.reachable("artifact", "addr", o.Registry.ArtifactListen, o.Registry.ArtifactAddress); err != nil {
 		return err
 	}
@@ -259,6 +266,26 @@ func (o *Options) reachable(what, listens, listen, address string) (string, erro
 		return "", fmt.Errorf("--%s-address %q needs host and port, as in %s.example.com:5000", what, address, what)
 	}
 	return address, nil
+}
+
+// advertised returns host and port under which other replicas reach the registry of this one. Where nothing tells, they go by
+// the address that all have in common, and come to the one that leads by chance.
+func (o *Options) advertised() (string, error) {
+	if o.Registry.Advertise != "" {
+		return o.reachable("registry-advertise", "listen", o.Registry.Listen, o.Registry.Advertise)
+	}
+	host, port, err := net.SplitHostPort(o.Registry.Listen)
+	if err != nil {
+		return "", err
+	}
+	if host == "" || net.ParseIP(host).IsUnspecified() {
+		host = ""
+	}
+	host = envOr("POD_IP", host)
+	if host == "" || port == "0" {
+		return o.Registry.Address, nil
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 func envOr(name, fallback string) string {

@@ -23,6 +23,7 @@ func parse(t *testing.T, args ...string) (*options.Options, string, error) {
 	t.Helper()
 	t.Setenv("TMPDIR", "/tmp")
 	t.Setenv("RUNTIME_NAMESPACE", "")
+	t.Setenv("POD_IP", "")
 	var out bytes.Buffer
 	o, err := options.Parse(args, "\n  Example=true (Beta since v0.1.0)", "v1.2.3", &out)
 	return o, out.String(), err
@@ -38,6 +39,7 @@ func TestDefaults(t *testing.T) {
 		Listen: ":5000", Address: "ocm-operator.ocm-system.svc.cluster.local:5000", Dir: "/tmp/ocm-registry",
 		CertSecret: "ocm-registry-tls-certs", KeySecret: "ocm-registry-key", MaxBlobBytes: 16 << 30, MaxStagedBytes: 32 << 30, CollectInterval: 10 * time.Minute, History: 2,
 		Room:           options.Room{HighWater: 85, LowWater: 75, ScrubInterval: 24 * time.Hour, ScrubRate: 16 << 20},
+		Advertise:      "ocm-operator.ocm-system.svc.cluster.local:5000",
 		ArtifactListen: ":9790", ArtifactAddress: "ocm-operator.ocm-system.svc.cluster.local:9790",
 	}
 	if diff := cmp.Diff(want, o.Registry); diff != "" {
@@ -143,5 +145,36 @@ func TestVersion(t *testing.T) {
 	_, out, err := parse(t, "--version")
 	if !errors.Is(err, options.ErrHelp) || out != "v1.2.3\n" {
 		t.Errorf("error %v, output %q", err, out)
+	}
+}
+
+// TestAdvertised is how other replicas reach this one.
+func TestAdvertised(t *testing.T) {
+	const all = "registry.example.com:443"
+	for name, tc := range map[string]struct {
+		pod  string
+		args []string
+		want string
+	}{
+		"a pod":                  {"10.0.0.7", nil, "10.0.0.7:5000"},
+		"a pod with IPv6":        {"fd00::7", []string{"--registry-listen=[::]:5001"}, "[fd00::7]:5001"},
+		"outside of a cluster":   {"", []string{"--registry-listen=127.0.0.1:5001"}, "127.0.0.1:5001"},
+		"nothing tells":          {"", []string{"--registry-listen=0.0.0.0:5001"}, all},
+		"a port that is not yet": {"10.0.0.7", []string{"--registry-listen=:0"}, all},
+		"the user says":          {"10.0.0.7", []string{"--registry-advertise-address=one.example.com:5001"}, "one.example.com:5001"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("POD_IP", tc.pod)
+			o, err := options.Parse(append([]string{"--registry-address=" + all}, tc.args...), "", "test", &bytes.Buffer{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o.Registry.Advertise != tc.want {
+				t.Errorf("it advertises %s, want %s", o.Registry.Advertise, tc.want)
+			}
+		})
+	}
+	if _, err := options.Parse([]string{"--registry-advertise-address=one"}, "", "test", &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "--registry-advertise-address") {
+		t.Errorf("an address without a port: %v", err)
 	}
 }

@@ -42,6 +42,7 @@ func (r *Registry) newArtifacts(logger *slog.Logger) (*artifacts, error) {
 	if err := handler.SetKeys(r.keys...); err != nil {
 		return nil, err
 	}
+	handler.Ask(r.replica.Blob)
 	return &artifacts{
 		handler: handler,
 		server:  &registry.Server{Addr: r.options.ArtifactListen, Handler: handler, Logger: logger},

@@ -24,8 +24,8 @@ import (
 
 func TestMain(m *testing.M) { clustertest.Main(m, cluster.Options{}) }
 
-// replica runs a registry in a manager of its own until the test ends.
-func replica(t *testing.T, access *rest.Config, c client.Client) *Registry {
+// run runs a registry in a manager of its own until the test ends.
+func run(t *testing.T, access *rest.Config, c client.Client) *Registry {
 	t.Helper()
 	r := newRegistry(t, c, optionsOf(t))
 	mgr, err := ctrl.NewManager(access, ctrl.Options{Scheme: c.Scheme(), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}})
@@ -76,7 +76,7 @@ func TestReplicasFollowTheSecret(t *testing.T) {
 	if err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		t.Fatal(err)
 	}
-	replicas := []*Registry{replica(t, access, c), replica(t, access, c)}
+	replicas := []*Registry{run(t, access, c), run(t, access, c)}
 	if !bytes.Equal(replicas[0].CA(), replicas[1].CA()) {
 		t.Fatal("two replicas are trusted by different certificates")
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/registry"
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 	"github.com/ocm-operator/ocm-operator/registry/certs"
+	"github.com/ocm-operator/ocm-operator/registry/replica"
 	"github.com/ocm-operator/ocm-operator/registry/store"
 )
 
@@ -53,6 +54,12 @@ type Registry struct {
 	metrics *registry.Metrics
 	// artifacts is nil when none are served.
 	artifacts *artifacts
+	// replica asks the one that leads, and leader knows which one that is.
+	replica *replica.Replica
+	leader  func() replica.Leader
+	// follows is set when another replica may lead.
+	follows bool
+	copies  *replica.Metrics
 	// unwritable is what was told last about the store.
 	unwritable atomic.Bool
 	// notices is what the store tells, and complaints what the log says of it.
@@ -102,7 +109,10 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 		}
 	}
 	logger := slog.New(logr.ToSlogHandler(r.log))
-	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics, Probe: r.probe})
+	if err := r.newReplica(metrics, logger); err != nil {
+		return err
+	}
+	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics, Probe: r.probe, Interceptor: r.replica})
 	r.server = &registry.Server{Addr: r.options.Listen, Handler: r.handler, Probe: r.probe, Logger: logger}
 	if r.options.Artifacts {
 		if r.artifacts, err = r.newArtifacts(logger); err != nil {
@@ -170,6 +180,9 @@ func (r *Registry) Setup(mgr ctrl.Manager) error {
 	if err := errors.Join(mgr.Add(everywhere(r.collector(mgr, r.metrics).Run)), mgr.Add(everywhere(r.scrub))); err != nil {
 		return err
 	}
+	if err := r.mirror(mgr); err != nil {
+		return err
+	}
 	if r.artifacts != nil {
 		if err := mgr.Add(everywhere(r.serveArtifacts)); err != nil {
 			return err
@@ -206,8 +219,9 @@ func (r *Registry) tell(unwritable error) {
 func (r *Registry) serve(ctx context.Context) error {
 	r.log.Info("Serving snapshots", "listen", r.options.Listen, "url", r.URL())
 	err := r.server.Run(ctx)
-	// Uploads that were begun hold files of the store.
+	// Uploads that were begun hold files of the store, and so does what is fetched.
 	r.handler.Close()
+	r.replica.Close()
 	return errors.Join(err, r.store.Close())
 }
 

@@ -44,6 +44,7 @@ type Handler struct {
 	store *store.Store
 	keys  atomic.Pointer[[][]byte]
 	log   *slog.Logger
+	ask   Asker
 }
 
 // NewHandler returns a handler that seals paths with a key of at least 32 random bytes. A nil log is silent.
@@ -145,6 +146,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, repository string, blob digest.Digest) error {
+	if h.ask != nil && h.ask(w, r, repository, blob) {
+		return nil
+	}
 	repo, err := h.store.Repository(repository)
 	if err != nil {
 		return err

@@ -155,12 +155,12 @@ func (r *Replica) Intercept(w http.ResponseWriter, req *http.Request, c registry
 	case req.Method == http.MethodHead && c.MayPush():
 		// Who is told that something is there will not push it, and a push ends at the leader.
 		return r.forward(w, req)
+	case c.Operation == opBlob && req.Method == http.MethodGet:
+		return r.Blob(w, req, c.Repository, digest.Digest(c.Reference))
 	case r.has(req.Context(), c):
 		return false
 	case req.Method == http.MethodHead:
 		return r.forward(w, req)
-	case c.Operation == opBlob:
-		return r.Blob(w, req, c.Repository, digest.Digest(c.Reference))
 	default:
 		return r.manifest(w, req, c.Repository, digest.Digest(c.Reference))
 	}
@@ -200,7 +200,11 @@ func hasBlob(ctx context.Context, repo *store.Repository, d digest.Digest) bool 
 // request: the blob is nowhere, or the leader can't be asked, or there is no room for it here, and it went past the store.
 // While this replica leads it answers nothing.
 func (r *Replica) Blob(w http.ResponseWriter, req *http.Request, repository string, d digest.Digest) bool {
-	err := r.fetch(req.Context(), repository, d)
+	repo, err := r.options.Store.Repository(repository)
+	if err != nil || r.options.Leader().Self || hasBlob(req.Context(), repo, d) {
+		return false
+	}
+	err = r.fetch(req.Context(), repository, d)
 	if _, full := errors.AsType[*storeError](err); full {
 		r.log.WarnContext(req.Context(), "content of the leader can't be stored here, and is passed on", "repository", repository, "digest", d.String(), "error", err.Error())
 		return r.pass(w, req, repository, d)
