@@ -82,7 +82,7 @@ func (p *put) pin() (unpin func()) {
 	s := p.repo.store
 	var unpins []func()
 	for _, d := range p.manifest.blobs() {
-		unlock := s.locks.lock(blobKey(d.Digest))
+		unlock := s.locks.share(blobKey(d.Digest))
 		unpins = append(unpins, s.leases.pin(blobKey(d.Digest)))
 		unlock()
 	}

@@ -212,8 +212,30 @@ func (s *Stage) check(want digest.Digest) (digest.Digest, error) {
 
 // adopt links the blob that is there already, which spares writing it again.
 func (s *Stage) adopt(ctx context.Context, d digest.Digest) (bool, error) {
+	if adopted, err := s.adoptKnown(d); err != nil || adopted {
+		return adopted, err
+	}
 	defer s.repo.store.locks.lock(blobKey(d))()
 	return s.link(ctx, d)
+}
+
+// adoptKnown links a blob that was compared before. Nothing is replaced then, so many may do so at once: most artifacts have
+// the same configuration.
+func (s *Stage) adoptKnown(d digest.Digest) (bool, error) {
+	defer s.repo.store.locks.share(blobKey(d))()
+	blobs := s.repo.store.blobs
+	f, _, err := blobs.known(d)
+	if errors.Is(err, ErrBlobNotFound) || err == nil && f == nil {
+		return false, nil
+	}
+	if err == nil {
+		err = errors.Join(f.Close(), blobs.settle(filepath.Dir(blobs.path(d))))
+	}
+	if err != nil {
+		return false, err
+	}
+	s.repo.store.leases.renew(s.repo.name, blobKey(d))
+	return true, nil
 }
 
 func (s *Stage) place(ctx context.Context, d digest.Digest) error {
