@@ -97,7 +97,7 @@ func (r *Registry) mirror(mgr ctrl.Manager) error {
 		return nil
 	}
 	everywhere := false
-	m := &mirror{registry: r, roots: roots{reader: mgr.GetCache()}, log: r.log.WithName("mirror")}
+	m := &mirror{registry: r, roots: roots{reader: mgr.GetCache(), history: r.options.History}, log: r.log.WithName("mirror")}
 	return builder.TypedControllerManagedBy[wanted](mgr).
 		Named("mirror").
 		WatchesRawSource(source.TypedKind(mgr.GetCache(), &v1alpha1.Snapshot{}, handler.TypedFuncs[*v1alpha1.Snapshot, wanted]{
