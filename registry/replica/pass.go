@@ -104,7 +104,7 @@ func (r *Replica) forward(w http.ResponseWriter, req *http.Request) bool {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = r.scheme(), leader.Address, leader.Address
 			p.Out.Header.Set(peerHeader, "true")
 		},
-		ModifyResponse: func(response *http.Response) error { return r.returned(response, leader.Address) },
+		ModifyResponse: func(response *http.Response) error { return r.returned(w.Header(), response, leader.Address) },
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
 			r.metrics.asked(opForward, err, 0)
 			r.log.InfoContext(req.Context(), "request was not answered by the leader", "leader", leader.Address, "error", err.Error())
@@ -116,7 +116,7 @@ func (r *Replica) forward(w http.ResponseWriter, req *http.Request) bool {
 }
 
 // returned looks at an answer before the client sees it. What was refused before it came to who leads needs no mark.
-func (r *Replica) returned(response *http.Response, address string) error {
+func (r *Replica) returned(header http.Header, response *http.Response, address string) error {
 	switch response.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 	default:
@@ -124,9 +124,10 @@ func (r *Replica) returned(response *http.Response, address string) error {
 			return &PeerError{Address: address, Status: response.StatusCode, Stranger: true}
 		}
 	}
-	// This replica has set its own.
-	for _, name := range []string{leaderHeader, "Docker-Distribution-Api-Version", "X-Content-Type-Options"} {
-		response.Header.Del(name)
+	response.Header.Del(leaderHeader)
+	// This replica has set some of these itself, and has lost them again if the leader has asked for a body meanwhile.
+	for name := range response.Header {
+		header.Del(name)
 	}
 	r.metrics.asked(opForward, nil, 0)
 	return nil

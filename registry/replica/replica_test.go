@@ -393,3 +393,20 @@ func TestNewNeedsEverything(t *testing.T) {
 		t.Error("a replica without a store was made")
 	}
 }
+
+// TestLeaderAsksForTheBody: what the leader tells before its answer changes nothing of that.
+func TestLeaderAsksForTheBody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	content := noise("asked for", 100_000)
+	path := "/v2/" + repository + "/blobs/uploads/?digest=" + digest.FromBytes(content).String()
+	for _, expect := range []string{"100-continue", ""} {
+		got := w.ask(w.nodes[1], writer, http.MethodPost, path, content, "Expect", expect)
+		w.wants(got, http.StatusCreated, nil)
+		for name, want := range map[string]string{"Docker-Distribution-Api-Version": "registry/2.0", "X-Content-Type-Options": "nosniff", "Ocm-Registry-Leader": ""} {
+			if values := got.header.Values(name); strings.Join(values, ",") != want {
+				t.Errorf("expect %q: %s is %q, want %q", expect, name, values, want)
+			}
+		}
+	}
+}

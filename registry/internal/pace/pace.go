@@ -74,11 +74,13 @@ func (w *Writer) Sent() int64 {
 	return w.sent
 }
 
-// WriteHeader implements http.ResponseWriter.
+// WriteHeader implements http.ResponseWriter. What is told before the answer, as that the body may come, is not its status.
 func (w *Writer) WriteHeader(status int) {
 	if w.status == 0 {
-		w.status = status
 		w.extend()
+		if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+			w.status = status
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

@@ -77,3 +77,26 @@ func TestCounts(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusIsThatOfTheAnswer: what is told before the answer, as by a proxy that passes it on, is not the status.
+func TestStatusIsThatOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		told []int
+		want int
+	}{
+		"goes on":        {[]int{http.StatusContinue}, 0},
+		"then created":   {[]int{http.StatusContinue, http.StatusEarlyHints, http.StatusCreated}, http.StatusCreated},
+		"only the first": {[]int{http.StatusCreated, http.StatusOK}, http.StatusCreated},
+		"another way":    {[]int{http.StatusSwitchingProtocols}, http.StatusSwitchingProtocols},
+	} {
+		x, _ := pace.Begin(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/", strings.NewReader("1")), time.Minute)
+		for _, status := range tc.told {
+			x.WriteHeader(status)
+		}
+		x.End()
+		if x.Status() != tc.want {
+			t.Errorf("%s: the status is %d, want %d", name, x.Status(), tc.want)
+		}
+	}
+}
