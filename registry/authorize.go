@@ -14,9 +14,9 @@ import (
 const unavailableFor = 2 * time.Second
 
 // authorize asks whether a request is allowed. The client is who the connection comes from: what headers say of others before
-// it anybody can write. Who it is goes to identified, which may be nil.
-func (h *Handler) authorize(r *http.Request, repository string, action auth.Action, identified func(who string)) error {
-	q := auth.Request{Repository: repository, Action: action, Client: r.RemoteAddr, Identified: identified}
+// it anybody can write.
+func (h *Handler) authorize(r *http.Request, q auth.Request) error {
+	q.Client = r.RemoteAddr
 	q.Username, q.Password, _ = r.BasicAuth()
 	if scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " "); found && strings.EqualFold(scheme, "Bearer") {
 		q.Bearer = strings.TrimSpace(token)

@@ -132,7 +132,7 @@ func (h *Handler) serve(w *transfer, r *http.Request, route route) error {
 	if route.op == opHealth {
 		return h.health(w, r)
 	}
-	if err := h.authorize(r, route.name, route.action(r.Method), w.identified); err != nil {
+	if err := h.authorize(r, auth.Request{Repository: route.name, Action: route.action(r.Method), Identified: w.identified}); err != nil {
 		retryAfter(w, err)
 		return err
 	}

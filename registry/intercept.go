@@ -29,6 +29,8 @@ func (h *Handler) intercepted(w http.ResponseWriter, r *http.Request, route rout
 	}
 	return h.options.Interceptor.Intercept(w, r, Call{
 		Operation: string(route.op), Repository: route.name, Reference: route.ref,
-		MayPush: func() bool { return h.authorize(r, route.name, auth.Push, nil) == nil },
+		MayPush: func() bool {
+			return h.authorize(r, auth.Request{Repository: route.name, Action: auth.Push, Aside: true}) == nil
+		},
 	})
 }

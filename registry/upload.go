@@ -173,7 +173,7 @@ func (h *Handler) mount(w http.ResponseWriter, r *http.Request, c call, d digest
 }
 
 func (h *Handler) mayPull(r *http.Request, repository string) bool {
-	return h.authorize(r, repository, auth.Pull, nil) == nil
+	return h.authorize(r, auth.Request{Repository: repository, Action: auth.Pull, Aside: true}) == nil
 }
 
 func (h *Handler) uploadStatus(w http.ResponseWriter, _ *http.Request, c call) error {

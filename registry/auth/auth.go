@@ -65,6 +65,8 @@ type Request struct {
 	Repository string
 	// Action is what the client wants to do with it.
 	Action Action
+	// Aside asks what else a client could do whose request was decided on already. It is not counted.
+	Aside bool
 	// Identified is told who the client is, once that is proven and whatever is decided then; it is for the log, and has no
 	// secret in it. It may be nil.
 	Identified func(who string)

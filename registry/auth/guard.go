@@ -35,18 +35,20 @@ func (g *Guard) Authorize(ctx context.Context, r Request) error {
 		if !g.Anonymous || r.Action != Pull {
 			err = ErrUnauthenticated
 		}
-		return g.decided(methodAnonymous, err)
+		return g.decided(r, methodAnonymous, err)
 	case strings.HasPrefix(r.Username, version+"."):
-		return g.decided(methodSealed, g.sealed(ctx, r))
+		return g.decided(r, methodSealed, g.sealed(ctx, r))
 	case g.Tokens == nil:
-		return g.decided(methodToken, g.refuse(r, fmt.Errorf("%w: this is none of the registry", ErrUnauthenticated)))
+		return g.decided(r, methodToken, g.refuse(r, fmt.Errorf("%w: this is none of the registry", ErrUnauthenticated)))
 	default:
-		return g.decided(methodToken, g.Tokens.Authorize(ctx, r))
+		return g.decided(r, methodToken, g.Tokens.Authorize(ctx, r))
 	}
 }
 
-func (g *Guard) decided(method string, err error) error {
-	g.Metrics.decision(method, err)
+func (g *Guard) decided(r Request, method string, err error) error {
+	if !r.Aside {
+		g.Metrics.decision(method, err)
+	}
 	return err
 }
 
@@ -56,7 +58,7 @@ func (g *Guard) sealed(ctx context.Context, r Request) error {
 		return err
 	}
 	if g.Reload != nil && errors.Is(err, errUnknownKey) {
-		if limited := g.Limiter.Check(r.Client); limited != nil {
+		if limited := g.Limiter.Check(r.Client, ""); limited != nil {
 			return limited
 		}
 		if bad := g.Reload(ctx); bad != nil {
@@ -72,9 +74,8 @@ func (g *Guard) sealed(ctx context.Context, r Request) error {
 
 // refuse counts a failure, and says nothing of the credential of a client that has failed too often.
 func (g *Guard) refuse(r Request, err error) error {
-	if limited := g.Limiter.Check(r.Client); limited != nil {
+	if _, limited := g.Limiter.Reserve(r.Client, ""); limited != nil {
 		return limited
 	}
-	g.Limiter.Failed(r.Client)
 	return err
 }

@@ -96,6 +96,83 @@ func TestFailuresAreLimited(t *testing.T) {
 	}
 }
 
+// fail lets a client be wrong.
+func fail(l *auth.Limiter, address string, times int) {
+	for range times {
+		_, _ = l.Reserve(address, "")
+	}
+}
+
+// TestReservations: no more questions are on their way than there may be failures, and who was right has lost nothing.
+func TestReservations(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	l := auth.NewLimiter(func() time.Time { return now })
+	for round := range 100 {
+		var back []func()
+		for {
+			giveBack, err := l.Reserve("10.0.0.1:1", "alice")
+			if err != nil {
+				break
+			}
+			back = append(back, giveBack)
+		}
+		if len(back) < 10 || len(back) > 100 {
+			t.Fatalf("round %d: %d reservations", round, len(back))
+		}
+		for _, giveBack := range back {
+			giveBack()
+		}
+		if err := l.Check("10.0.0.1:1", "alice"); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+	}
+}
+
+// TestOneAddressOfMany: tokens of others that fail behind the same address, and passwords, lock nobody out; all together are
+// bounded still.
+func TestOneAddressOfMany(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	l := auth.NewLimiter(func() time.Time { return now })
+	fail(l, "10.0.0.1:1", 1000)
+	for range 1000 {
+		_, _ = l.Reserve("10.0.0.1:2", "mallory")
+	}
+	if l.Check("10.0.0.1:3", "") == nil || l.Check("10.0.0.1:3", "mallory") == nil {
+		t.Error("who fails is not limited")
+	}
+	if err := l.Check("10.0.0.1:3", "alice"); err != nil {
+		t.Errorf("a neighbour: %v", err)
+	}
+	reserved := 0
+	for i := range 10_000 {
+		if _, err := l.Reserve("10.0.0.1:4", fmt.Sprint("name ", i)); err == nil {
+			reserved++
+		}
+	}
+	if reserved < 100 || reserved > 300 {
+		t.Errorf("ten thousand names of one address failed %d times", reserved)
+	}
+	if l.Check("10.0.0.1:5", "alice") == nil || l.Check("10.0.0.2:5", "alice") != nil {
+		t.Error("the bound of the address is none, or one of all addresses")
+	}
+}
+
+// TestQuestionsAside are decided like others, and not counted.
+func TestQuestionsAside(t *testing.T) {
+	t.Parallel()
+	g, _ := guard(t)
+	good := issue(t, g.Issuer, auth.Scope{Prefix: "team/"})
+	r := auth.Request{Username: good.Username, Password: good.Password, Repository: "team/app", Action: auth.Push, Aside: true}
+	if err := g.Authorize(t.Context(), r); !errors.Is(err, auth.ErrDenied) {
+		t.Errorf("got %v", err)
+	}
+	if counted := testutil.CollectAndCount(g.Metrics, "ocm_registry_auth_total"); counted != 0 {
+		t.Errorf("%d kinds of decisions are counted", counted)
+	}
+}
+
 func TestClientsOfOneNetwork(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -111,10 +188,8 @@ func TestClientsOfOneNetwork(t *testing.T) {
 		"readable isn't that": {"pipe", "192.0.2.1:1", false},
 	} {
 		l := auth.NewLimiter(nil)
-		for range 1000 {
-			l.Failed(c.failing)
-		}
-		if got := l.Check(c.other) != nil; got != c.same {
+		fail(l, c.failing, 1000)
+		if got := l.Check(c.other, "") != nil; got != c.same {
 			t.Errorf("%s: limited is %t", name, got)
 		}
 	}
@@ -126,19 +201,17 @@ func TestLimiterIsBounded(t *testing.T) {
 	now := time.Unix(0, 0)
 	l := auth.NewLimiter(func() time.Time { return now })
 	for i := range 20_000 {
-		l.Failed("203.0.113.9:1")
-		l.Failed(fmt.Sprintf("[2001:db8:%x:%x::1]:1", i>>16, i&0xffff))
+		fail(l, "203.0.113.9:1", 1)
+		fail(l, fmt.Sprintf("[2001:db8:%x:%x::1]:1", i>>16, i&0xffff), 1)
 	}
-	if l.Check("203.0.113.9:1") == nil {
+	if l.Check("203.0.113.9:1", "") == nil {
 		t.Error("who fails all the time was forgotten")
 	}
-	for range 100 {
-		l.Failed("203.0.113.10:1")
-	}
+	fail(l, "203.0.113.10:1", 100)
 	for i := range 5000 {
-		l.Failed(fmt.Sprintf("[2001:db8:%x::1]:1", i))
+		fail(l, fmt.Sprintf("[2001:db8:%x::1]:1", i), 1)
 	}
-	if l.Check("203.0.113.10:1") != nil {
+	if l.Check("203.0.113.10:1", "") != nil {
 		t.Error("who failed before 5000 others is still remembered")
 	}
 }

@@ -18,9 +18,9 @@ func TestMemory(t *testing.T) {
 	ask := func(n int, life time.Duration, fault error) int {
 		t.Helper()
 		asked = 0
-		got, err := m.ask(t.Context(), memoryKey(sha256.Sum256([]byte(strconv.Itoa(n)))), func(context.Context) (answer[int], error) {
+		got, err := m.ask(t.Context(), memoryKey(sha256.Sum256([]byte(strconv.Itoa(n)))), "", func(context.Context) (answer[int], error) {
 			asked++
-			return answer[int]{n, now.Add(life)}, fault
+			return answer[int]{value: n, until: now.Add(life)}, fault
 		})
 		if !errors.Is(err, fault) || fault == nil && got.value != n {
 			t.Errorf("%d: got %d (%v)", n, got.value, err)
@@ -60,11 +60,65 @@ func TestMemory(t *testing.T) {
 func TestMemoryGivesUp(t *testing.T) {
 	t.Parallel()
 	m := newMemory[int](3, time.Millisecond, time.Now)
-	_, err := m.ask(t.Context(), memoryKey{}, func(ctx context.Context) (answer[int], error) {
+	_, err := m.ask(t.Context(), memoryKey{}, "", func(ctx context.Context) (answer[int], error) {
 		<-ctx.Done()
 		return answer[int]{}, ctx.Err()
 	})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestRefusalsTakeNoPlace of what is allowed, and one takes the place of the allowance before it.
+func TestRefusalsTakeNoPlace(t *testing.T) {
+	t.Parallel()
+	m := newMemory[bool](3, time.Minute, time.Now)
+	later := time.Now().Add(time.Hour)
+	keyOf := func(n int) memoryKey { return sha256.Sum256([]byte(strconv.Itoa(n))) }
+	m.remember(keyOf(0), answer[bool]{value: true, until: later})
+	for n := range 100 {
+		m.remember(keyOf(n+1), answer[bool]{until: later, refused: true})
+	}
+	if known, good := m.recall(keyOf(0)); !known.value || !good {
+		t.Error("what was allowed is forgotten")
+	}
+	if _, good := m.recall(keyOf(1)); good || len(m.refusals.entries) != 3 {
+		t.Errorf("%d refusals are kept", len(m.refusals.entries))
+	}
+	for _, refused := range []bool{true, false, true} {
+		m.remember(keyOf(0), answer[bool]{value: !refused, until: later, refused: refused})
+		if known, good := m.recall(keyOf(0)); known.value == refused || !good {
+			t.Errorf("refused is not %t", refused)
+		}
+	}
+}
+
+// TestTurns are for each address by itself, and nothing is kept of an address that waits for nothing.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	turns := turns{}
+	one, other := network("10.0.0.1:1"), network("10.0.0.2:1")
+	var done []func()
+	for range turnsEach {
+		end, err := turns.take(t.Context(), one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = append(done, end)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := turns.take(gone, one); !errors.Is(err, context.Canceled) {
+		t.Errorf("one more of the same address: %v", err)
+	}
+	end, err := turns.take(t.Context(), other)
+	if err != nil {
+		t.Fatalf("another address: %v", err)
+	}
+	for _, end := range append(done, end) {
+		end()
+	}
+	if len(turns.busy) > 0 {
+		t.Errorf("%d addresses are kept", len(turns.busy))
 	}
 }

@@ -42,3 +42,11 @@ func (r *recent[K, V]) put(key K, value V) {
 		delete(r.entries, last.Value.(*recentEntry[K, V]).key) //nolint:forcetypeassert // nothing else is put in
 	}
 }
+
+// remove forgets a value.
+func (r *recent[K, V]) remove(key K) {
+	if element, found := r.entries[key]; found {
+		r.order.Remove(element)
+		delete(r.entries, key)
+	}
+}

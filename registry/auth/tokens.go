@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 const (
 	// maxToken bounds a token; those of ServiceAccounts have one or two thousand characters.
 	maxToken = 16 << 10
-	// maxVerdicts bounds each of the two memories.
+	// maxVerdicts bounds what is allowed, and what is refused, in each of the two memories.
 	maxVerdicts = 4096
 	// allowedFor is how long an allowance is remembered, and so how long somebody may read who no longer should.
 	allowedFor = time.Minute
@@ -43,7 +44,7 @@ type Reviewer interface {
 }
 
 // Tokens lets those read who have a token. It remembers verdicts for a minute at most, never longer than a token lasts, and
-// refusals for ten seconds. A client that has failed too often gets no answer about what was never allowed before.
+// refusals for ten seconds. A client that has failed too often gets no answer about what was not allowed when it asked last.
 type Tokens struct {
 	reviewer Reviewer
 	audience string
@@ -53,8 +54,15 @@ type Tokens struct {
 
 	identities *memory[identified]
 	verdicts   *memory[bool]
+	turns      turns
 	pace       *rate.Limiter
 	slots      chan struct{}
+}
+
+// asker is who shows a token: where it comes from, and whom the token says that it stands for.
+type asker struct {
+	client, subject string
+	network         netip.Prefix
 }
 
 // identified is what is known about a token: whom it stands for, or that it stands for nobody.
@@ -79,12 +87,13 @@ func NewTokens(reviewer Reviewer, audience string, limiter *Limiter, metrics *Me
 
 // Authorize implements Authorizer.
 func (t *Tokens) Authorize(ctx context.Context, r Request) error {
-	token, expires, err := t.token(r)
+	token, said, err := t.token(r)
 	if err != nil {
 		return t.refuse(r.Client, err)
 	}
+	by := asker{client: r.Client, subject: said.subject, network: network(r.Client)}
 	key := memoryKey(sha256.Sum256([]byte(token)))
-	known, err := t.identify(ctx, r.Client, key, token, expires)
+	known, err := t.identify(ctx, by, key, token, said.expires)
 	switch {
 	case err != nil:
 		return err
@@ -98,7 +107,7 @@ func (t *Tokens) Authorize(ctx context.Context, r Request) error {
 	case r.Action == Pull && r.Repository == "":
 		return nil
 	case r.Action == Pull || r.Action == Catalog:
-		return t.decide(ctx, r, key, known)
+		return t.decide(ctx, r, by, key, known)
 	default:
 		return fmt.Errorf("%w: tokens are for reading only", ErrDenied)
 	}
@@ -106,48 +115,40 @@ func (t *Tokens) Authorize(ctx context.Context, r Request) error {
 
 // refuse counts a credential that is wrong at first sight.
 func (t *Tokens) refuse(client string, err error) error {
-	if limited := t.limiter.Check(client); limited != nil {
+	if _, limited := t.limiter.Reserve(client, ""); limited != nil {
 		return limited
 	}
-	t.limiter.Failed(client)
 	return err
 }
 
-func (t *Tokens) identify(ctx context.Context, client string, key memoryKey, token string, expires time.Time) (answer[identified], error) {
+func (t *Tokens) identify(ctx context.Context, by asker, key memoryKey, token string, expires time.Time) (answer[identified], error) {
 	known, good := t.identities.recall(key)
 	if good {
 		t.metrics.review(reviewRemembered)
 		return known, nil
 	}
-	if err := t.limiter.Check(client); err != nil && !known.value.valid {
-		return answer[identified]{}, err
-	}
-	return t.identities.ask(ctx, key, func(ctx context.Context) (answer[identified], error) {
-		var who Identity
-		err := t.review(ctx, func() (err error) {
-			who, err = t.reviewer.Identify(ctx, token, t.audience)
-			return err
-		})
-		if errors.Is(err, ErrUnauthenticated) {
-			t.limiter.Failed(client)
-			return answer[identified]{until: t.now().Add(refusedFor)}, nil
-		}
-		if err != nil {
+	return ask(ctx, t, t.identities, by, key, known.value.valid, func(ctx context.Context) (answer[identified], error) {
+		who, err := t.reviewer.Identify(ctx, token, t.audience)
+		switch {
+		case errors.Is(err, ErrUnauthenticated):
+			return answer[identified]{until: t.now().Add(refusedFor), refused: true}, nil
+		case err != nil:
 			return answer[identified]{}, err
+		default:
+			return answer[identified]{value: identified{who, true}, until: earlier(t.now().Add(allowedFor), expires)}, nil
 		}
-		return answer[identified]{identified{who, true}, earlier(t.now().Add(allowedFor), expires)}, nil
 	})
 }
 
 // decide asks whether somebody may read. What is remembered of that ends with what is remembered of the token, so that nobody
 // reads for two minutes who should not for one.
-func (t *Tokens) decide(ctx context.Context, r Request, token memoryKey, known answer[identified]) error {
+func (t *Tokens) decide(ctx context.Context, r Request, by asker, token memoryKey, known answer[identified]) error {
 	repository := r.Repository
 	if r.Action == Catalog {
 		repository = ""
 	}
 	key := memoryKey(sha256.Sum256(append(token[:], repository...)))
-	verdict, err := t.verdict(ctx, r.Client, key, known, repository)
+	verdict, err := t.verdict(ctx, by, key, known, repository)
 	switch {
 	case err != nil:
 		return err
@@ -160,33 +161,53 @@ func (t *Tokens) decide(ctx context.Context, r Request, token memoryKey, known a
 	}
 }
 
-func (t *Tokens) verdict(ctx context.Context, client string, key memoryKey, known answer[identified], repository string) (answer[bool], error) {
+func (t *Tokens) verdict(ctx context.Context, by asker, key memoryKey, known answer[identified], repository string) (answer[bool], error) {
 	last, good := t.verdicts.recall(key)
 	if good {
 		t.metrics.review(reviewRemembered)
 		return last, nil
 	}
-	if err := t.limiter.Check(client); err != nil && !last.value {
-		return answer[bool]{}, err
-	}
-	return t.verdicts.ask(ctx, key, func(ctx context.Context) (answer[bool], error) { return t.ask(ctx, client, known, repository) })
+	return ask(ctx, t, t.verdicts, by, key, last.value, func(ctx context.Context) (answer[bool], error) {
+		allowed, err := t.reviewer.Allowed(ctx, known.value.who, repository)
+		switch {
+		case err != nil:
+			return answer[bool]{}, err
+		case allowed:
+			return answer[bool]{value: true, until: earlier(t.now().Add(allowedFor), known.until)}, nil
+		default:
+			return answer[bool]{until: t.now().Add(refusedFor), refused: true}, nil
+		}
+	})
 }
 
-func (t *Tokens) ask(ctx context.Context, client string, known answer[identified], repository string) (answer[bool], error) {
-	var allowed bool
-	err := t.review(ctx, func() (err error) {
-		allowed, err = t.reviewer.Allowed(ctx, known.value.who, repository)
-		return err
-	})
-	switch {
-	case err != nil:
-		return answer[bool]{}, err
-	case allowed:
-		return answer[bool]{true, earlier(t.now().Add(allowedFor), known.until)}, nil
-	default:
-		t.limiter.Failed(client)
-		return answer[bool]{false, t.now().Add(refusedFor)}, nil
+// ask asks the reviewer and remembers what it says. Who was trusted when they asked last is listened to, however often others
+// have failed that look like them.
+func ask[V any](ctx context.Context, t *Tokens, m *memory[V], by asker, key memoryKey, trusted bool, question func(context.Context) (answer[V], error)) (answer[V], error) {
+	if err := t.limiter.Check(by.client, by.subject); err != nil && !trusted {
+		return answer[V]{}, err
 	}
+	return m.ask(ctx, key, by.network.String(), func(ctx context.Context) (fresh answer[V], err error) {
+		done, err := t.turns.take(ctx, by.network)
+		if err != nil {
+			return fresh, t.unanswered(err)
+		}
+		defer done()
+		giveBack, err := t.limiter.Reserve(by.client, by.subject)
+		if err != nil {
+			if !trusted {
+				return fresh, err
+			}
+			giveBack = func() {}
+		}
+		err = t.review(ctx, func() error {
+			fresh, err = question(ctx)
+			return err
+		})
+		if err != nil || !fresh.refused {
+			giveBack()
+		}
+		return fresh, err
+	})
 }
 
 // review asks the reviewer, when it is the turn of this question. Whatever is no verdict means that there is none now.
@@ -201,34 +222,40 @@ func (t *Tokens) review(ctx context.Context, question func() error) error {
 			err = ctx.Err()
 		}
 	}
-	if err != nil && !errors.Is(err, ErrUnauthenticated) {
-		t.metrics.review(reviewFailed)
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if err != nil {
+		return t.unanswered(err)
 	}
 	t.metrics.review(reviewAsked)
-	return err
+	return nil
 }
 
-// token returns the token of a request, and when it says that it ends. What it says is believed only where it is to its
-// disadvantage; the reviewer knows the rest.
-func (t *Tokens) token(r Request) (string, time.Time, error) {
+func (t *Tokens) unanswered(err error) error {
+	t.metrics.review(reviewFailed)
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// token returns the token of a request, and what it says of itself. That is believed only where it is to its disadvantage; the
+// reviewer knows the rest.
+func (t *Tokens) token(r Request) (string, tokenClaims, error) {
 	token := r.Bearer
 	if token == "" {
 		token = r.Password
 	}
 	claims, ok := parseToken(token)
 	if !ok {
-		return "", time.Time{}, fmt.Errorf("%w: this is neither one of the registry nor the token of a ServiceAccount", ErrUnauthenticated)
+		return "", tokenClaims{}, fmt.Errorf("%w: this is neither one of the registry nor the token of a ServiceAccount", ErrUnauthenticated)
 	}
 	if len(claims.audiences) > 0 && !slices.Contains(claims.audiences, t.audience) {
-		return "", time.Time{}, fmt.Errorf("%w: the token is not for audience %q", ErrUnauthenticated, t.audience)
+		return "", tokenClaims{}, fmt.Errorf("%w: the token is not for audience %q", ErrUnauthenticated, t.audience)
 	}
-	return token, claims.expires, nil
+	return token, claims, nil
 }
 
 // tokenClaims are what a token says of itself.
 type tokenClaims struct {
 	audiences []string
+	// subject is whom it says that it stands for, and who says so. It is never empty.
+	subject string
 	// expires is the zero time for a token that doesn't end.
 	expires time.Time
 }
@@ -246,11 +273,13 @@ func parseToken(token string) (tokenClaims, bool) {
 	var said struct {
 		Audience json.RawMessage `json:"aud"`
 		Expires  float64         `json:"exp"`
+		Issuer   string          `json:"iss"`
+		Subject  string          `json:"sub"`
 	}
 	if err := json.Unmarshal(payload, &said); err != nil {
 		return tokenClaims{}, false
 	}
-	claims := tokenClaims{}
+	claims := tokenClaims{subject: said.Issuer + "\x00" + said.Subject}
 	if said.Expires > 0 {
 		// What is further away than this never ends for us.
 		claims.expires = time.Unix(int64(min(said.Expires, 1<<40)), 0)

@@ -219,8 +219,11 @@ func TestGuessesAreNotReviewed(t *testing.T) {
 	if p.identified > 100 {
 		t.Errorf("%d guesses of 1000 were reviewed", p.identified)
 	}
-	if err := read(bob, "team/app"); !limited(err) {
-		t.Errorf("who was not seen before is let through: %v", err)
+	if err := read(jwt(`{"sub":"bob","n":1}`), "team/app"); !errors.Is(err, auth.ErrUnauthenticated) {
+		t.Errorf("who guesses in the name of somebody else: %v", err)
+	}
+	if err := read(bob, "team/app"); err != nil {
+		t.Errorf("who was not seen before is locked out by others behind the address: %v", err)
 	}
 	if err := a.Authorize(t.Context(), auth.Request{Bearer: bob, Repository: "team/app", Client: "10.0.0.2:1"}); err != nil {
 		t.Errorf("from another address: %v", err)
@@ -239,6 +242,79 @@ func TestGuessesAreNotReviewed(t *testing.T) {
 	if asked := p.decided - before; asked > 100 {
 		t.Errorf("a thousand repositories were tried, and %d asked for", asked)
 	}
+}
+
+// crowd is a reviewer that knows one token, and is asked by many at once.
+type crowd struct {
+	good          string
+	asked, inside atomic.Int64
+	// most is how many asked for bad tokens at the same time.
+	most atomic.Int64
+}
+
+func (c *crowd) Identify(ctx context.Context, token, _ string) (auth.Identity, error) {
+	if token == c.good {
+		return "bob", nil
+	}
+	c.asked.Add(1)
+	if inside := c.inside.Add(1); inside > c.most.Load() {
+		c.most.Store(inside)
+	}
+	defer c.inside.Add(-1)
+	timer := time.NewTimer(time.Millisecond) // so that questions meet
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil, auth.ErrUnauthenticated
+}
+
+func (c *crowd) Allowed(context.Context, auth.Identity, string) (bool, error) { return true, nil }
+
+// TestGuessesAtOnce: many that guess at the same time get no more answers than one after the other, and leave room for others.
+func TestGuessesAtOnce(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	clock := func() time.Time { return now }
+	c := &crowd{good: jwt(`{"sub":"bob"}`)}
+	a := auth.NewTokens(c, audience, auth.NewLimiter(clock), nil, clock)
+	var group sync.WaitGroup
+	var refused atomic.Int64
+	for i := range 1500 {
+		group.Go(func() {
+			token := jwt(fmt.Sprintf(`{"sub":"mallory","n":%d}`, i))
+			if err := a.Authorize(t.Context(), auth.Request{Bearer: token, Repository: "team/app", Client: "10.0.0.1:1"}); limited(err) {
+				refused.Add(1)
+			}
+		})
+	}
+	for i := range 10 {
+		r := auth.Request{Bearer: c.good, Repository: fmt.Sprintf("team/app-%d", i), Client: "10.0.0.2:1"}
+		if err := a.Authorize(t.Context(), r); err != nil {
+			t.Errorf("a client at another address: %v", err)
+		}
+	}
+	group.Wait()
+	if c.asked.Load() > 20 || c.most.Load() > 4 || refused.Load() < 1400 {
+		t.Errorf("%d of 1500 guesses were reviewed, %d at once, and %d refused", c.asked.Load(), c.most.Load(), refused.Load())
+	}
+}
+
+// TestManyAtOnce: those who are right are not limited, however many they are.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	c := &crowd{good: jwt(`{"sub":"bob"}`)}
+	a := auth.NewTokens(c, audience, auth.NewLimiter(nil), nil, nil)
+	var group sync.WaitGroup
+	for i := range 90 {
+		group.Go(func() {
+			if err := a.Authorize(t.Context(), auth.Request{Bearer: c.good, Repository: fmt.Sprintf("team/app-%d", i), Client: "10.0.0.1:1"}); err != nil {
+				t.Errorf("repository %d: %v", i, err)
+			}
+		})
+	}
+	group.Wait()
 }
 
 // TestOneQuestionAtATime: those who ask the same at once wait for one answer, also when the first of them goes away.
