@@ -60,12 +60,12 @@ func (h *Handler) deleteBlob(w http.ResponseWriter, r *http.Request, c call) err
 }
 
 func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, c call) error {
-	desc, body, err := c.repo.Manifest(r.Context(), c.ref)
+	desc, content, err := h.manifest(r.Context(), c.repo, c.ref)
 	if err != nil {
 		return unknownReference(err)
 	}
 	setContent(w, desc.MediaType, desc.Digest)
-	serveContent(w, r, bytes.NewReader(body))
+	serveContent(w, r, content)
 	return nil
 }
 

@@ -149,6 +149,10 @@ func (e *apiError) write(w http.ResponseWriter) {
 	for _, header := range []string{"Docker-Content-Digest", "Etag", "Content-Length", "Cache-Control", "Accept-Ranges"} {
 		w.Header().Del(header)
 	}
+	if e.status == http.StatusUnauthorized || e.status == http.StatusTooManyRequests {
+		// Whoever nobody knows may not hold a connection and its memory.
+		w.Header().Set("Connection", "close")
+	}
 	if e.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="ocm-registry", charset="UTF-8"`)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/registry/auth"
+	"github.com/ocm-operator/ocm-operator/registry/internal/journal"
 	"github.com/ocm-operator/ocm-operator/registry/internal/pace"
 	"github.com/ocm-operator/ocm-operator/registry/store"
 )
@@ -36,6 +37,8 @@ type Options struct {
 	StallTimeout time.Duration
 	// Probe tells whether the registry is of use, as store.Store.Check does. It answers /healthz; nil is always well.
 	Probe func(ctx context.Context) error
+	// ProbeTimeout is how long the probe may take before the registry is of no use; 5 s when zero.
+	ProbeTimeout time.Duration
 	// Interceptor is asked before the store; it may be nil.
 	Interceptor Interceptor
 }
@@ -48,6 +51,11 @@ type Handler struct {
 	table   map[operation]map[string]endpoint
 	// buffers are for bodies of uploads, one for each that is being read.
 	buffers sync.Pool
+	prober  prober
+	// reads has a place for each manifest that is being read.
+	reads chan struct{}
+	// failures and refusals are errors of ours and the want of room, which must not hide the former in the log.
+	failures, refusals journal.Complaints
 }
 
 // endpoint answers one request. An error that it returns is answered for it.
@@ -73,10 +81,16 @@ func NewHandler(s *store.Store, o Options) *Handler {
 	if o.UploadIdle <= 0 {
 		o.UploadIdle = time.Hour
 	}
+	if o.ProbeTimeout <= 0 {
+		o.ProbeTimeout = probeTimeout
+	}
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = time.Minute
 	}
-	h := &Handler{store: s, options: o, uploads: newSessions(o.MaxUploads, o.UploadIdle), buffers: sync.Pool{New: newBuffer}}
+	h := &Handler{
+		store: s, options: o, uploads: newSessions(o.MaxUploads, o.UploadIdle), buffers: sync.Pool{New: newBuffer},
+		reads: make(chan struct{}, maxReads),
+	}
 	h.table = map[operation]map[string]endpoint{
 		opBase:      {http.MethodGet: h.base},
 		opCatalog:   {http.MethodGet: h.catalog},
@@ -99,7 +113,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route := parseRoute(r.URL.Path)
 	x, r := pace.Begin(w, r, h.options.StallTimeout)
 	t := &transfer{Exchange: x}
-	end := h.options.Metrics.begin()
+	end := h.options.Metrics.Begin()
 	defer func() { h.record(r, route, t, time.Since(begin), end) }()
 	defer t.End()
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
@@ -112,13 +126,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // fail answers an error, unless the answer had begun.
 func (h *Handler) fail(t *transfer, r *http.Request, route route, err error) {
 	answer := toAPI(err)
-	if answer.status == http.StatusInternalServerError || answer.status == http.StatusInsufficientStorage {
-		h.options.Logger.ErrorContext(r.Context(), "registry request failed",
-			"method", clip(r.Method), "repository", clip(route.name), "operation", string(route.op), "error", err)
+	switch answer.status {
+	case http.StatusInternalServerError:
+		h.complain(&h.failures, r, route, err)
+	case http.StatusInsufficientStorage:
+		h.complain(&h.refusals, r, route, err)
 	}
 	if t.Status() == 0 {
 		answer.write(t)
 	}
+}
+
+// complain tells the log what went wrong, but not all the time the same.
+func (h *Handler) complain(about *journal.Complaints, r *http.Request, route route, err error) {
+	omitted, due := about.Due(time.Now())
+	if !due {
+		return
+	}
+	h.options.Logger.ErrorContext(r.Context(), "registry request failed", "method", journal.Clip(r.Method),
+		"repository", journal.Clip(route.name), "operation", string(route.op), "error", err, "notLogged", omitted)
 }
 
 // Close drops the uploads that are open. It is called when no more requests come, before the

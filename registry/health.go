@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/ocm-operator/ocm-operator/registry/internal/journal"
 )
 
 // health answers whether the registry is of use, to anybody: whoever looks after a process has no credential for what it keeps.
@@ -17,8 +19,8 @@ func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	answer := "ok\n"
 	if h.options.Probe != nil {
-		if err := h.options.Probe(r.Context()); err != nil {
-			h.options.Logger.Log(r.Context(), levelAccess, "registry is not healthy", "error", err)
+		if err := h.prober.ask(r.Context(), h.options.Probe, h.options.ProbeTimeout); err != nil {
+			h.options.Logger.Log(r.Context(), journal.LevelAccess, "registry is not healthy", "error", err)
 			w.Header().Set("Retry-After", "5")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			answer = "the registry can't use its storage\n"

@@ -22,6 +22,7 @@ type Metrics struct {
 	runs      *prometheus.CounterVec
 	scrubs    *prometheus.CounterVec
 	store     []prometheus.Collector
+	doors     doors
 }
 
 // NewMetrics returns the metrics of a registry over that store.
@@ -66,7 +67,7 @@ func NewMetrics(s *store.Store) *Metrics {
 }
 
 func (m *Metrics) all() []prometheus.Collector {
-	return append([]prometheus.Collector{m.requests, m.duration, m.received, m.sent, m.inFlight, m.collected, m.freed, m.runs, m.scrubs}, m.store...)
+	return append([]prometheus.Collector{m.requests, m.duration, m.received, m.sent, m.inFlight, m.collected, m.freed, m.runs, m.scrubs, &m.doors}, m.store...)
 }
 
 // Describe implements prometheus.Collector.
@@ -99,20 +100,20 @@ func (m *Metrics) Collected(stats store.CollectStats, err error) {
 	m.freed.Add(float64(stats.Bytes))
 }
 
-// requestEnd is told how a request ended.
-type requestEnd func(op operation, method string, status int, received, sent int64, took time.Duration)
+// RequestEnd is told how a request ended.
+type RequestEnd = func(operation, method string, status int, received, sent int64, took time.Duration)
 
-// begin counts a request; what it returns is called at its end.
-func (m *Metrics) begin() requestEnd {
+// Begin counts a request; what it returns is called at its end.
+func (m *Metrics) Begin() RequestEnd {
 	if m == nil {
-		return func(operation, string, int, int64, int64, time.Duration) {}
+		return func(string, string, int, int64, int64, time.Duration) {}
 	}
 	m.inFlight.Inc()
-	return func(op operation, method string, status int, received, sent int64, took time.Duration) {
+	return func(operation, method string, status int, received, sent int64, took time.Duration) {
 		m.inFlight.Dec()
 		method = known(method)
-		m.requests.WithLabelValues(string(op), method, strconv.Itoa(status)).Inc()
-		m.duration.WithLabelValues(string(op), method).Observe(took.Seconds())
+		m.requests.WithLabelValues(operation, method, strconv.Itoa(status)).Inc()
+		m.duration.WithLabelValues(operation, method).Observe(took.Seconds())
 		m.received.Add(float64(received))
 		m.sent.Add(float64(sent))
 	}

@@ -12,7 +12,14 @@ import (
 	"time"
 )
 
-const defaultGrace = 25 * time.Second
+const (
+	defaultGrace = 25 * time.Second
+	// headerTimeout is for a handshake of TLS, and then for the header of a request.
+	headerTimeout = 10 * time.Second
+	idleTimeout   = time.Minute
+	// maxHeaderBytes has room for the token of a ServiceAccount as a password, and little more: strangers can send as much.
+	maxHeaderBytes = 24 << 10
+)
 
 // Server runs a registry.
 type Server struct {
@@ -29,11 +36,17 @@ type Server struct {
 	Grace time.Duration
 	// Logger gets the errors of connections; nil is silent.
 	Logger *slog.Logger
+	// MaxConnections bounds the connections; 2048 when zero. When all are in use, new ones wait.
+	MaxConnections int
+	// MaxPerClient bounds those from one address; 512 when zero, or MaxConnections if that is less.
+	MaxPerClient int
 
 	once    sync.Once
 	ready   chan struct{}
 	mu      sync.Mutex
 	address string
+	door    *doorman
+	prober  prober
 }
 
 // ErrNotServing says that the server does not listen, or no more.
@@ -58,6 +71,17 @@ func (s *Server) setAddress(address string) {
 	s.address = address
 }
 
+// Connections returns how many connections there are, and how many were refused because their client had too many.
+func (s *Server) Connections() (open int, refused int64) {
+	s.mu.Lock()
+	door := s.door
+	s.mu.Unlock()
+	if door == nil {
+		return 0, 0
+	}
+	return door.count()
+}
+
 // Check tells whether requests are served: the server listens and its probe passes. It is for
 // readiness.
 func (s *Server) Check(ctx context.Context) error {
@@ -67,22 +91,39 @@ func (s *Server) Check(ctx context.Context) error {
 	if s.Probe == nil {
 		return nil
 	}
-	return s.Probe(ctx)
+	return s.prober.ask(ctx, s.Probe, probeTimeout)
+}
+
+// listen returns the listener, with TLS if there is a certificate.
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the registry: %w", err)
+	}
+	tcp, ok := listener.(*net.TCPListener)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("listen for the registry: %T is no listener of TCP", listener), listener.Close())
+	}
+	door := newDoorman(tcp, s.MaxConnections, s.MaxPerClient)
+	s.mu.Lock()
+	s.door = door
+	s.mu.Unlock()
+	if s.TLS == nil {
+		return door, nil
+	}
+	config := s.TLS.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	return tls.NewListener(door, config), nil
 }
 
 // Run serves until the context is over. Then it takes no new connections and waits for requests in
 // flight, so that pushes and pulls that began can end. It runs once.
 func (s *Server) Run(ctx context.Context) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
+	listener, err := s.listen(ctx)
 	if err != nil {
-		return fmt.Errorf("listen for the registry: %w", err)
+		return err
 	}
 	server := s.server()
-	if s.TLS != nil {
-		config := s.TLS.Clone()
-		config.NextProtos = []string{"http/1.1"}
-		listener = tls.NewListener(listener, config)
-	}
 	s.setAddress(listener.Addr().String())
 	s.Ready()
 	close(s.ready)
@@ -114,9 +155,10 @@ func (s *Server) server() *http.Server {
 	return &http.Server{
 		Handler:           s.Handler,
 		Protocols:         protocols,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         s.door.observe,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 }

@@ -43,10 +43,10 @@ func (r *Registry) newArtifacts(logger *slog.Logger) (*artifacts, error) {
 		return nil, err
 	}
 	handler.Ask(r.replica.Blob)
-	return &artifacts{
-		handler: handler,
-		server:  &registry.Server{Addr: r.options.ArtifactListen, Handler: handler, Logger: logger},
-	}, nil
+	handler.Measure(r.metrics)
+	server := &registry.Server{Addr: r.options.ArtifactListen, Handler: handler, Logger: logger}
+	r.metrics.Watch("artifacts", server)
+	return &artifacts{handler: handler, server: server}, nil
 }
 
 // serveArtifacts serves until the context is over.

@@ -114,6 +114,7 @@ func (r *Registry) bootstrap(ctx context.Context, metrics prometheus.Registerer)
 	}
 	r.handler = registry.NewHandler(r.store, registry.Options{Authorizer: authorizer, Logger: logger, Metrics: r.metrics, Probe: r.probe, Interceptor: r.replica})
 	r.server = &registry.Server{Addr: r.options.Listen, Handler: r.handler, Probe: r.probe, Logger: logger}
+	r.metrics.Watch("registry", r.server)
 	if r.options.Artifacts {
 		if r.artifacts, err = r.newArtifacts(logger); err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/ocm-operator/ocm-operator/registry/internal/journal"
 	"github.com/ocm-operator/ocm-operator/registry/internal/pace"
 	"github.com/ocm-operator/ocm-operator/registry/store"
 )
@@ -32,6 +33,8 @@ const (
 	extension = ".tar.gz"
 	// maxPath bounds what is looked at before it is known to be ours.
 	maxPath = 1024
+	// operation is what requests are called in metrics and the log.
+	operation = "artifact"
 	// patience is how long a client may take over some of the answer.
 	patience = time.Minute
 )
@@ -45,6 +48,9 @@ type Handler struct {
 	keys  atomic.Pointer[[][]byte]
 	log   *slog.Logger
 	ask   Asker
+	meter Meter
+	// complaints bounds what the log has of what goes wrong.
+	complaints journal.Complaints
 }
 
 // NewHandler returns a handler that seals paths with a key of at least 32 random bytes. A nil log is silent.
@@ -52,7 +58,7 @@ func NewHandler(content *store.Store, key []byte, log *slog.Logger) (*Handler, e
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{store: content, log: log}
+	h := &Handler{store: content, log: log, meter: nobody{}}
 	return h, h.SetKeys(key)
 }
 
@@ -123,26 +129,39 @@ func cutLast(path string) (before, after string) {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begin, end := time.Now(), h.meter.Begin()
 	x, r := pace.Begin(w, r, patience)
+	var repository string
+	var blob digest.Digest
+	defer func() {
+		took := time.Since(begin)
+		end(operation, r.Method, x.Status(), x.Received(), x.Sent(), took)
+		// The path has the seal in it, which opens it to everybody.
+		journal.Request{Message: "artifact request", Operation: operation, Repository: repository, Reference: blob.String()}.Log(h.log, r, x, took)
+	}()
 	defer x.End()
-	h.answer(x, r)
+	repository, blob = h.answer(x, r)
 }
 
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
+// answer returns what was asked for, as far as that is known.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) (string, digest.Digest) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "artifacts are read only", http.StatusMethodNotAllowed)
-		return
+		return "", ""
 	}
 	repository, blob, ok := h.parse(r.URL.Path)
 	if !ok {
 		http.NotFound(w, r)
-		return
+		return "", ""
 	}
 	if err := h.serve(w, r, repository, blob); err != nil {
-		h.log.Error("artifact was not served", "repository", repository, "digest", blob.String(), "error", err.Error())
+		if omitted, due := h.complaints.Due(time.Now()); due {
+			h.log.Error("artifact was not served", "repository", repository, "digest", blob.String(), "error", err.Error(), "notLogged", omitted)
+		}
 		http.Error(w, "the artifact can't be read", http.StatusInternalServerError)
 	}
+	return repository, blob
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, repository string, blob digest.Digest) error {

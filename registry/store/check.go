@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,8 +28,10 @@ const checkEvery = 5 * time.Second
 type verdict struct {
 	sync.Mutex
 	at time.Time
-	// err says why the store is of no use, and unwritable why it takes nothing new.
-	err, unwritable error
+	// err says why the store is of no use.
+	err error
+	// unwritable says why it takes nothing new. It is read without the lock, which is held as long as the disk takes.
+	unwritable atomic.Pointer[error]
 }
 
 // Check proves that the store can be read and written: it sends a file the way of a blob and reads it back, and does the same
@@ -44,23 +47,26 @@ func (s *Store) Check(ctx context.Context) error {
 	if age := now.Sub(s.check.at); age >= 0 && age < checkEvery {
 		return s.check.err
 	}
-	s.check.at, s.check.err, s.check.unwritable = now, s.checkRead(), nil
+	s.check.at, s.check.err = now, s.checkRead()
+	var unwritable error
 	probe := []byte(rand.Text())
 	for _, write := range []func([]byte) error{s.checkFile, s.checkIndex} {
 		err := write(probe)
-		s.check.unwritable = errors.Join(s.check.unwritable, err)
+		unwritable = errors.Join(unwritable, err)
 		if !noRoom(err) {
 			s.check.err = errors.Join(s.check.err, err)
 		}
 	}
+	s.check.unwritable.Store(&unwritable)
 	return s.check.err
 }
 
-// Writable returns why the last check could not write; nil before the first one.
+// Writable returns why the last check could not write; nil before the first one. It waits for no disk.
 func (s *Store) Writable() error {
-	s.check.Lock()
-	defer s.check.Unlock()
-	return s.check.unwritable
+	if found := s.check.unwritable.Load(); found != nil {
+		return *found
+	}
+	return nil
 }
 
 // noRoom recognises a disk or a quota that is used up. The index knows some of its errors by their text only.
