@@ -32,13 +32,36 @@ const (
 
 // refreshKeys takes the keys that are in the Secret. The first replica makes one.
 func (r *Registry) refreshKeys(ctx context.Context) error {
-	r.reading.Lock()
-	defer r.reading.Unlock()
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
+	defer r.leave()
 	return r.readKeys(ctx)
 }
 
+// enter waits until nobody else reads the keys, as long as the context allows.
+func (r *Registry) enter(ctx context.Context) error {
+	select {
+	case r.reading <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the key of the registry: %w", ctx.Err())
+	}
+}
+
+func (r *Registry) leave() { <-r.reading }
+
+// readKeys notes what came of it for those who wait, but not that this one had no time.
 func (r *Registry) readKeys(ctx context.Context) error {
-	r.readAt = time.Now()
+	began := time.Now()
+	err := r.takeKeys(ctx)
+	if err == nil || ctx.Err() == nil {
+		r.readBegan, r.readErr = began, err
+	}
+	return err
+}
+
+func (r *Registry) takeKeys(ctx context.Context) error {
 	fresh, err := newKey()
 	if err != nil {
 		return err
@@ -120,15 +143,17 @@ func (r *Registry) update(ctx context.Context, secret *corev1.Secret) error {
 }
 
 // reloadKeys is for credentials that are sealed with a key that is not known here: another replica may have changed it just
-// now. What was read since the credential came has the key of it.
+// now. What was read since the credential came has the key of it. While the keys can't be read nobody can tell.
 func (r *Registry) reloadKeys(ctx context.Context) error {
 	came := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	r.reading.Lock()
-	defer r.reading.Unlock()
-	if r.readAt.After(came) {
-		return nil
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
+	defer r.leave()
+	if r.readBegan.After(came) {
+		return r.readErr
 	}
 	if err := r.reloads.Wait(ctx); err != nil {
 		return err

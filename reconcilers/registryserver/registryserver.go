@@ -9,16 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -31,8 +27,6 @@ import (
 )
 
 const (
-	// lookAgain is how often the age of the certificates is looked at. They are renewed weeks before they end.
-	lookAgain = time.Hour
 	// reloadRate and reloadBurst are how often the keys are read again for the sake of credentials that nobody here knows.
 	reloadRate  = 1
 	reloadBurst = 5
@@ -73,16 +67,21 @@ type Registry struct {
 
 	// keys are those of the credentials, of which the first seals new ones. They are read by one at a time.
 	keys    [][]byte
-	reading sync.Mutex
-	readAt  time.Time
+	reading chan struct{}
 	reloads *rate.Limiter
+	// readBegan is when the last look at the keys began that came to an end, and readErr what came of it.
+	readBegan time.Time
+	readErr   error
+	// validFrom is when the certificate begins to be valid that was looked at last, and rewritten when one was written because
+	// it lacked an address of this replica. Only who looks at certificates uses them.
+	validFrom, rewritten time.Time
 }
 
 // New opens the store and makes sure of certificates and key. The client must read past any cache.
 func New(ctx context.Context, c client.Client, namespace string, o options.Registry, metrics prometheus.Registerer, log logr.Logger) (*Registry, error) {
 	r := &Registry{
 		options: o, namespace: namespace, client: c, log: log, changed: make(chan struct{}, 1),
-		health: newHealth(), reloads: rate.NewLimiter(reloadRate, reloadBurst),
+		health: newHealth(), reading: make(chan struct{}, 1), reloads: rate.NewLimiter(reloadRate, reloadBurst),
 	}
 	r.notices = newNotices(func(repository string) (string, bool) { return r.store.Refused(repository) })
 	content, err := store.Open(o.Dir, storeOptions(o, r.hear, func(message string) { log.Info(message) }))
@@ -224,62 +223,6 @@ func (r *Registry) serve(ctx context.Context) error {
 	r.handler.Close()
 	r.replica.Close()
 	return errors.Join(err, r.store.Close())
-}
-
-// keepFresh renews certificates before they end, and takes certificates and keys that somebody else wrote: another replica, or
-// the user.
-func (r *Registry) keepFresh(ctx context.Context, mgr ctrl.Manager) error {
-	secrets := &metav1.PartialObjectMetadata{}
-	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	informer, err := mgr.GetCache().GetInformer(ctx, secrets)
-	if err != nil {
-		return err
-	}
-	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    r.notice,
-		UpdateFunc: func(_, obj any) { r.notice(obj) },
-		DeleteFunc: r.notice,
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = informer.RemoveEventHandler(registration) }()
-	timer := time.NewTicker(lookAgain)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		case <-r.changed:
-		}
-		r.look(ctx)
-	}
-}
-
-// look takes what is in the Secrets now.
-func (r *Registry) look(ctx context.Context) {
-	if err := r.refreshKeys(ctx); ctx.Err() == nil {
-		r.tellSecret(r.options.KeySecret, err)
-	}
-	if r.options.PlainHTTP {
-		return
-	}
-	if err := r.refresh(ctx); ctx.Err() == nil {
-		r.tellSecret(r.options.CertSecret, err)
-	}
-}
-
-// notice signals when the object is a Secret of the registry.
-func (r *Registry) notice(obj any) {
-	o, ok := obj.(client.Object)
-	if !ok || o.GetNamespace() != r.namespace || o.GetName() != r.options.CertSecret && o.GetName() != r.options.KeySecret {
-		return
-	}
-	select {
-	case r.changed <- struct{}{}:
-	default:
-	}
 }
 
 // hosts are the names and addresses that the serving certificate is for.

@@ -20,8 +20,12 @@ const (
 	caKeyKey  = "ca.key"
 )
 
+// rewriteInterval is the least time between two certificates that are made for the sake of an address that the one before
+// lacks: replicas that are told different addresses must not write in turn without end.
+const rewriteInterval = 10 * time.Second
+
 // refresh makes or renews the certificates and begins to serve what is in the Secret. A Secret without the key of an
-// authority is the user's, and is served as it is.
+// authority, or with a certificate that the authority has not signed, is somebody else's, and is served as it is.
 func (r *Registry) refresh(ctx context.Context) error {
 	secret := &corev1.Secret{}
 	err := r.client.Get(ctx, client.ObjectKey{Namespace: r.namespace, Name: r.options.CertSecret}, secret)
@@ -36,7 +40,7 @@ func (r *Registry) refresh(ctx context.Context) error {
 		}
 	case err != nil:
 		return fmt.Errorf("get the certificates of the registry: %w", err)
-	case len(secret.Data[caKeyKey]) > 0:
+	case len(secret.Data[caKeyKey]) > 0 && !bundleOf(secret).Foreign():
 		if err := r.renew(ctx, secret); err != nil {
 			return err
 		}
@@ -49,8 +53,8 @@ func (r *Registry) refresh(ctx context.Context) error {
 // serveBundle begins to serve what is in the Secret. What clients would not accept is not served in place of what they do;
 // if there is nothing else, it is served all the same.
 func (r *Registry) serveBundle(secret *corev1.Secret) error {
-	bundle := bundleOf(secret)
-	bad := bundle.Check(r.hosts()[0], time.Now())
+	bundle, bad := r.trusted(bundleOf(secret))
+	r.validFrom = bundle.ValidFrom()
 	if _, err := r.dynamic.GetCertificate(nil); bad != nil && err == nil {
 		return fmt.Errorf("Secret %s/%s: %w", r.namespace, secret.Name, bad) //nolint:staticcheck // a kind
 	}
@@ -68,18 +72,28 @@ func (r *Registry) serveBundle(secret *corev1.Secret) error {
 	return nil
 }
 
+// trusted returns what clients get of a bundle, and why they would not accept it. An authority of the operator that somebody
+// has left beside a certificate of another is nothing to trust: that other one may be known to the system.
+func (r *Registry) trusted(b certs.Bundle) (certs.Bundle, error) {
+	bad := b.Check(r.hosts()[0], time.Now())
+	if bad == nil || len(b.CAKey) == 0 || !b.Foreign() {
+		return b, bad
+	}
+	alone := certs.Bundle{Cert: b.Cert, Key: b.Key}
+	if alone.Check(r.hosts()[0], time.Now()) != nil {
+		return b, bad
+	}
+	return alone, nil
+}
+
 // renew replaces what is about to end, and what somebody wants to have replaced. When two replicas do it at once, one of them
 // meets a conflict and takes what the other wrote.
 func (r *Registry) renew(ctx context.Context, secret *corev1.Secret) error {
 	renewed, changed, err := r.rotated(secret)
 	if err != nil {
-		if bundleOf(secret).Check(r.hosts()[0], time.Now()) == nil {
-			// Somebody else has written certificates of theirs over those of the operator, and left the key of its authority.
-			return nil
-		}
 		return fmt.Errorf("renew the certificates in Secret %s/%s: %w", r.namespace, secret.Name, err)
 	}
-	if !changed {
+	if !changed || r.tooSoon(secret) {
 		return nil
 	}
 	secret.Data = dataOf(renewed)
@@ -89,6 +103,20 @@ func (r *Registry) renew(ctx context.Context, secret *corev1.Secret) error {
 	}
 	r.log.Info("Renewed the certificates of the registry", "secret", secret.Name)
 	return nil
+}
+
+// tooSoon tells whether certificates lack nothing but an address, and were written for that reason just now.
+func (r *Registry) tooSoon(secret *corev1.Secret) bool {
+	now := time.Now()
+	b := bundleOf(secret)
+	if _, asked := secret.Annotations[rotateAnnotation]; asked || b.NeedsRenewal(now) || b.Check("", now) != nil {
+		return false
+	}
+	if now.Sub(r.rewritten) < rewriteInterval {
+		return true
+	}
+	r.rewritten = now
+	return false
 }
 
 // rotated returns what the Secret should have, and whether that is something else than it has.

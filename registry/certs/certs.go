@@ -34,7 +34,9 @@ const (
 	backdate = time.Hour
 	// maxAuthorities bounds how many old authorities stay trusted.
 	maxAuthorities = 4
-	organization   = "ocm-operator"
+	// maxHosts bounds the names and addresses of a serving certificate.
+	maxHosts     = 16
+	organization = "ocm-operator"
 )
 
 // errNoHost says that a certificate was wanted for nothing.
@@ -54,7 +56,8 @@ type Bundle struct {
 
 // Options configures Ensure.
 type Options struct {
-	// Hosts are the names and addresses that the server is reached by. There has to be one.
+	// Hosts are the names and addresses that the server is reached by. There has to be one. A certificate may be for others too:
+	// one that is replaced because it lacks some keeps those that it has, as servers with one bundle may have several.
 	Hosts []string
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
@@ -103,11 +106,46 @@ func Ensure(b Bundle, o Options) (Bundle, bool, error) {
 		if a, err = a.successor(o); err != nil {
 			return Bundle{}, false, err
 		}
-	case a.serves(b, o):
-		return b, false, nil
+	default:
+		leaf := a.leaf(b, o)
+		if leaf == nil {
+			break
+		}
+		if covers(leaf, o.Hosts) {
+			return b, false, nil
+		}
+		o.Hosts = withOthers(o.Hosts, hostsOf(leaf))
 	}
 	b, err = a.bundle(o)
 	return b, true, err
+}
+
+// Foreign tells whether the serving certificate is somebody else's, beside an authority and its key that have not signed it:
+// whoever wrote it has left those. One that can't be read is nobody's.
+func (b Bundle) Foreign() bool {
+	chain, err := parseCerts(b.Cert)
+	if err != nil {
+		return false
+	}
+	a, err := parseAuthority(b)
+	if err != nil {
+		return true
+	}
+	for _, authority := range append([]*x509.Certificate{a.cert}, a.older...) {
+		if chain[0].CheckSignatureFrom(authority) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// ValidFrom returns when the serving certificate begins to be valid; the zero time if it can't be read.
+func (b Bundle) ValidFrom() time.Time {
+	chain, err := parseCerts(b.Cert)
+	if err != nil {
+		return time.Time{}
+	}
+	return chain[0].NotBefore
 }
 
 // Part is what Rotate replaces.
@@ -319,18 +357,42 @@ func (a *Authority) Issue(hosts []string, now time.Time, validity time.Duration)
 	return encodeCerts(append([]*x509.Certificate{leaf}, a.bridges...)...), key, err
 }
 
-// serves tells whether the bundle's serving certificate is this authority's, fresh, and for the hosts.
-func (a *Authority) serves(b Bundle, o Options) bool {
+// leaf returns the bundle's serving certificate when it is this authority's, fresh, and has its key; else nil.
+func (a *Authority) leaf(b Bundle, o Options) *x509.Certificate {
 	chain, err := parseCerts(b.Cert)
 	if err != nil || needsRenewal(chain[0], o.Now()) || chain[0].CheckSignatureFrom(a.cert) != nil {
-		return false
+		return nil
 	}
 	key, err := parseKey(b.Key)
 	if err != nil || !key.PublicKey.Equal(chain[0].PublicKey) {
-		return false
+		return nil
 	}
-	names, addresses := split(o.Hosts)
-	return slices.Equal(names, chain[0].DNSNames) && slices.EqualFunc(addresses, chain[0].IPAddresses, net.IP.Equal)
+	return chain[0]
+}
+
+// covers tells whether a certificate is for all the hosts.
+func covers(leaf *x509.Certificate, hosts []string) bool {
+	return !slices.ContainsFunc(hosts, func(host string) bool { return leaf.VerifyHostname(host) != nil })
+}
+
+// hostsOf returns what a certificate is for.
+func hostsOf(leaf *x509.Certificate) []string {
+	hosts := slices.Clone(leaf.DNSNames)
+	for _, address := range leaf.IPAddresses {
+		hosts = append(hosts, address.String())
+	}
+	return hosts
+}
+
+// withOthers adds other hosts to those that there must be, as far as there is room.
+func withOthers(hosts, others []string) []string {
+	all := slices.Clone(hosts)
+	for _, other := range others {
+		if len(all) < maxHosts && !slices.Contains(all, other) {
+			all = append(all, other)
+		}
+	}
+	return all
 }
 
 func split(hosts []string) (names []string, addresses []net.IP) {

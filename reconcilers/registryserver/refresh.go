@@ -1,0 +1,123 @@
+package registryserver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// lookAgain is how often the age of the certificates is looked at. They are renewed weeks before they end.
+	lookAgain = time.Hour
+	// lookTimeout bounds one look at a Secret.
+	lookTimeout = 10 * time.Second
+	// minLookDelay and maxLookDelay bound the time until a look is tried again that has failed.
+	minLookDelay, maxLookDelay = time.Second, time.Minute
+)
+
+// keepFresh renews certificates before they end, and takes certificates and keys that somebody else wrote: another replica, or
+// the user.
+func (r *Registry) keepFresh(ctx context.Context, mgr ctrl.Manager) error {
+	secrets := &metav1.PartialObjectMetadata{}
+	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	informer, err := mgr.GetCache().GetInformer(ctx, secrets)
+	if err != nil {
+		return err
+	}
+	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    r.notice,
+		UpdateFunc: func(_, obj any) { r.notice(obj) },
+		DeleteFunc: r.notice,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = informer.RemoveEventHandler(registration) }()
+	r.repeat(ctx, r.changed, func(ctx context.Context) (time.Duration, error) {
+		err := r.look(ctx)
+		return r.due(time.Now(), err), err
+	})
+	return nil
+}
+
+// repeat does something whenever it is told to, and when it is due. What has failed is done again soon.
+func (r *Registry) repeat(ctx context.Context, told <-chan struct{}, do func(context.Context) (due time.Duration, err error)) {
+	timer := time.NewTimer(minLookDelay)
+	defer timer.Stop()
+	var delay time.Duration
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-told:
+		}
+		due, err := do(ctx)
+		if delay = backoff(delay, err); delay > 0 {
+			due = min(due, delay)
+		}
+		timer.Reset(due)
+	}
+}
+
+// backoff returns how long to wait after the delay before.
+func backoff(before time.Duration, err error) time.Duration {
+	if err == nil {
+		return 0
+	}
+	return min(max(2*before, minLookDelay), maxLookDelay)
+}
+
+// due is when to look at the certificates if nothing happens: in a while, or as soon as one is valid that isn't yet.
+func (r *Registry) due(now time.Time, err error) time.Duration {
+	if until := r.validFrom.Sub(now); err != nil && until > 0 {
+		return min(until, lookAgain)
+	}
+	return lookAgain
+}
+
+// look takes what is in the Secrets now.
+func (r *Registry) look(ctx context.Context) error {
+	err := r.lookAt(ctx, r.options.KeySecret, r.refreshKeys)
+	if r.options.PlainHTTP {
+		return err
+	}
+	return errors.Join(err, r.lookAt(ctx, r.options.CertSecret, r.refresh))
+}
+
+// lookAt gives each Secret its own time, so that one can't use up that of the other.
+func (r *Registry) lookAt(ctx context.Context, secret string, take func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	err := take(limited)
+	if ctx.Err() == nil {
+		r.tellSecret(secret, err)
+	}
+	return err
+}
+
+// notice signals when the object is a Secret of the registry.
+func (r *Registry) notice(obj any) {
+	o, ok := obj.(client.Object)
+	if !ok || o.GetNamespace() != r.namespace {
+		return
+	}
+	switch o.GetName() {
+	case r.options.CertSecret, r.options.KeySecret:
+		signal(r.changed)
+	}
+}
+
+// signal needs no room for a second one: who is told looks at everything.
+func signal(to chan<- struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
+	}
+}
