@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -18,10 +19,10 @@ import (
 const patience = 30 * time.Second
 
 // audit compares everything that is remembered with what the registry serves, while nobody else asks.
-func (w *world) audit(ctx context.Context) error {
+func (w *world) audit(parent context.Context) error {
 	w.busy.Lock()
 	defer w.busy.Unlock()
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(parent)
 	group.SetLimit(16)
 	for _, a := range w.ledger.all() {
 		group.Go(func() error {
@@ -31,7 +32,39 @@ func (w *world) audit(ctx context.Context) error {
 			return w.judge(ctx, a)
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return w.auditTags(parent)
+}
+
+// auditTags compares the lists of tags with the ledger.
+func (w *world) auditTags(ctx context.Context) error {
+	known := map[string]map[string]state{}
+	for _, a := range w.ledger.all() {
+		if known[a.repository] == nil {
+			known[a.repository] = map[string]state{}
+		}
+		known[a.repository][a.tag] = a.state
+	}
+	for repository, states := range known {
+		listed, err := w.client.tags(ctx, repository)
+		if err != nil {
+			return err
+		}
+		for tag, state := range states {
+			if state == acknowledged && !listed[tag] {
+				return wrong("tag %s of %s was acknowledged and is not listed", tag, repository)
+			}
+		}
+		for tag := range listed {
+			// What was released long ago is not remembered, and may be there still.
+			if state, remembered := states[tag]; remembered && state == deleted || !remembered && !managed(repository) {
+				return wrong("tag %s of %s is listed and was deleted, or never acknowledged", tag, repository)
+			}
+		}
+	}
+	return nil
 }
 
 // within holds what is on the disk against the quota. A registry that was killed does not know at first what uploads have left
@@ -83,10 +116,10 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// settle brings what no answer came for to an end, so that it is known what has to be on the disk.
+// settle brings what no answer came for, and what is damaged, to an end, so that it is known what has to be on the disk.
 func (w *world) settle(ctx context.Context) error {
 	for _, a := range w.ledger.all() {
-		if a.state != attempted {
+		if a.state != attempted && (a.state != acknowledged || a.hurt == "") {
 			continue
 		}
 		done, err := w.client.remove(ctx, a)
@@ -127,6 +160,15 @@ func (w *world) balance(dir string) error {
 	})
 	if err == nil && len(want) > 0 {
 		err = wrong("%d blobs are not on the disk", len(want))
+	}
+	return errors.Join(err, noUploads(dir))
+}
+
+// noUploads is an error when something is left of an upload.
+func noUploads(dir string) error {
+	left, err := os.ReadDir(filepath.Join(dir, "uploads"))
+	if err == nil && len(left) > 0 {
+		err = wrong("%d uploads are left on the disk, like %s", len(left), left[0].Name())
 	}
 	return err
 }

@@ -26,6 +26,8 @@ var errFull = errors.New("no room")
 // wrongError is an answer that the registry must not give.
 type wrongError struct {
 	what string
+	// status is that of the answer, where there is no other reason.
+	status int
 	// corrupt says that other bytes were served than were pushed, for which there is no excuse.
 	corrupt bool
 }
@@ -53,8 +55,16 @@ type answer struct {
 	body     []byte
 }
 
+// explained tells whether the damage of a blob explains an answer: it is told once, and then the blob is not there.
+func explained(got answer, err error) bool {
+	if failed := new(wrongError); errors.As(err, &failed) {
+		return failed.status == http.StatusInternalServerError
+	}
+	return err == nil && got.status == http.StatusNotFound
+}
+
 // do sends a request. The error is errBroken when there was no answer, or only a part of it.
-func (c *client) do(ctx context.Context, method, path string, body []byte, mediaType string) (answer, error) {
+func (c *client) do(ctx context.Context, method, path string, body []byte, mediaType string, header ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	at, err := url.Parse(c.base)
@@ -72,6 +82,9 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, media
 	if mediaType != "" {
 		r.Header.Set("Content-Type", mediaType)
 	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
 	resp, err := c.http.Do(r)
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: %w", errBroken, err)
@@ -85,7 +98,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, media
 		return answer{}, errFull
 	}
 	if resp.StatusCode >= http.StatusInternalServerError && resp.StatusCode != http.StatusServiceUnavailable {
-		return answer{}, wrong("%s %s: %s: %s", method, path, resp.Status, content)
+		return answer{}, &wrongError{what: fmt.Sprintf("%s %s: %s: %s", method, path, resp.Status, content), status: resp.StatusCode}
 	}
 	if resp.StatusCode == http.StatusServiceUnavailable {
 		return answer{}, fmt.Errorf("%w: %s", errBroken, resp.Status)
@@ -103,8 +116,8 @@ func (c *client) push(ctx context.Context, a *artifact, how int) (bool, error) {
 	}
 	for i, m := range a.manifests {
 		ref := m.digest.String()
-		if i == len(a.manifests)-1 && a.tag != "" {
-			ref = a.tag
+		if i == a.main {
+			ref = a.tag + "?digest=" + ref
 		}
 		got, err := c.do(ctx, http.MethodPut, "/v2/"+a.repository+"/manifests/"+ref, m.body, m.mediaType)
 		if err != nil {
@@ -123,8 +136,7 @@ func (c *client) push(ctx context.Context, a *artifact, how int) (bool, error) {
 
 func (c *client) pushBlob(ctx context.Context, a *artifact, d digest.Digest, content []byte, how int) (bool, error) {
 	head, err := c.do(ctx, http.MethodHead, "/v2/"+a.repository+"/blobs/"+d.String(), nil, "")
-	if damaged := new(wrongError); a.hurt && errors.As(err, &damaged) {
-		// It is told once, and then it is not there.
+	if d == a.hurt && explained(head, err) {
 		head, err = answer{status: http.StatusNotFound}, nil
 	}
 	if err != nil || head.status == http.StatusOK {
@@ -172,7 +184,7 @@ func created(got answer, err error, what string) (bool, error) {
 	return true, nil
 }
 
-// remove deletes an artifact, the index before what it names. True says that it is gone.
+// remove deletes an artifact, each manifest before what it names or refers to. True says that it is gone.
 func (c *client) remove(ctx context.Context, a *artifact) (bool, error) {
 	for _, m := range slices.Backward(a.manifests) {
 		got, err := c.do(ctx, http.MethodDelete, "/v2/"+a.repository+"/manifests/"+m.digest.String(), nil, "")
@@ -184,47 +196,4 @@ func (c *client) remove(ctx context.Context, a *artifact) (bool, error) {
 		}
 	}
 	return true, nil
-}
-
-// presence is how much of an artifact the registry serves.
-type presence int
-
-const (
-	nowhere presence = iota
-	whole
-)
-
-// pull compares an artifact with what was pushed. A manifest that is there without all that it names is dangling, whatever is
-// known about the push.
-func (c *client) pull(ctx context.Context, a *artifact) (presence, error) {
-	missing := 0
-	for _, m := range a.manifests {
-		got, err := c.do(ctx, http.MethodGet, "/v2/"+a.repository+"/manifests/"+m.digest.String(), nil, "")
-		switch {
-		case err != nil:
-			return nowhere, err
-		case got.status == http.StatusNotFound:
-			missing++
-		case got.status != http.StatusOK || !bytes.Equal(got.body, m.body):
-			return nowhere, corrupt("manifest %s of %s is corrupt: %d, %d bytes", m.digest, a.repository, got.status, len(got.body))
-		case m.digest == a.root() && missing > 0:
-			return nowhere, wrong("index %s of %s is dangling", m.digest, a.repository)
-		}
-	}
-	if missing == len(a.manifests) || missing > 0 && len(a.manifests) > 1 {
-		return nowhere, nil
-	}
-	for d, content := range a.blobs {
-		got, err := c.do(ctx, http.MethodGet, "/v2/"+a.repository+"/blobs/"+d.String(), nil, "")
-		if err != nil {
-			return nowhere, err
-		}
-		if got.status != http.StatusOK {
-			return nowhere, wrong("manifest %s of %s is dangling: blob %s: %d", a.root(), a.repository, d, got.status)
-		}
-		if !bytes.Equal(got.body, content) {
-			return nowhere, corrupt("blob %s of %s is corrupt: %d bytes of %d", d, a.repository, len(got.body), len(content))
-		}
-	}
-	return whole, nil
 }

@@ -44,7 +44,7 @@ func (w *world) damage(random *rand.Rand, shared map[digest.Digest]bool) error {
 		return nil
 	}
 	defer a.use.Unlock()
-	if a.state != acknowledged {
+	if a.state != acknowledged || a.hurt != "" {
 		return nil
 	}
 	for d, content := range a.blobs {
@@ -65,7 +65,7 @@ func (w *world) damage(random *rand.Rand, shared map[digest.Digest]bool) error {
 		if err := os.WriteFile(other, bad, 0o600); err != nil {
 			return err
 		}
-		a.state, a.hurt = attempted, true
+		a.hurt = d
 		w.counts.damaged.Add(1)
 		return os.Rename(other, path)
 	}

@@ -28,16 +28,18 @@ const (
 // artifact is what was pushed.
 type artifact struct {
 	repository, tag string
-	// blobs are the contents by digest, and manifests the bodies in the order in which they are pushed. The last one is what
-	// the artifact is known by.
+	// blobs are the contents by digest, and manifests the bodies in the order in which they are pushed. The main one is what
+	// the artifact is known by; before it is what it names, and after it what refers to it.
 	blobs     map[digest.Digest][]byte
 	manifests []document
+	main      int
 
 	// use is held for reading while somebody relies on the state, and for writing while it changes.
 	use   sync.RWMutex
 	state state
-	// hurt is set when a file of it was damaged. No damage may be served, and a push repairs it.
-	hurt bool
+	// hurt is the blob whose file was damaged, if any. The damage may not be served, everything else has to be there, and a push
+	// repairs it.
+	hurt digest.Digest
 }
 
 // document is a manifest or an index.
@@ -47,7 +49,7 @@ type document struct {
 	body      []byte
 }
 
-func (a *artifact) root() digest.Digest { return a.manifests[len(a.manifests)-1].digest }
+func (a *artifact) root() digest.Digest { return a.manifests[a.main].digest }
 
 // maxHistory bounds what is remembered of those that are not there any more.
 const maxHistory = 300

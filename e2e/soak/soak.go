@@ -93,7 +93,7 @@ func (w *world) run(ctx context.Context, o options, p *process) error {
 	if err := p.collectAll(); err != nil {
 		return err
 	}
-	return errors.Join(w.balance(o.dir), w.reopen(ctx, o.dir))
+	return errors.Join(w.balance(o.dir), w.reopen(ctx, o.dir), w.counts.idle(o))
 }
 
 // fillPool pushes the blobs that are mounted, under a tag that stays.

@@ -62,10 +62,15 @@ func size(random *rand.Rand) int {
 // invent makes an artifact, or an index of two.
 func (w *world) invent(random *rand.Rand) *artifact {
 	a := &artifact{blobs: map[digest.Digest][]byte{}}
+	a.tag = "t" + strconv.FormatInt(w.ids.Add(1), 10)
 	if number := random.IntN(2 * repositories); number < repositories {
 		a.repository = managedPrefix + "r" + strconv.Itoa(number)
 	} else {
-		a.repository, a.tag = "tagged/r"+strconv.Itoa(number-repositories), "t"+strconv.FormatInt(w.ids.Add(1), 10)
+		a.repository = "tagged/r" + strconv.Itoa(number-repositories)
+	}
+	algorithm := digest.SHA256
+	if random.IntN(6) == 0 {
+		algorithm = digest.SHA512
 	}
 	images := 1
 	if random.IntN(8) == 0 {
@@ -73,42 +78,47 @@ func (w *world) invent(random *rand.Rand) *artifact {
 	}
 	var children []ocispec.Descriptor
 	for range images {
-		children = append(children, w.image(random, a))
+		children = append(children, w.image(random, a, algorithm, nil))
 	}
 	if images > 1 {
 		index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: children}
 		index.SchemaVersion = 2
-		a.manifest(index.MediaType, index)
+		children = append(children, a.manifest(index.MediaType, index, algorithm))
+	}
+	a.main = len(a.manifests) - 1
+	if random.IntN(6) == 0 {
+		w.image(random, a, digest.SHA256, &children[a.main])
 	}
 	return a
 }
 
-func (w *world) image(random *rand.Rand, a *artifact) ocispec.Descriptor {
-	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: a.blob([]byte("{}")), Layers: []ocispec.Descriptor{}}
+// image makes a manifest, which refers to a subject unless that is nil.
+func (w *world) image(random *rand.Rand, a *artifact, algorithm digest.Algorithm, subject *ocispec.Descriptor) ocispec.Descriptor {
+	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: a.blob([]byte("{}"), digest.SHA256), Layers: []ocispec.Descriptor{}, Subject: subject}
 	m.SchemaVersion = 2
 	m.Annotations = map[string]string{"id": strconv.FormatInt(w.ids.Add(1), 10) + "-" + strconv.FormatUint(random.Uint64(), 16)}
 	for range 1 + random.IntN(2) {
-		m.Layers = append(m.Layers, a.blob(noise(random, size(random))))
+		m.Layers = append(m.Layers, a.blob(noise(random, size(random)), algorithm))
 	}
 	if random.IntN(2) == 0 {
-		m.Layers = append(m.Layers, a.blob(w.pool[random.IntN(len(w.pool))]))
+		m.Layers = append(m.Layers, a.blob(w.pool[random.IntN(len(w.pool))], digest.SHA256))
 	}
-	return a.manifest(m.MediaType, m)
+	return a.manifest(m.MediaType, m, algorithm)
 }
 
-func (a *artifact) blob(content []byte) ocispec.Descriptor {
-	d := digest.FromBytes(content)
+func (a *artifact) blob(content []byte, algorithm digest.Algorithm) ocispec.Descriptor {
+	d := algorithm.FromBytes(content)
 	a.blobs[d] = content
 	return ocispec.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: int64(len(content))}
 }
 
-func (a *artifact) manifest(mediaType string, m any) ocispec.Descriptor {
+func (a *artifact) manifest(mediaType string, m any, algorithm digest.Algorithm) ocispec.Descriptor {
 	body, err := json.Marshal(m)
 	if err != nil {
 		// Structs of strings and numbers always encode.
 		panic(err)
 	}
-	d := document{digest.FromBytes(body), mediaType, body}
+	d := document{algorithm.FromBytes(body), mediaType, body}
 	a.manifests = append(a.manifests, d)
 	return ocispec.Descriptor{MediaType: mediaType, Digest: d.digest, Size: int64(len(body))}
 }
@@ -159,10 +169,10 @@ func (w *world) push(ctx context.Context, a *artifact, random *rand.Rand) error 
 			return err
 		}
 		if done {
-			if a.hurt {
+			if a.hurt != "" {
 				w.counts.repaired.Add(1)
 			}
-			a.state, a.hurt = acknowledged, false
+			a.state, a.hurt = acknowledged, ""
 			w.counts.pushes.Add(1)
 			return nil
 		}
@@ -241,10 +251,7 @@ func (w *world) read(ctx context.Context, random *rand.Rand) error {
 // judge compares what the registry serves with what is known. Who calls holds the artifact.
 func (w *world) judge(ctx context.Context, a *artifact) error {
 	found, err := w.client.pull(ctx, a)
-	wrongly := new(wrongError)
 	switch {
-	case a.hurt && errors.As(err, &wrongly) && !wrongly.corrupt:
-		return nil
 	case err != nil:
 		return err
 	case a.state == acknowledged && found != whole:
@@ -259,6 +266,24 @@ func (w *world) judge(ctx context.Context, a *artifact) error {
 // counts is what was done.
 type counts struct {
 	refused, damaged, repaired, pushes, retries, repushes, pulls, deletions, releases, broken, kills, audited, collections, collected, freed atomic.Int64
+}
+
+// idle is an error when something was not done at all, which then proves nothing.
+func (c *counts) idle(o options) error {
+	wanted := map[string]*atomic.Int64{
+		"pushes": &c.pushes, "pulls": &c.pulls, "deletions": &c.deletions, "releases": &c.releases,
+		"kills": &c.kills, "audits": &c.audited, "collections": &c.collections, "collected blobs": &c.collected,
+	}
+	if o.damage > 0 {
+		wanted["damaged files"], wanted["repairs"] = &c.damaged, &c.repaired
+	}
+	var err error
+	for what, n := range wanted {
+		if n.Load() == 0 {
+			err = errors.Join(err, wrong("there were no %s: go on for longer", what))
+		}
+	}
+	return err
 }
 
 // String lists the counts.
@@ -295,11 +320,11 @@ func (c *counts) String() string {
 // pooled is the artifact whose blobs are mounted by others.
 func (w *world) pooled() *artifact {
 	a := &artifact{repository: "shared/pool", tag: "pool", blobs: map[digest.Digest][]byte{}}
-	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: a.blob([]byte("{}"))}
+	m := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: a.blob([]byte("{}"), digest.SHA256)}
 	m.SchemaVersion = 2
 	for _, content := range w.pool {
-		m.Layers = append(m.Layers, a.blob(content))
+		m.Layers = append(m.Layers, a.blob(content, digest.SHA256))
 	}
-	a.manifest(m.MediaType, m)
+	a.manifest(m.MediaType, m, digest.SHA256)
 	return a
 }
