@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -116,9 +117,14 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// settle brings what no answer came for, and what is damaged, to an end, so that it is known what has to be on the disk.
-func (w *world) settle(ctx context.Context) error {
+// settle brings what no answer came for to an end, and repairs what is damaged, so that it is known what has to be on the disk.
+func (w *world) settle(ctx context.Context, random *rand.Rand) error {
 	for _, a := range w.ledger.all() {
+		if a.state == acknowledged && a.hurt != "" {
+			if err := w.push(ctx, a, random); err != nil && !errors.Is(err, errFull) {
+				return fmt.Errorf("repair what is damaged: %w", err)
+			}
+		}
 		if a.state != attempted && (a.state != acknowledged || a.hurt == "") {
 			continue
 		}

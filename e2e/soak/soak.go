@@ -84,7 +84,7 @@ func (w *world) run(ctx context.Context, o options, p *process) error {
 	if err := w.within(ctx); err != nil {
 		return err
 	}
-	if err := w.settle(ctx); err != nil {
+	if err := w.settle(ctx, random); err != nil {
 		return err
 	}
 	p.kill()
