@@ -46,6 +46,7 @@ func TestExternalRegistryIsRefused(t *testing.T) {
 		"upper case":     {[]string{"--snapshot-registry=oci://registry.example.com/Team"}, "lower-case", "no registry takes it"},
 		"tag":            {[]string{"--snapshot-registry=oci://registry.example.com/a:v1"}, "lower-case", "a path is no reference"},
 		"too long":       {[]string{"--snapshot-registry=oci://registry.example.com/" + strings.Repeat("a", 60)}, "too long", "Flux refuses the whole name"},
+		"writer":         {[]string{registry, "--registry-writer-secret=a"}, "is for the embedded registry", "nobody would make it"},
 		"artifacts":      {[]string{registry, "--external-artifacts"}, "--external-artifacts needs the embedded registry", "nobody would serve them"},
 		"provider":       {[]string{registry, "--snapshot-registry-provider=ibm"}, "want generic, aws, azure or gcp", "the message lists them"},
 		"plain cloud":    {[]string{registry, "--snapshot-registry-provider=aws", "--snapshot-registry-plain-http"}, "token of provider aws", "tokens need TLS"},

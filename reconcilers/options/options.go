@@ -110,6 +110,8 @@ type Registry struct {
 	CollectInterval time.Duration
 	// KeySecret is the Secret that holds the key of its credentials.
 	KeySecret string
+	// WriterSecret is the Secret that gets a credential which may write to it; there is none when it is empty.
+	WriterSecret string
 }
 
 // Parse reads the command line. The description of the features is part of the help, which is written to out.
@@ -189,6 +191,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 		"Secret with the certificates of the embedded registry; made by the operator if it doesn't exist.")
 	f.StringVar(&o.Registry.KeySecret, "registry-key-secret", "ocm-registry-key",
 		"Secret with the key of the embedded registry's credentials; made by the operator if it doesn't exist.")
+	f.StringVar(&o.Registry.WriterSecret, "registry-writer-secret", "",
+		"Secret of type kubernetes.io/dockerconfigjson in which the operator keeps a credential that may write to the whole embedded registry; empty for none.")
 
 	f.BoolVar(&o.Registry.Artifacts, "external-artifacts", false,
 		"Hand snapshots to Flux as ExternalArtifacts where its controllers take them, so that it needs neither credentials nor certificates.")
@@ -246,10 +250,27 @@ func (o *Options) complete() error {
 	if o.Registry.ArtifactAddress, err = o.reachable("artifact", "addr", o.Registry.ArtifactListen, o.Registry.ArtifactAddress); err != nil {
 		return err
 	}
+	if err := o.checkWriter(); err != nil {
+		return err
+	}
 	if err := o.External.complete(o.Registry.Artifacts); err != nil {
 		return err
 	}
 	return o.Jitter.SetGlobalJitter(newRandom())
+}
+
+// checkWriter wants a Secret of its own for the credential, of a registry that runs.
+func (o *Options) checkWriter() error {
+	switch writer := o.Registry.WriterSecret; {
+	case writer == "":
+		return nil
+	case writer == o.Registry.CertSecret || writer == o.Registry.KeySecret:
+		return fmt.Errorf("--registry-writer-secret %q holds something else of the registry: choose another name", writer)
+	case o.External.Used():
+		return errors.New("--registry-writer-secret is for the embedded registry, which --snapshot-registry is in place of")
+	default:
+		return nil
+	}
 }
 
 // reachable returns host and port under which others reach what listens on an address. Flags are named by what listens.

@@ -91,6 +91,8 @@ func TestBounds(t *testing.T) {
 		"no delay":           {"--min-retry-delay=0s", "--min-retry-delay"},
 		"delays crossed":     {"--max-retry-delay=1ms", "--max-retry-delay"},
 		"no audience":        {"--registry-token-audience=", "--registry-token-audience"},
+		"writer is key":      {"--registry-writer-secret=ocm-registry-key", "choose another name"},
+		"writer is cert":     {"--registry-writer-secret=ocm-registry-tls-certs", "choose another name"},
 		"no recheck":         {"--snapshot-recheck-interval=0s", "--snapshot-recheck-interval"},
 		"negative history":   {"--snapshot-history=-1", "--snapshot-history is -1"},
 		"endless history":    {"--snapshot-history=65", "--snapshot-history is 65, want 0 to 64"},

@@ -19,6 +19,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/crds"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
+	"github.com/ocm-operator/ocm-operator/reconcilers/options"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 )
 
@@ -27,7 +28,12 @@ func TestMain(m *testing.M) { clustertest.Main(m, cluster.Options{}) }
 // run runs a registry in a manager of its own until the test ends.
 func run(t *testing.T, access *rest.Config, c client.Client) *Registry {
 	t.Helper()
-	r := newRegistry(t, c, optionsOf(t))
+	return runWith(t, access, c, optionsOf(t))
+}
+
+func runWith(t *testing.T, access *rest.Config, c client.Client, o options.Registry) *Registry {
+	t.Helper()
+	r := newRegistry(t, c, o)
 	mgr, err := ctrl.NewManager(access, ctrl.Options{Scheme: c.Scheme(), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}})
 	if err != nil {
 		t.Fatal(err)
@@ -52,9 +58,9 @@ func run(t *testing.T, access *rest.Config, c client.Client) *Registry {
 	return r
 }
 
-// TestReplicasFollowTheSecret has two replicas that nobody restarts.
-func TestReplicasFollowTheSecret(t *testing.T) {
-	t.Parallel()
+// ours returns an API server that knows the kinds, and has the operator's namespace.
+func ours(t *testing.T) (*rest.Config, client.Client) {
+	t.Helper()
 	access := clustertest.APIServer(t)
 	scheme := reconcilertest.Scheme(t)
 	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
@@ -64,18 +70,24 @@ func TestReplicasFollowTheSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, err := crds.All()
+	kinds, err := crds.All()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, crd := range ours {
-		if err := c.Create(t.Context(), crd); err != nil {
+	for _, crd := range kinds {
+		if err := client.IgnoreAlreadyExists(c.Create(t.Context(), crd)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
+	if err := client.IgnoreAlreadyExists(c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})); err != nil {
 		t.Fatal(err)
 	}
+	return access, c
+}
+
+// TestReplicasFollowTheSecret has two replicas that nobody restarts.
+func TestReplicasFollowTheSecret(t *testing.T) {
+	access, c := ours(t)
 	replicas := []*Registry{run(t, access, c), run(t, access, c)}
 	if !bytes.Equal(replicas[0].CA(), replicas[1].CA()) {
 		t.Fatal("two replicas are trusted by different certificates")

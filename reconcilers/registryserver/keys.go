@@ -106,6 +106,7 @@ func (r *Registry) useKeys(keys [][]byte) error {
 	if r.issuer.KeyID() != before {
 		r.log.Info("The key of the registry's credentials has changed", "secret", r.options.KeySecret)
 		r.changes.tell()
+		signal(r.writer)
 	}
 	r.keys = keys
 	return nil

@@ -39,6 +39,9 @@ func (r *Registry) keepFresh(ctx context.Context, mgr ctrl.Manager) error {
 		return err
 	}
 	defer func() { _ = informer.RemoveEventHandler(registration) }()
+	// Of what has gone before now nobody tells.
+	signal(r.changed)
+	signal(r.writer)
 	r.repeat(ctx, r.changed, func(ctx context.Context) (time.Duration, error) {
 		err := r.look(ctx)
 		return r.due(time.Now(), err), err
@@ -59,11 +62,17 @@ func (r *Registry) repeat(ctx context.Context, told <-chan struct{}, do func(con
 		case <-told:
 		}
 		due, err := do(ctx)
-		if delay = backoff(delay, err); delay > 0 {
-			due = min(due, delay)
-		}
-		timer.Reset(due)
+		delay = backoff(delay, err)
+		timer.Reset(next(due, delay))
 	}
+}
+
+// next is the sooner of two times from now. A delay of zero is none, and nothing is done without a pause.
+func next(due, delay time.Duration) time.Duration {
+	if delay > 0 && (due <= 0 || delay < due) {
+		return delay
+	}
+	return max(due, time.Millisecond)
 }
 
 // backoff returns how long to wait after the delay before.
@@ -111,6 +120,8 @@ func (r *Registry) notice(obj any) {
 	switch o.GetName() {
 	case r.options.CertSecret, r.options.KeySecret:
 		signal(r.changed)
+	case r.options.WriterSecret:
+		signal(r.writer)
 	}
 }
 

@@ -155,6 +155,13 @@ func TestBackoff(t *testing.T) {
 	if backoff(delay, nil) != 0 {
 		t.Error("a delay after success")
 	}
+	for _, tc := range []struct{ due, delay, want time.Duration }{
+		{time.Hour, time.Second, time.Second}, {time.Second, time.Minute, time.Second}, {0, time.Minute, time.Minute}, {time.Hour, 0, time.Hour}, {0, 0, time.Millisecond},
+	} {
+		if got := next(tc.due, tc.delay); got != tc.want {
+			t.Errorf("due in %s, or after %s: got %s", tc.due, tc.delay, got)
+		}
+	}
 	now := time.Now()
 	r := &Registry{validFrom: now.Add(5 * time.Second)}
 	if r.due(now, fault) != 5*time.Second || r.due(now, nil) != lookAgain || r.due(now.Add(time.Minute), fault) != lookAgain {

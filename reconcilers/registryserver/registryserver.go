@@ -61,6 +61,8 @@ type Registry struct {
 	complaints complaints
 	// changed has room for one signal: that a Secret of the registry was written by somebody.
 	changed chan struct{}
+	// writer has room for one signal too: that the credential of whoever else may write may have to be made again.
+	writer chan struct{}
 	// changes are told to those who give Flux access.
 	changes changes
 	health  *health
@@ -80,7 +82,7 @@ type Registry struct {
 // New opens the store and makes sure of certificates and key. The client must read past any cache.
 func New(ctx context.Context, c client.Client, namespace string, o options.Registry, metrics prometheus.Registerer, log logr.Logger) (*Registry, error) {
 	r := &Registry{
-		options: o, namespace: namespace, client: c, log: log, changed: make(chan struct{}, 1),
+		options: o, namespace: namespace, client: c, log: log, changed: make(chan struct{}, 1), writer: make(chan struct{}, 1),
 		health: newHealth(), reading: make(chan struct{}, 1), reloads: rate.NewLimiter(reloadRate, reloadBurst),
 	}
 	r.notices = newNotices(func(repository string) (string, bool) { return r.store.Refused(repository) })
@@ -180,7 +182,7 @@ func (r *Registry) Setup(mgr ctrl.Manager) error {
 	if err := errors.Join(mgr.Add(everywhere(r.collector(mgr, r.metrics).Run)), mgr.Add(everywhere(r.scrub))); err != nil {
 		return err
 	}
-	if err := r.mirror(mgr); err != nil {
+	if err := errors.Join(r.mirror(mgr), r.setupWriter(mgr)); err != nil {
 		return err
 	}
 	if r.artifacts != nil {
