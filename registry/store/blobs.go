@@ -1,14 +1,12 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -24,7 +22,7 @@ type blobs struct {
 	// settling has a lock for each of them that is being made.
 	settling locks
 
-	count, bytes atomic.Int64
+	tally
 
 	proofs  proofs
 	damaged *quarantine
@@ -70,14 +68,15 @@ func (b *blobs) open(d digest.Digest) (*os.File, fs.FileInfo, error) {
 func (b *blobs) place(temp string, d digest.Digest, size int64) error {
 	target := b.path(d)
 	old, oldErr := b.size(d)
+	if oldErr != nil {
+		old = absent
+	}
+	end := b.change(d)
 	if err := b.rename(temp, target); err != nil {
+		end(old, old)
 		return fmt.Errorf("store blob %s: %w", d, err)
 	}
-	if oldErr != nil {
-		old = 0
-		b.count.Add(1)
-	}
-	b.bytes.Add(size - old)
+	end(old, size)
 	if err := syncDir(b.disk, filepath.Dir(target)); err != nil {
 		// The next push must not find a file whose name a crash may take away. That a second sync
 		// succeeds would tell nothing of what the first one lost.
@@ -110,42 +109,14 @@ func (b *blobs) remove(d digest.Digest) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	end := b.change(d)
 	if err := b.disk.Remove(b.path(d)); err != nil {
+		end(size, size)
 		return 0, fmt.Errorf("remove blob %s: %w", d, err)
 	}
+	end(size, absent)
 	b.proofs.forget(d)
-	b.count.Add(-1)
-	b.bytes.Add(-size)
 	return size, nil
-}
-
-// walk calls visit for every blob file there is, and corrects the totals by what it saw. An upload
-// that ends during the walk may count twice until the next one.
-func (b *blobs) walk(ctx context.Context, visit func(d digest.Digest)) error {
-	count, bytes := b.count.Load(), b.bytes.Load()
-	var seen, size int64
-	err := filepath.WalkDir(b.dir, func(name string, entry fs.DirEntry, err error) error {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		if err != nil || !entry.Type().IsRegular() {
-			return ignoreNotExist(err)
-		}
-		algorithm := filepath.Base(filepath.Dir(filepath.Dir(name)))
-		d, invalid := ParseDigest(algorithm + ":" + entry.Name())
-		// What the store did not put there is left alone, and what is gone again is no matter.
-		if info, err := entry.Info(); err == nil && invalid == nil && b.path(d) == name {
-			seen++
-			size += info.Size()
-			visit(d)
-		}
-		return nil
-	})
-	if err == nil {
-		b.count.Add(seen - count)
-		b.bytes.Add(size - bytes)
-	}
-	return err
 }
 
 func ignoreNotExist(err error) error {

@@ -55,6 +55,7 @@ type CollectStats struct {
 // Collect removes the manifests that no root, tag or lease keeps, and the blobs that no
 // manifest and no lease keeps. Everything else goes on meanwhile. It refuses with ErrRootsIncomplete
 // to start before the roots are known. When there is little room, more goes: see relieve.
+// What can't be looked at or removed is left, and told in the end.
 func (s *Store) Collect(ctx context.Context, roots Roots) (CollectStats, error) {
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
@@ -76,6 +77,7 @@ func (s *Store) Collect(ctx context.Context, roots Roots) (CollectStats, error) 
 		}
 		kept[root.Repository] = append(kept[root.Repository], root.Digest)
 	}
+	s.reads.spare(set.Manifests)
 	s.leases.refresh(false)
 	pressed := c.short(s.room.high)
 	err = c.manifests(ctx)
@@ -85,22 +87,26 @@ func (s *Store) Collect(ctx context.Context, roots Roots) (CollectStats, error) 
 	if err == nil && pressed {
 		err = c.relieve(ctx)
 	}
-	return c.stats, err
+	c.troubles.add(err)
+	return c.stats, c.troubles.err()
 }
 
 type collection struct {
 	store *Store
 	set   RootSet
-	// want is what somebody waits for who has found no room.
-	want int64
+	// want is what those wait for who have found no room.
+	want wants
 	// current roots stay; superseded ones until there is no room for other content.
 	current, superseded map[string][]digest.Digest
 	// pressed is whether there is too little room, and loose are the blobs of the manifests that were removed since.
 	pressed bool
 	loose   []digest.Digest
 	stats   CollectStats
+	// troubles are what did not keep the collection from going on.
+	troubles troubles
 }
 
+// manifests sweeps all repositories. An error is one that ends the collection.
 func (c *collection) manifests(ctx context.Context) error {
 	for last, more := "", true; more; {
 		var names []string
@@ -110,7 +116,11 @@ func (c *collection) manifests(ctx context.Context) error {
 		}
 		for _, name := range names {
 			if err := c.repository(ctx, name); err != nil {
-				return fmt.Errorf("collect repository %s: %w", name, err)
+				err = fmt.Errorf("collect repository %s: %w", name, err)
+				if over(ctx, err) {
+					return err
+				}
+				c.troubles.add(err)
 			}
 			last = name
 		}
@@ -274,13 +284,12 @@ func (c *collection) remove(repo *repo, d digest.Digest) (bool, error) {
 
 // blobs removes the files that nothing refers to. The walk also finds what a crash left behind.
 func (c *collection) blobs(ctx context.Context) error {
-	var failed error
-	err := c.store.blobs.walk(ctx, func(d digest.Digest) {
-		if err := c.blob(d); err != nil {
-			failed = errors.Join(failed, err)
-		}
-	})
-	return errors.Join(err, failed)
+	err := c.store.blobs.walk(ctx, func(d digest.Digest) { c.troubles.add(c.blob(d)) })
+	if over(ctx, err) {
+		return err
+	}
+	c.troubles.add(err)
+	return nil
 }
 
 func (c *collection) blob(d digest.Digest) error {

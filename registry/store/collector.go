@@ -28,20 +28,26 @@ func (c *Collector) Run(ctx context.Context) error {
 	ticker, look := time.NewTicker(c.Interval), time.NewTicker(lookForRoom)
 	defer ticker.Stop()
 	defer look.Stop()
+	again := time.NewTimer(0)
+	defer again.Stop()
 	for {
+		due := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+			due = true
 		case <-pressure.wake:
-			if !c.due(ctx) {
-				continue
-			}
+		case <-again.C:
 		case <-look.C:
 			c.Store.offerRoom()
-			if !c.due(ctx) {
-				continue
-			}
+		}
+		if !due && !c.due() {
+			continue
+		}
+		if pause := pressure.pause(); !due && pause > 0 {
+			again.Reset(pause) // room is offered meanwhile
+			continue
 		}
 		stats, err := c.Store.Collect(ctx, c.Roots)
 		c.Store.offerRoom()
@@ -51,15 +57,11 @@ func (c *Collector) Run(ctx context.Context) error {
 	}
 }
 
-// due waits until a collection may begin, if there is a reason for one: somebody waits for room, or the high mark is passed.
+// due tells whether there is a reason for a collection: somebody waits for room, or the high mark is passed.
 // Passing the mark is no reason again before there may be something new to free.
-func (c *Collector) due(ctx context.Context) bool {
+func (c *Collector) due() bool {
 	p := c.Store.pressure
-	if !p.waited() && (!c.Store.room.above(c.Store.room.high) || !p.rested(c.Store.leases.grace)) {
-		return false
-	}
-	p.pause(ctx)
-	return ctx.Err() == nil
+	return p.waited() || c.Store.room.above(c.Store.room.high) && p.rested(c.Store.leases.grace)
 }
 
 func (s *Store) offerRoom() { s.refusals.offer(s.room.left) }

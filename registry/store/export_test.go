@@ -103,7 +103,7 @@ func (s *Store) Collectors() int {
 
 // Take takes room for bytes and gives it back.
 func (s *Store) Take(repository string, n int64) error {
-	err := s.take(repository, 0, n)
+	err := s.take(repository, 0, n, false)
 	s.staging.bytes.Add(-n)
 	return err
 }

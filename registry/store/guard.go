@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	"go.etcd.io/bbolt"
@@ -18,7 +19,7 @@ func (s *Store) guard(dir string, o Options) {
 	s.blobs.damaged = &quarantine{dir: filepath.Join(dir, "quarantine"), disk: s.disk, now: o.Now, most: kept}
 	s.blobs.lost = s.lose
 	s.notify, s.losses = o.Notify, newLosses()
-	s.refusals = refusals{notify: o.Notify, all: map[string]refusal{}}
+	s.refusals = refusals{notify: o.Notify, now: o.Now, most: o.MaxBytes, all: map[string]refusal{}}
 	s.pressure = newPressure()
 	s.reads = newReads()
 	s.room = newRoom(o, s.used, func() (usage, bool) { return o.usage(dir) })
@@ -26,7 +27,7 @@ func (s *Store) guard(dir string, o Options) {
 
 // used is what counts for Options.MaxBytes.
 func (s *Store) used() int64 {
-	return s.blobs.bytes.Load() + s.staging.bytes.Load() + s.blobs.damaged.bytes.Load()
+	return max(0, s.blobs.bytes.Load()) + s.staging.bytes.Load() + s.blobs.damaged.bytes.Load()
 }
 
 // purge removes what a process that was killed has left beside its uploads.
@@ -40,7 +41,15 @@ func fullIndex(err error) error {
 	if !noRoom(err) || errors.Is(err, ErrStorageFull) {
 		return err
 	}
-	return &StorageFullError{Err: err}
+	return &StorageFullError{Err: plain(err)}
+}
+
+// plain is what the system says about a disk that is full, without the names of files that are others with each try.
+func plain(err error) error {
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		return errno
+	}
+	return syscall.ENOSPC
 }
 
 // missing adds the repository to the error of a blob that is linked to it. Others that use a blob that is gone hear of it.

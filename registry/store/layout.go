@@ -355,22 +355,6 @@ func refs(tx *bbolt.Tx, k key) int64 {
 	return n
 }
 
-// eachBlob visits every blob that a manifest names.
-func eachBlob(tx *bbolt.Tx, visit func(d digest.Digest, size int64) error) error {
-	c, prefix := tx.Bucket(bucketRefs).Cursor(), []byte(blobKey(""))
-	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-		d, _, err := unpack(k[len(prefix):])
-		if err != nil {
-			return err
-		}
-		_, size := counted(v)
-		if err := visit(d, size); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // body returns the bytes of a manifest, which are good until the transaction ends, or nil.
 func body(tx *bbolt.Tx, d digest.Digest) []byte { return tx.Bucket(bucketBodies).Get(pack(d)) }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -20,11 +19,21 @@ type pressure struct {
 	collectors int
 	// round is closed at the end of the next round that has not begun yet.
 	round chan struct{}
-	// want is the most that anybody waits for.
-	want int64
+	// wants is what those need who wait.
+	wants wants
 	// ended is when the last round did, and next when another one may begin: collecting all the time would take the machine
 	// from others.
 	ended, next time.Time
+}
+
+// wants are the most and the least that anybody waits for; zeros when nobody does.
+type wants struct{ most, least int64 }
+
+func (w *wants) add(n int64) {
+	if w.most == 0 {
+		w.least = n
+	}
+	w.most, w.least = max(w.most, n), min(w.least, n)
 }
 
 func newPressure() *pressure {
@@ -43,7 +52,7 @@ func (p *pressure) attach(by int) {
 	defer p.mu.Unlock()
 	if p.collectors += by; p.collectors == 0 {
 		close(p.round)
-		p.round, p.want = make(chan struct{}), 0
+		p.round, p.wants = make(chan struct{}), wants{}
 	}
 }
 
@@ -55,7 +64,7 @@ func (p *pressure) request(n int64) <-chan struct{} {
 	if p.collectors == 0 || time.Until(p.next) > patience {
 		return nil
 	}
-	p.want = max(p.want, n, 1)
+	p.wants.add(max(n, 1))
 	p.poke()
 	return p.round
 }
@@ -74,12 +83,12 @@ func (p *pressure) ask(n int64) {
 	}
 }
 
-// begin begins a round, which needs to make room for so many bytes. The function that it returns ends it.
-func (p *pressure) begin() (want int64, end func()) {
+// begin begins a round, which needs to make room for so much. The function that it returns ends it.
+func (p *pressure) begin() (want wants, end func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	round, begun := p.round, time.Now()
-	want, p.want, p.round = p.want, 0, make(chan struct{})
+	want, p.wants, p.round = p.wants, wants{}, make(chan struct{})
 	return want, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -93,7 +102,7 @@ func (p *pressure) begin() (want int64, end func()) {
 func (p *pressure) waited() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.want > 0
+	return p.wants.most > 0
 }
 
 // rested tells whether the last round is so long ago.
@@ -103,23 +112,20 @@ func (p *pressure) rested(since time.Duration) bool {
 	return time.Since(p.ended) >= since
 }
 
-// pause returns when the next round may begin.
-func (p *pressure) pause(ctx context.Context) {
+// pause is how long the next round has to wait.
+func (p *pressure) pause() time.Duration {
 	p.mu.Lock()
-	timer := time.NewTimer(time.Until(p.next))
-	p.mu.Unlock()
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	defer p.mu.Unlock()
+	return max(0, time.Until(p.next))
 }
 
-// take makes room for n more bytes of an upload, of which there are so many already. What was taken is given back by the caller.
-func (s *Store) take(repository string, had, n int64) error {
+// take makes room for n more bytes of an upload, of which there are so many already; they are exactly what comes, or maybe the
+// beginning of more. What was taken is given back by the caller.
+func (s *Store) take(repository string, had, n int64, exact bool) error {
 	if err := s.staging.reserve(n); err != nil {
 		return err
 	}
+	s.awaitCount()
 	full := s.room.lacks(n)
 	if full != nil && (s.room.max <= 0 || had+n <= s.room.max) {
 		// What waits takes no room from those who are asked to make some.
@@ -132,13 +138,27 @@ func (s *Store) take(repository string, had, n int64) error {
 	}
 	if full != nil {
 		s.staging.bytes.Add(-n)
-		s.refusals.add(repository, had+n, full)
+		s.refusals.add(repository, demand{bytes: had + n, exact: exact}, full)
 		return full
 	}
 	if s.room.crossed() {
 		s.pressure.poke()
 	}
 	return nil
+}
+
+// awaitCount waits until it is known how much there is, if anybody has set a limit to that.
+func (s *Store) awaitCount() {
+	if s.room.max <= 0 || s.blobs.sure() {
+		return
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-s.blobs.ready:
+	case <-s.losses.ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // full makes the error of a disk that is full one that says what to do, and remembers who was refused.
@@ -148,10 +168,13 @@ func (r *Repository) full(need int64, err error) error {
 	}
 	known := &StorageFullError{}
 	if !errors.As(err, &known) {
-		known = &StorageFullError{Err: err}
+		known = &StorageFullError{Err: plain(err)}
 	}
-	r.store.refusals.add(r.name, need, known)
-	r.store.pressure.request(need)
+	r.store.refusals.add(r.name, demand{bytes: need}, known)
+	// A disk that says it has room lacks something that no collection is known to give: places for files, or a quota of the user.
+	if r.store.room.left() < max(need, 1) {
+		r.store.pressure.request(need)
+	}
 	return known
 }
 
@@ -165,6 +188,6 @@ func (r *Repository) admit(size int) error {
 	if full = r.store.room.lacksIndex(); full == nil {
 		return nil
 	}
-	r.store.refusals.add(r.name, int64(size), full)
+	r.store.refusals.add(r.name, demand{bytes: int64(size)}, full)
 	return full
 }

@@ -130,11 +130,12 @@ func (b *blobs) quarantine(d digest.Digest) error {
 	if err != nil {
 		return err
 	}
+	end := b.change(d)
 	if err := b.damaged.take(b.path(d), d, size); err != nil {
+		end(size, size)
 		return fmt.Errorf("quarantine blob %s: %w", d, err)
 	}
 	b.proofs.forget(d)
-	b.count.Add(-1)
-	b.bytes.Add(-size)
+	end(size, absent)
 	return nil
 }

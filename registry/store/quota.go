@@ -20,8 +20,14 @@ const (
 	creditTime  = time.Second
 )
 
-// usage is how large a disk is, and how much of it is left.
-type usage struct{ free, total int64 }
+// usage is how large a disk is, and how much of it is left. Without files there is no limit to their number.
+type usage struct{ free, total, freeFiles, files int64 }
+
+// fewFiles is how many files, or a hundredth of those that there may be if that is less, are left to others.
+const fewFiles = 64
+
+// scarce tells whether there is no place for another file, however many bytes are free.
+func (u usage) scarce() bool { return u.files > 0 && u.freeFiles <= min(fewFiles, u.files/100) }
 
 // StorageFullError says that there is no room in the store. It matches ErrStorageFull.
 type StorageFullError struct {
@@ -29,6 +35,8 @@ type StorageFullError struct {
 	Used, Max int64
 	// Free is what is left of the disk, and Reserve how much of that is kept for the index.
 	Free, Reserve int64
+	// Files is set when it is not bytes that the disk lacks, but places for files.
+	Files bool
 	// Err is what the system says, if it is the disk that is full.
 	Err error
 }
@@ -38,6 +46,8 @@ func (e *StorageFullError) Error() string {
 	switch {
 	case e.Max > 0:
 		return fmt.Sprintf("registry storage is full: the %s that --registry-max-size allows are used; allow more, or delete what is not needed", humanBytes(e.Max))
+	case e.Files:
+		return "registry storage is full: its disk has no place for more files (inodes); give the registry another disk, or delete what is not needed"
 	case e.Reserve > 0:
 		return fmt.Sprintf("registry storage is full: its disk is used but for the %s that are kept free for the index; give the registry more disk, or delete what is not needed: %v",
 			humanBytes(e.Reserve), e.Err)
@@ -116,6 +126,9 @@ func (r *room) borrow(n int64) *StorageFullError {
 	switch {
 	case !known:
 		left = creditBytes
+	case disk.scarce():
+		r.credit.Store(0)
+		return &StorageFullError{Files: true, Err: syscall.ENOSPC}
 	case n > left:
 		r.credit.Store(0)
 		return &StorageFullError{Free: disk.free, Reserve: max(0, r.reserve), Err: syscall.ENOSPC}
@@ -140,7 +153,11 @@ func (r *room) left() int64 {
 	if r.max > 0 {
 		left = r.max - r.used()
 	}
-	if disk, known := r.ask(); known {
+	disk, known := r.ask()
+	switch {
+	case known && disk.scarce():
+		return 0
+	case known:
 		left = min(left, disk.free-max(0, r.reserve))
 	}
 	return left

@@ -3,18 +3,16 @@ package store
 import (
 	"cmp"
 	"context"
-	"hash/maphash"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/opencontainers/go-digest"
+	"go.etcd.io/bbolt"
 )
 
 // short tells whether more is used than that many percent, or too much for who waits for room.
 func (c *collection) short(percent int64) bool {
 	r := c.store.room
-	return r.above(percent) || c.want > 0 && r.left() < c.want
+	return r.above(percent) || c.want.most > 0 && r.left() < c.want.most
 }
 
 // relieve frees what can be spared until the low mark is reached, and there is room for those who wait: damaged blobs; content
@@ -26,8 +24,9 @@ func (c *collection) relieve(ctx context.Context) error {
 	if !c.short(s.room.low) {
 		return nil
 	}
-	if err := s.blobs.damaged.purge(true); err != nil || !c.short(s.room.low) {
-		return err
+	c.troubles.add(s.blobs.damaged.purge(true))
+	if !c.short(s.room.low) {
+		return nil
 	}
 	c.pressed = true
 	s.leases.refresh(true)
@@ -37,12 +36,22 @@ func (c *collection) relieve(ctx context.Context) error {
 	if err := c.blobs(ctx); err != nil {
 		return err
 	}
-	for _, root := range c.spareable() {
+	if !c.short(s.room.low) {
+		return nil
+	}
+	spareable := c.spareable()
+	if err := c.moderate(ctx, spareable); err != nil {
+		return err
+	}
+	for _, root := range spareable {
 		if !c.short(s.room.low) {
 			return nil
 		}
 		if err := c.evict(ctx, root); err != nil {
-			return err
+			if over(ctx, err) {
+				return err
+			}
+			c.troubles.add(err)
 		}
 	}
 	return nil
@@ -65,74 +74,90 @@ func (c *collection) spareable() []Root {
 	return all
 }
 
+// moderate forgets those who wait for more than there would be without any history: it would go for nothing, and again with each
+// of their tries.
+func (c *collection) moderate(ctx context.Context, spareable []Root) error {
+	left := c.store.room.left()
+	if left >= c.want.most {
+		return nil
+	}
+	spared, err := c.spares(ctx, spareable, c.want.most-left)
+	if err != nil {
+		return err
+	}
+	switch {
+	case left+spared >= c.want.most:
+	case left+spared >= c.want.least:
+		c.want.most = c.want.least
+	default:
+		c.want = wants{}
+	}
+	return nil
+}
+
+// spares returns how many bytes superseded roots alone keep. It stops counting when that is enough.
+func (c *collection) spares(ctx context.Context, roots []Root, enough int64) (bytes int64, err error) {
+	named := map[short]int64{}
+	for _, root := range roots {
+		if err := context.Cause(ctx); err != nil || bytes >= enough {
+			return bytes, err
+		}
+		err := c.store.view(func(tx *bbolt.Tx) error {
+			repo, found := readRepo(tx, root.Repository)
+			if !found {
+				return nil
+			}
+			live, err := repo.reach([]digest.Digest{root.Digest})
+			if err != nil {
+				return err
+			}
+			for d := range live {
+				// What two of the roots reach is named by one manifest all the same.
+				if k := shorten(root.Repository + "@" + string(manifestKey(d))); named[k] == 0 {
+					named[k] = 1
+					bytes += alone(tx, repo, d, named)
+				}
+			}
+			return nil
+		})
+		if over(ctx, err) {
+			return bytes, err
+		}
+		c.troubles.add(err)
+	}
+	return bytes, nil
+}
+
+// alone returns the size of the blobs that no manifests name but those that were counted before, and this one.
+func alone(tx *bbolt.Tx, repo *repo, manifest digest.Digest, named map[short]int64) (bytes int64) {
+	rec, err := repo.record(manifest)
+	if err != nil || rec == nil {
+		return 0
+	}
+	for _, b := range rec.Blobs {
+		k := blobKey(b.Digest)
+		content := shorten(string(k))
+		if named[content]++; named[content] == refs(tx, k) {
+			bytes += b.Size
+		}
+	}
+	return bytes
+}
+
 // evict removes a superseded root, with what it alone has kept.
 func (c *collection) evict(ctx context.Context, root Root) error {
 	c.superseded[root.Repository] = slices.DeleteFunc(c.superseded[root.Repository], func(d digest.Digest) bool { return d == root.Digest })
 	before := c.stats.Manifests
 	c.loose = nil
-	if err := c.repository(ctx, root.Repository); err != nil {
-		return err
-	}
+	err := c.repository(ctx, root.Repository)
 	if c.stats.Manifests > before {
 		c.stats.Superseded++
 	}
+	if err != nil {
+		return err
+	}
 	for _, d := range c.loose {
-		if err := c.blob(d); err != nil {
-			return err
-		}
+		c.troubles.add(c.blob(d))
 	}
 	return nil
-}
-
-// maxReads bounds what is remembered of reads.
-const maxReads = 1 << 16
-
-// reads remember when manifests were read last. Who has the same hash as another one shares its luck.
-type reads struct {
-	seed maphash.Seed
-
-	mu sync.Mutex
-	at map[uint64]int64
-}
-
-func newReads() reads { return reads{seed: maphash.MakeSeed(), at: map[uint64]int64{}} }
-
-func (r *reads) hash(repository string, d digest.Digest) uint64 {
-	var h maphash.Hash
-	h.SetSeed(r.seed)
-	_, _ = h.WriteString(repository)
-	_, _ = h.WriteString("@" + string(d))
-	return h.Sum64()
-}
-
-func (r *reads) note(repository string, d digest.Digest, now time.Time) {
-	h := r.hash(repository, d)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.at[h] = now.UnixNano(); len(r.at) > maxReads {
-		r.forget()
-	}
-}
-
-// forget drops the older half.
-func (r *reads) forget() {
-	times := make([]int64, 0, len(r.at))
-	for _, at := range r.at {
-		times = append(times, at)
-	}
-	slices.Sort(times)
-	middle := times[len(times)/2]
-	for h, at := range r.at {
-		if at <= middle {
-			delete(r.at, h)
-		}
-	}
-}
-
-// last returns when a manifest was read; zero when nobody knows.
-func (r *reads) last(repository string, d digest.Digest) int64 {
-	h := r.hash(repository, d)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.at[h]
 }

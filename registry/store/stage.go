@@ -111,7 +111,7 @@ func (s *Stage) Expect(n int64) error {
 	if err := s.fits(n); err != nil {
 		return err
 	}
-	if err := s.repo.store.take(s.repo.name, s.n, n); err != nil {
+	if err := s.repo.store.take(s.repo.name, s.n, n, true); err != nil {
 		return fmt.Errorf("begin upload to %s: %w", s.repo.name, err)
 	}
 	s.repo.store.staging.bytes.Add(-n)
@@ -137,7 +137,7 @@ func (s *Stage) Write(p []byte) (int, error) {
 	if s.err = s.fits(size); s.err != nil {
 		return 0, s.err
 	}
-	if err := s.repo.store.take(s.repo.name, s.n, size); err != nil {
+	if err := s.repo.store.take(s.repo.name, s.n, size, false); err != nil {
 		s.err = fmt.Errorf("write upload to %s: %w", s.repo.name, err)
 		return 0, s.err
 	}

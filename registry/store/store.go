@@ -115,17 +115,21 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		uploads: filepath.Join(dir, "uploads"),
 		disk:    o.disk,
-		blobs:   &blobs{dir: filepath.Join(dir, "blobs"), disk: o.disk, made: map[string]bool{}, settling: locks{held: map[key]*keyLock{}}, proofs: proofs{states: map[digest.Digest]state{}}},
+		blobs: &blobs{
+			dir: filepath.Join(dir, "blobs"), disk: o.disk, tally: newTally(),
+			made: map[string]bool{}, settling: locks{held: map[key]*keyLock{}}, proofs: proofs{states: map[digest.Digest]state{}},
+		},
 		leases:  newLeases(o.LeaseTTL, o.Grace, o.Now),
 		locks:   locks{held: map[key]*keyLock{}},
 		now:     o.Now,
 		maxBlob: o.MaxBlobBytes,
 		staging: staging{max: o.MaxStagedBytes, files: map[string]bool{}},
 	}
-	s.guard(dir, o)
 	if err := makeDir(s.disk, s.blobs.dir); err != nil {
 		return nil, fmt.Errorf("create registry directory: %w", err)
 	}
+	// It asks the disk how large it is, for which there has to be something on it.
+	s.guard(dir, o)
 	// The index holds the lock of the directory; nothing may be touched before.
 	x, err := openIndex(dir, s.disk, o.NoSync, o.Log)
 	if err != nil {
@@ -148,11 +152,15 @@ func (s *Store) prepare(dir string) error {
 	if err := errors.Join(s.purge(), syncDir(s.disk, dir)); err != nil {
 		return err
 	}
-	return s.restore()
+	if err := s.restore(); err != nil {
+		return err
+	}
+	s.countBlobs()
+	return nil
 }
 
-// restore takes over what the process before has left when it was stopped in order. One that was killed leaves nothing; then the
-// totals are what manifests name, and a collection corrects them.
+// restore takes over what the process before has left when it was stopped in order. One that was killed leaves nothing, and an index
+// that was given up has nothing; then the files are counted.
 func (s *Store) restore() error {
 	left := false
 	err := s.index.view(func(tx *bbolt.Tx) error {
@@ -163,24 +171,21 @@ func (s *Store) restore() error {
 		}
 		if saved := state.Get(keyTotals); saved != nil {
 			left = true
-			count, bytes := counted(saved)
-			s.blobs.count.Store(count)
-			s.blobs.bytes.Store(bytes)
-			return nil
+			s.blobs.set(counted(saved))
 		}
-		return eachBlob(tx, func(_ digest.Digest, size int64) error {
-			s.blobs.count.Add(1)
-			s.blobs.bytes.Add(size)
-			return nil
-		})
+		return nil
 	})
 	if err != nil || !left {
 		return err
 	}
-	return s.index.update(func(tx *bbolt.Tx) error {
+	err = s.index.update(func(tx *bbolt.Tx) error {
 		state := tx.Bucket(bucketState)
 		return errors.Join(state.Delete(keyLeases), state.Delete(keyTotals))
 	})
+	if noRoom(err) {
+		return nil // it serves what it has; who knows too much of the past at the next start is corrected by a collection
+	}
+	return err
 }
 
 // Close waits for what is being written and closes the store. Leases are kept for the next start.
@@ -194,6 +199,9 @@ func (s *Store) Close() error {
 		totals := binary.AppendVarint(binary.AppendVarint(nil, s.blobs.count.Load()), s.blobs.bytes.Load())
 		err := s.index.update(func(tx *bbolt.Tx) error {
 			state := tx.Bucket(bucketState)
+			if !s.blobs.sure() {
+				return state.Put(keyLeases, saved) // the next start counts
+			}
 			return errors.Join(state.Put(keyLeases, saved), state.Put(keyTotals, totals))
 		})
 		if err == nil {
@@ -277,7 +285,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	damaged, damagedBytes := s.blobs.damaged.holds()
 	return Stats{
-		Blobs: s.blobs.count.Load(), Bytes: s.blobs.bytes.Load(), Staged: s.staging.count(), StagedBytes: s.staging.bytes.Load(),
+		Blobs: max(0, s.blobs.count.Load()), Bytes: max(0, s.blobs.bytes.Load()), Staged: s.staging.count(), StagedBytes: s.staging.bytes.Load(),
 		Quarantined: damaged, QuarantinedBytes: damagedBytes,
 	}
 }

@@ -9,12 +9,16 @@ import (
 // diskUsage asks the file system of a directory for its size, and for what is left of it to those who are not root.
 func diskUsage(dir string) (usage, bool) {
 	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil || s.Frsize <= 0 {
+	// Some file systems have no blocks, and tell nothing by that: those in memory without a limit, and those of other programs.
+	if err := unix.Statfs(dir, &s); err != nil || s.Frsize <= 0 || s.Blocks == 0 {
 		return usage{}, false
 	}
 	block := s.Frsize
-	free := int64(s.Bavail) * block                                             //nolint:gosec // no file system has 8 EiB
-	return usage{free: free, total: int64(s.Blocks-s.Bfree)*block + free}, true //nolint:gosec // as above
+	free := int64(s.Bavail) * block //nolint:gosec // no file system has 8 EiB
+	return usage{
+		free: free, total: int64(s.Blocks-s.Bfree)*block + free, //nolint:gosec // as above
+		freeFiles: int64(s.Ffree), files: int64(s.Files), //nolint:gosec // as above
+	}, true
 }
 
 // dropCache asks the system to forget the bytes of a file, so that they are read from the disk, and take no room from others'.
