@@ -24,8 +24,11 @@ type blobs struct {
 
 	tally
 
-	proofs  proofs
-	damaged *quarantine
+	proofs   proofs
+	unsynced unsynced
+	damaged  *quarantine
+	// lock is that of a blob, for those who do not come from a push.
+	lock func(d digest.Digest) (unlock func())
 	// lost is told what is not there any more.
 	lost func(k key, detail string)
 }
@@ -62,10 +65,11 @@ func (b *blobs) open(d digest.Digest) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// place moves a finished temporary file to where its digest says. It returns when the name
-// itself is on the disk. What the file holds by then is not known: it lay there with a name while
-// it was written, so the first who opens it looks.
-func (b *blobs) place(temp string, d digest.Digest, size int64) error {
+// place moves a finished temporary file to where its digest says, and has it synced. What the file holds by then is not
+// known: it lay there with a name while it was written, so the first who opens it looks. From here on the file is not the
+// caller's.
+func (b *blobs) place(temp string, u *syncing, size int64) error {
+	d := u.digest
 	target := b.path(d)
 	old, oldErr := b.size(d)
 	if oldErr != nil {
@@ -77,16 +81,8 @@ func (b *blobs) place(temp string, d digest.Digest, size int64) error {
 		return fmt.Errorf("store blob %s: %w", d, err)
 	}
 	end(old, size)
-	if err := syncDir(b.disk, filepath.Dir(target)); err != nil {
-		// The next push must not find a file whose name a crash may take away. That a second sync
-		// succeeds would tell nothing of what the first one lost.
-		b.forget(filepath.Dir(target))
-		if _, left := b.remove(d); !errors.Is(left, ErrBlobNotFound) {
-			err = errors.Join(err, left)
-		}
-		return err
-	}
 	b.proofs.forget(d)
+	b.hand(u)
 	return nil
 }
 
@@ -116,6 +112,7 @@ func (b *blobs) remove(d digest.Digest) (int64, error) {
 	}
 	end(size, absent)
 	b.proofs.forget(d)
+	b.unsynced.forget(d)
 	return size, nil
 }
 

@@ -13,6 +13,7 @@ import (
 // directory goes through it, so that tests can take away what was not synced. Reading does not: whoever
 // gets a blob gets the *os.File.
 type disk interface {
+	syncer
 	// CreateTemp makes a file to be written, as os.CreateTemp does.
 	CreateTemp(dir, pattern string) (diskFile, error)
 	// Mkdir makes a directory that only the store may read.
@@ -25,10 +26,16 @@ type disk interface {
 	Remove(path string) error
 	// RemoveAll removes what is there with all that is in it.
 	RemoveAll(path string) error
-	// SyncDir returns when the names in a directory are on the disk.
-	SyncDir(path string) error
 	// Commit calls write, which changes and syncs the database in the file.
 	Commit(path string, write func() error) error
+}
+
+// syncer makes durable what is there.
+type syncer interface {
+	// SyncFile returns when the bytes of a file are on the disk, whoever has written them.
+	SyncFile(path string) error
+	// SyncDir returns when the names in a directory are on the disk.
+	SyncDir(path string) error
 }
 
 // diskFile is a file that is being written.
@@ -58,18 +65,21 @@ func (osDisk) Remove(path string) error                  { return os.Remove(path
 func (osDisk) RemoveAll(path string) error               { return os.RemoveAll(path) }
 func (osDisk) Commit(_ string, write func() error) error { return write() }
 
-func (osDisk) SyncDir(path string) error {
-	d, err := os.Open(path)
+func (osDisk) SyncFile(path string) error { return syncPath(path) }
+func (osDisk) SyncDir(path string) error  { return syncPath(path) }
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(f.Sync(), f.Close())
 }
 
-// unsynced leaves out every fsync of another disk.
-type unsynced struct{ disk }
+// noSync leaves out every fsync of another disk.
+type noSync struct{ disk }
 
-func (u unsynced) CreateTemp(dir, pattern string) (diskFile, error) {
+func (u noSync) CreateTemp(dir, pattern string) (diskFile, error) {
 	f, err := u.disk.CreateTemp(dir, pattern)
 	if err != nil {
 		return nil, err
@@ -77,7 +87,8 @@ func (u unsynced) CreateTemp(dir, pattern string) (diskFile, error) {
 	return unsyncedFile{f}, nil
 }
 
-func (unsynced) SyncDir(string) error { return nil }
+func (noSync) SyncFile(string) error { return nil }
+func (noSync) SyncDir(string) error  { return nil }
 
 type unsyncedFile struct{ diskFile }
 

@@ -10,6 +10,7 @@ import (
 
 // SyncDirs replaces how directories and files are synced, for tests of disks that fail.
 func (s *Store) SyncDirs(sync func(path string, really func() error) error) {
+	s.blobs.unsynced.wait()
 	s.disk = failing{osDisk{}, sync}
 	s.blobs.disk = s.disk
 }
@@ -26,6 +27,10 @@ func (f failing) CreateTemp(dir, pattern string) (diskFile, error) {
 		return nil, err
 	}
 	return failingFile{file, f}, nil
+}
+
+func (f failing) SyncFile(path string) error {
+	return f.sync(path, func() error { return f.disk.SyncFile(path) })
 }
 
 func (f failing) SyncDir(path string) error {

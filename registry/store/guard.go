@@ -17,7 +17,8 @@ func (s *Store) guard(dir string, o Options) {
 		kept = min(kept, o.MaxBytes/20)
 	}
 	s.blobs.damaged = &quarantine{dir: filepath.Join(dir, "quarantine"), disk: s.disk, now: o.Now, most: kept}
-	s.blobs.lost = s.lose
+	s.blobs.lost, s.blobs.unsynced = s.lose, newUnsynced()
+	s.blobs.lock = func(d digest.Digest) func() { return s.locks.lock(blobKey(d)) }
 	s.notify, s.losses = o.Notify, newLosses()
 	s.refusals = refusals{notify: o.Notify, now: o.Now, most: o.MaxBytes, all: map[string]refusal{}}
 	s.pressure = newPressure()

@@ -139,6 +139,15 @@ func (r *recorder) RemoveAll(path string) error {
 	return r.do("remove all", path, func() error { return r.Disk.RemoveAll(path) }, func(m *model) { m.removeAll(rel) })
 }
 
+func (r *recorder) SyncFile(path string) error {
+	rel := r.rel(path)
+	return r.do("sync", path, nothing, func(m *model) {
+		if n := m.get(rel); !r.lazy["file"] {
+			n.synced = n.data
+		}
+	})
+}
+
 // SyncDir only notes it: the machine that runs the test keeps its power.
 func (r *recorder) SyncDir(path string) error {
 	rel := r.rel(path)

@@ -287,6 +287,19 @@ func (sc *scenario) damage(i *item, content string) {
 	}
 }
 
+// repaired damages a blob of an artifact, and kills the process that repairs it before that is on the disk. The next one finds the
+// blob, and another artifact is made of it.
+func (sc *scenario) repaired(i *item, content string) {
+	sc.t.Helper()
+	for n, what := range []string{"sync", "sync directory"} {
+		sc.damage(i, content)
+		other := sc.item("team/r", fmt.Sprint("v", n), nil, i.blobs...)
+		sc.kill(what, map[string]string{"sync": "uploads/blob-", "sync directory": "blobs/sha256/"}[what], i)
+		sc.mounted(other, i.repo)
+		sc.push(i)
+	}
+}
+
 // play does everything that the store can do, and returns what was noted of it.
 func play(t *testing.T, lazy ...string) *scenario {
 	t.Helper()
@@ -323,7 +336,7 @@ func play(t *testing.T, lazy ...string) *scenario {
 	sc.push(moved)
 	sc.push(together...)
 	for _, at := range []struct{ what, path string }{
-		{"sync", "uploads/blob-"}, {"rename", "blobs/sha256"}, {"sync directory", "blobs/sha256/"}, {"remove", "uploads/blob-"}, {"begin commit", "index.db"},
+		{"create", "uploads/blob-"}, {"sync", "uploads/blob-"}, {"rename", "blobs/sha256"}, {"sync directory", "blobs/sha256/"}, {"begin commit", "index.db"},
 	} {
 		killed := sc.item("team/k", "v1", nil, config, "killed before "+at.what)
 		sc.kill(at.what, at.path, killed)
@@ -331,6 +344,9 @@ func play(t *testing.T, lazy ...string) *scenario {
 	}
 	sc.damage(first, shared)
 	sc.push(first)
+	sc.repaired(first, shared)
+	// What is large takes a way of its own.
+	sc.push(sc.item("team/large", "v1", nil, config, strings.Repeat("more than is kept in memory ", 2400)))
 	if err := sc.store.Close(); err != nil {
 		t.Fatal(err)
 	}

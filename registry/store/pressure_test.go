@@ -76,7 +76,7 @@ func TestOffersInVainBecomeRare(t *testing.T) {
 	}))
 	r := repository(t, s, "ns/owner")
 	try := func() {
-		if _, err := r.Stage(t.Context()); !errors.Is(err, store.ErrStorageFull) || strings.Contains(err.Error(), "blob-") {
+		if _, err := pushBlob(t.Context(), r, []byte("content"), ""); !errors.Is(err, store.ErrStorageFull) || strings.Contains(err.Error(), "blob-") {
 			t.Fatalf("got %v", err)
 		}
 	}

@@ -55,17 +55,22 @@ type put struct {
 func (p *put) run() (ocispec.Descriptor, error) {
 	s := p.repo.store
 	desc := ocispec.Descriptor{MediaType: p.mediaType, Digest: p.digest, Size: int64(len(p.body))}
+	// Nobody waits for room with content held, which those who make some may want to take.
+	if err := p.makeRoom(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
 	unpin := p.pin()
 	defer unpin()
 	if err := p.makeRecord(); err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	if err := p.settle(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
 	defer s.locks.lock(manifestKey(p.digest))()
 	unchanged, err := p.unchanged()
 	if err == nil && !unchanged {
-		if err = p.repo.admit(len(p.body)); err == nil {
-			err = p.repo.full(int64(len(p.body)), s.update(p.apply))
-		}
+		err = p.repo.full(int64(len(p.body)), s.update(p.apply))
 	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -74,6 +79,18 @@ func (p *put) run() (ocispec.Descriptor, error) {
 	s.losses.recover(manifestKey(p.digest))
 	s.refusals.served(p.repo.name)
 	return desc, nil
+}
+
+// makeRoom waits until the index has room for the manifest, unless that is there already.
+func (p *put) makeRoom() error {
+	if p.repo.store.room.lacksIndex() == nil {
+		return nil
+	}
+	unchanged, err := p.unchanged()
+	if err != nil || unchanged {
+		return err
+	}
+	return p.repo.admit(len(p.body))
 }
 
 // pin keeps the collector away from the blobs while the manifest that names them is not in the
@@ -120,6 +137,18 @@ func (p *put) makeRecord() error {
 	return nil
 }
 
+// settle waits until the blobs are on the disk: only what is there is named.
+func (p *put) settle() error {
+	all := make([]digest.Digest, len(p.record.Blobs))
+	for i, b := range p.record.Blobs {
+		all[i] = b.Digest
+	}
+	if err := p.repo.store.settled(all...); err != nil {
+		return fmt.Errorf("store what manifest %s of %s names: %w", p.digest, p.repo.name, p.repo.full(int64(len(p.body)), err))
+	}
+	return nil
+}
+
 func (p *put) checkBlob(d ocispec.Descriptor) (linked bool, err error) {
 	s, k := p.repo.store, blobKey(d.Digest)
 	linked = s.leases.leasedBy(p.repo.name, k)
@@ -142,6 +171,9 @@ func (p *put) checkBlob(d ocispec.Descriptor) (linked bool, err error) {
 	}
 	size, err := s.blobs.size(d.Digest)
 	if err != nil {
+		if lost := s.blobs.unsynced.failure(d.Digest); lost != nil {
+			return false, p.repo.full(d.Size, lost)
+		}
 		return false, fmt.Errorf("%w: %w", missing, err)
 	}
 	if size != d.Size {

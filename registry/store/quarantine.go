@@ -137,5 +137,6 @@ func (b *blobs) quarantine(d digest.Digest) error {
 	}
 	b.proofs.forget(d)
 	end(size, absent)
+	b.unsynced.forget(d)
 	return nil
 }

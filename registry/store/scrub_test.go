@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -184,6 +185,10 @@ func TestLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stage.Close()
+	content := bytes.Repeat([]byte("too much for memory "), 10_000)
+	if _, err := stage.Write(content); err != nil {
+		t.Fatal(err)
+	}
 	left := filepath.Join(dir, "uploads", "blob-left")
 	if err := os.WriteFile(left, []byte("left"), 0o600); err != nil {
 		t.Fatal(err)
@@ -206,7 +211,7 @@ func TestLeftovers(t *testing.T) {
 			t.Errorf("%s is still there: %v", name, err)
 		}
 	}
-	if _, err := stage.Write([]byte("content")); err != nil {
+	if _, err := stage.Write(content); err != nil {
 		t.Error(err)
 	}
 	if _, err := stage.Commit(t.Context(), ""); err != nil {

@@ -140,7 +140,8 @@ func TestTamperedUpload(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := stage.Write([]byte("good")); err != nil {
+			content := strings.Repeat("too much for memory ", 10_000)
+			if _, err := io.WriteString(stage, content); err != nil {
 				t.Fatal(err)
 			}
 			uploads, err := filepath.Glob(filepath.Join(dir, "uploads", "blob-*"))
@@ -148,16 +149,16 @@ func TestTamperedUpload(t *testing.T) {
 				t.Fatalf("uploads are %v, %v", uploads, err)
 			}
 			tamper(t, uploads[0], []byte("evil"))
-			good := digest.FromString("good")
+			good := digest.FromString(content)
 			if _, err := stage.Commit(t.Context(), good); err != nil {
 				t.Fatal(err)
 			}
 			if got, err := read(t, r, good); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("got %q, %v; want %v", got, err, store.ErrDamaged)
 			}
-			push(t, r, "good")
-			if got, err := read(t, r, good); err != nil || got != "good" {
-				t.Errorf("pushed again: %q, %v", got, err)
+			push(t, r, content)
+			if got, err := read(t, r, good); err != nil || got != content {
+				t.Errorf("pushed again: %d bytes, %v", len(got), err)
 			}
 		})
 	}

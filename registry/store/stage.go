@@ -21,6 +21,8 @@ import (
 type staging struct {
 	max   int64
 	bytes atomic.Int64
+	// open is the number of uploads, and memory how much of what they have written is in no file yet.
+	open, memory atomic.Int64
 
 	mu sync.Mutex
 	// files are those that somebody writes to.
@@ -45,10 +47,13 @@ func (s *staging) has(file string) bool {
 	return s.files[file]
 }
 
-func (s *staging) count() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return int64(len(s.files))
+// remember makes room in memory.
+func (s *staging) remember(n int64) bool {
+	if s.memory.Add(n) > maxRemembered {
+		s.memory.Add(-n)
+		return false
+	}
+	return true
 }
 
 // reserve makes room for bytes before they are written, so that uploads at the same time pass the bound together no more than
@@ -64,14 +69,24 @@ func (s *staging) reserve(n int64) error {
 // Stage is the upload of one blob. It is written by one goroutine at a time.
 type Stage struct {
 	repo *Repository
-	file diskFile
-	hash hash.Hash
+	// memory is what was written until it is too much, and then file has it: many uploads have what is there already.
+	memory []byte
+	file   diskFile
+	hash   hash.Hash
+	synced bool
 	// n is how much was written, and held how much of that is accounted for as staged.
 	n, held int64
 	err     error
+	ended   bool
 	// beat is when the leases of the repository were told last that it is being written to.
 	beat time.Time
 }
+
+const (
+	// smallBlob is how much of an upload is kept in memory, and maxRemembered how much of all.
+	smallBlob     = 64 << 10
+	maxRemembered = 8 << 20
+)
 
 // stagePrefix is how the names of files of uploads begin.
 const stagePrefix = "blob-"
@@ -84,12 +99,8 @@ func (r *Repository) Stage(ctx context.Context) (*Stage, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	f, err := r.store.temporary(stagePrefix)
-	if err != nil {
-		return nil, fmt.Errorf("begin upload to %s: %w", r.name, r.full(0, err))
-	}
-	r.store.staging.enter(f.Name())
-	s := &Stage{repo: r, file: f, hash: sha256.New()}
+	s := &Stage{repo: r, hash: sha256.New()}
+	r.store.staging.open.Add(1)
 	s.goesOn()
 	return s, nil
 }
@@ -142,7 +153,7 @@ func (s *Stage) Write(p []byte) (int, error) {
 		return 0, s.err
 	}
 	s.goesOn()
-	n, err := s.file.Write(p)
+	n, err := s.write(p)
 	s.hash.Write(p[:n])
 	s.n += int64(n)
 	s.held += int64(n)
@@ -151,6 +162,41 @@ func (s *Stage) Write(p []byte) (int, error) {
 		s.err = fmt.Errorf("write upload to %s: %w", s.repo.name, s.repo.full(s.n+size, err))
 	}
 	return n, s.err
+}
+
+// write keeps a little in memory, and everything in a file when it is more.
+func (s *Stage) write(p []byte) (int, error) {
+	if s.file == nil && len(s.memory)+len(p) <= smallBlob && s.repo.store.staging.remember(int64(len(p))) {
+		s.memory = append(s.memory, p...)
+		return len(p), nil
+	}
+	if err := s.spill(); err != nil {
+		return 0, err
+	}
+	return s.file.Write(p)
+}
+
+// spill begins the file.
+func (s *Stage) spill() error {
+	if s.file != nil {
+		return nil
+	}
+	f, err := s.repo.store.temporary(stagePrefix)
+	if err != nil {
+		return err
+	}
+	s.repo.store.staging.enter(f.Name())
+	s.file = f
+	if len(s.memory) > 0 {
+		_, err = f.Write(s.memory)
+	}
+	s.forget()
+	return err
+}
+
+func (s *Stage) forget() {
+	s.repo.store.staging.memory.Add(-int64(len(s.memory)))
+	s.memory = nil
 }
 
 // Size returns how many bytes were written.
@@ -179,10 +225,21 @@ func (s *Stage) commit(ctx context.Context, want digest.Digest) (ocispec.Descrip
 	if adopted, err := s.adopt(ctx, d); err != nil || adopted {
 		return desc, err
 	}
-	if err := s.file.Sync(); err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, s.repo.full(s.n, err))
+	if err := s.spill(); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("write upload to %s: %w", s.repo.name, s.repo.full(s.n, err))
 	}
-	return desc, s.place(ctx, d)
+	if s.n > smallBlob {
+		// What is large does not wait for the disk together with others.
+		if err := s.file.Sync(); err != nil {
+			return ocispec.Descriptor{}, fmt.Errorf("sync upload to %s: %w", s.repo.name, s.repo.full(s.n, err))
+		}
+		s.synced = true
+	}
+	wait, err := s.place(ctx, d)
+	if err == nil && (wait || s.repo.store.blobs.unsynced.crowded()) {
+		err = s.repo.full(s.n, s.repo.store.settled(d))
+	}
+	return desc, err
 }
 
 // check returns the digest of what was written.
@@ -197,10 +254,7 @@ func (s *Stage) check(want digest.Digest) (digest.Digest, error) {
 	}
 	if want.Algorithm() != digest.SHA256 {
 		// Which algorithm a client uses is known at the end only; the rare one reads again.
-		if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-			return "", fmt.Errorf("read upload back: %w", err)
-		}
-		if got, err = want.Algorithm().FromReader(s.file); err != nil {
+		if got, err = s.again(want.Algorithm()); err != nil {
 			return "", fmt.Errorf("read upload back: %w", err)
 		}
 	}
@@ -208,6 +262,16 @@ func (s *Stage) check(want digest.Digest) (digest.Digest, error) {
 		return "", &DigestMismatchError{Want: want, Got: got}
 	}
 	return got, nil
+}
+
+func (s *Stage) again(a digest.Algorithm) (digest.Digest, error) {
+	if s.file == nil {
+		return a.FromBytes(s.memory), nil
+	}
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	return a.FromReader(s.file)
 }
 
 // adopt links the blob that is there already, which spares writing it again.
@@ -238,20 +302,36 @@ func (s *Stage) adoptKnown(d digest.Digest) (bool, error) {
 	return true, nil
 }
 
-func (s *Stage) place(ctx context.Context, d digest.Digest) error {
-	defer s.repo.store.locks.lock(blobKey(d))()
+// place makes the file a blob. The caller has to wait until it is on the disk when that is true.
+func (s *Stage) place(ctx context.Context, d digest.Digest) (wait bool, err error) {
+	store, k := s.repo.store, blobKey(d)
+	defer store.locks.lock(k)()
 	// Another upload of the same blob may have been faster.
 	if linked, err := s.link(ctx, d); err != nil || linked {
-		return err
+		return false, err
 	}
-	if err := s.repo.store.blobs.place(s.file.Name(), d, s.n); err != nil {
-		return s.repo.full(s.n, err)
+	// A blob that a manifest names already repairs an artifact, and there may be no other push that waits for it.
+	if wait, err = store.referenced(k); err != nil {
+		return false, err
 	}
+	u := &syncing{digest: d}
+	if !s.synced {
+		u.file = s.file
+	}
+	name := s.file.Name()
+	if err := store.blobs.place(name, u, s.n); err != nil {
+		return false, s.repo.full(s.n, err)
+	}
+	store.staging.leave(name)
+	if s.synced {
+		err = s.file.Close()
+	}
+	s.file = nil
 	// The file counts as a blob now.
 	s.release()
-	s.repo.store.losses.recover(blobKey(d))
-	s.repo.store.leases.renew(s.repo.name, blobKey(d))
-	return nil
+	store.losses.recover(k)
+	store.leases.renew(s.repo.name, k)
+	return wait || s.synced, err
 }
 
 // link is for whoever has the blob's lock. A file that is damaged is not linked, but replaced.
@@ -278,15 +358,20 @@ func (s *Stage) release() {
 
 // Close drops what was not committed. It is safe to call after Commit, and twice.
 func (s *Stage) Close() error {
+	if s.ended {
+		return nil
+	}
+	s.ended = true
+	s.err = fmt.Errorf("upload to %s: %w", s.repo.name, ErrClosed)
+	s.release()
+	s.forget()
+	s.repo.store.staging.open.Add(-1)
 	if s.file == nil {
 		return nil
 	}
 	name := s.file.Name()
-	err := s.file.Close()
+	err := errors.Join(s.file.Close(), ignoreNotExist(s.repo.store.disk.Remove(name)))
 	s.file = nil
-	s.err = fmt.Errorf("upload to %s: %w", s.repo.name, ErrClosed)
-	s.release()
-	err = errors.Join(err, ignoreNotExist(s.repo.store.disk.Remove(name)))
 	s.repo.store.staging.leave(name)
 	return err
 }

@@ -110,7 +110,7 @@ func Open(dir string, o Options) (*Store, error) {
 		o.usage = diskUsage
 	}
 	if o.NoSync {
-		o.disk = unsynced{o.disk}
+		o.disk = noSync{o.disk}
 	}
 	s := &Store{
 		uploads: filepath.Join(dir, "uploads"),
@@ -191,6 +191,7 @@ func (s *Store) restore() error {
 // Close waits for what is being written and closes the store. Leases are kept for the next start.
 func (s *Store) Close() error {
 	s.close.Do(func() {
+		s.blobs.unsynced.wait()
 		s.losses.close()
 		s.open.Lock()
 		defer s.open.Unlock()
@@ -285,7 +286,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	damaged, damagedBytes := s.blobs.damaged.holds()
 	return Stats{
-		Blobs: max(0, s.blobs.count.Load()), Bytes: max(0, s.blobs.bytes.Load()), Staged: s.staging.count(), StagedBytes: s.staging.bytes.Load(),
+		Blobs: max(0, s.blobs.count.Load()), Bytes: max(0, s.blobs.bytes.Load()), Staged: s.staging.open.Load(), StagedBytes: s.staging.bytes.Load(),
 		Quarantined: damaged, QuarantinedBytes: damagedBytes,
 	}
 }

@@ -26,3 +26,10 @@ func diskUsage(dir string) (usage, bool) {
 func dropCache(f *os.File, offset, length int64) {
 	_ = unix.Fadvise(int(f.Fd()), offset, length, unix.FADV_DONTNEED)
 }
+
+// startSync asks the system to begin to write a file. What syncs of several files have to wait for is written together then.
+func startSync(f diskFile) {
+	if file, ok := f.(*os.File); ok {
+		_ = unix.SyncFileRange(int(file.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	}
+}

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/ocm-operator/ocm-operator/registry/store"
 )
@@ -169,8 +171,10 @@ func TestFailedDirectorySync(t *testing.T) {
 	defer s.Close()
 	r, d := repository(t, s, "team/app"), digest.FromString("content")
 	broken, synced := errors.New("input/output error"), map[string]int{}
-	fails := true
+	fails, mu := true, sync.Mutex{}
 	s.SyncDirs(func(path string, really func() error) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if synced[path]++; fails && filepath.Base(path) == d.Encoded()[:2] {
 			return broken
 		}
@@ -196,11 +200,20 @@ func TestFailedDirectorySync(t *testing.T) {
 	if _, err := pushBlob(t.Context(), r, []byte("content"), ""); !errors.Is(err, broken) {
 		t.Errorf("a file with a name that is not on the disk was taken: %v", err)
 	}
+	mu.Lock()
 	fails = false
-	push(t, r, "content")
-	before := synced[filepath.Dir(target)]
-	push(t, r, "content")
-	if after := synced[filepath.Dir(target)]; after != before {
+	mu.Unlock()
+	put := func() int {
+		_, err := r.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, image(t, nil, push(t, r, "content")), "v1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return synced[filepath.Dir(target)]
+	}
+	before := put()
+	if after := put(); after != before {
 		t.Errorf("a directory that is known to be on the disk was synced %d times more", after-before)
 	}
 	if content, err := read(t, r, d); err != nil || content != "content" {
