@@ -179,7 +179,7 @@ func (r *Registry) Setup(mgr ctrl.Manager) error {
 	if err := mgr.Add(everywhere(r.serve)); err != nil {
 		return err
 	}
-	if err := errors.Join(mgr.Add(everywhere(r.collector(mgr, r.metrics).Run)), mgr.Add(everywhere(r.scrub))); err != nil {
+	if err := errors.Join(mgr.Add(everywhere(r.collector(mgr, r.metrics).Run)), mgr.Add(everywhere(r.scrub)), mgr.Add(everywhere(r.watch))); err != nil {
 		return err
 	}
 	if err := errors.Join(r.mirror(mgr), r.setupWriter(mgr)); err != nil {
@@ -225,6 +225,15 @@ func (r *Registry) serve(ctx context.Context) error {
 	r.handler.Close()
 	r.replica.Close()
 	return errors.Join(err, r.store.Close())
+}
+
+// watch ends the process when the index of the store turns out to be damaged: only the next start can begin a new one. What was in it
+// is written again by the objects that need it.
+func (r *Registry) watch(ctx context.Context) error {
+	if err := r.store.Watch(ctx); err != nil {
+		return fmt.Errorf("the registry needs a new start, look at the disk of %s: %w", r.options.Dir, err)
+	}
+	return nil
 }
 
 // hosts are the names and addresses that the serving certificate is for.

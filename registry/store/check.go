@@ -43,6 +43,9 @@ func (s *Store) Check(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	if err := s.index.damaged(); err != nil {
+		return err
+	}
 	now := s.now()
 	if age := now.Sub(s.check.at); age >= 0 && age < checkEvery {
 		return s.check.err

@@ -112,3 +112,6 @@ func (s *Store) Take(repository string, n int64) error {
 	s.staging.bytes.Add(-n)
 	return err
 }
+
+// Broken tells whether the index turned out to be damaged.
+func (s *Store) Broken() bool { return s.index.damaged() != nil }

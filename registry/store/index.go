@@ -18,11 +18,15 @@ import (
 const maxFreeWritten = 2048
 
 type index struct {
-	db   *bbolt.DB
+	db *bbolt.DB
+	// file is that of the database, which may have lost its name.
+	file *os.File
 	path string
 	disk disk
+	log  func(string)
 	ops  chan *operation
 	done chan struct{}
+	rot  rot
 }
 
 type operation struct {
@@ -30,17 +34,20 @@ type operation struct {
 	result chan error
 }
 
-// openIndex opens the index of a directory, and makes it when there is none. A file that is no database is put aside: all
-// that it knew is written again by those who miss it, but not by a process that does not start.
+// openIndex opens the index of a directory, and makes it when there is none. One that is damaged is put aside: all that it knew
+// is written again by those who miss it, but not by a process that does not start.
 func openIndex(dir string, d disk, noSync bool, log func(string)) (*index, error) {
-	x := &index{path: filepath.Join(dir, "index.db"), disk: d, ops: make(chan *operation), done: make(chan struct{})}
-	err := x.open(dir, noSync, log)
-	if err != nil && invalid(err) {
-		aside := x.path + ".damaged"
-		log(fmt.Sprintf("the registry index is damaged, and begins anew; the old one is %s: %v", aside, err))
-		if err = d.Rename(x.path, aside); err == nil {
-			err = x.open(dir, noSync, log)
-		}
+	x := &index{
+		path: filepath.Join(dir, "index.db"), disk: d, log: log,
+		ops: make(chan *operation), done: make(chan struct{}), rot: rot{found: make(chan struct{})},
+	}
+	err := x.examine()
+	if err == nil {
+		err = x.open(dir, noSync)
+	}
+	if errors.Is(err, ErrDamaged) {
+		// It has passed the look at it, and was put aside all the same.
+		err = x.open(dir, noSync)
 	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("open registry index %s: another process has the directory open", x.path)
@@ -52,27 +59,82 @@ func openIndex(dir string, d disk, noSync bool, log func(string)) (*index, error
 	return x, nil
 }
 
-func (x *index) open(dir string, noSync bool, log func(string)) error {
+func (x *index) open(dir string, noSync bool) error {
 	if err := createIndex(dir, x.path, x.disk, noSync); err != nil {
 		return err
 	}
-	db, err := openDatabase(x.path, noSync)
+	var db *bbolt.DB
+	err := guarded(func() (err error) {
+		db, err = openDatabase(x.path, noSync, &x.file)
+		return err
+	})
 	if err != nil {
+		if errors.Is(err, ErrDamaged) {
+			return both(err, x.putAside(err))
+		}
 		return err
 	}
-	x.db = db
 	ready := false
-	err = db.View(func(tx *bbolt.Tx) error {
+	stuck, err := look(db, func(tx *bbolt.Tx) error {
 		ready = prepared(tx)
 		return nil
 	})
 	if err == nil && !ready {
-		err = x.disk.Commit(x.path, func() error { return db.Update(preparing(log)) })
+		err = x.disk.Commit(x.path, func() (err error) {
+			stuck, err = change(db, preparing(x.log))
+			return err
+		})
 	}
-	if err != nil {
-		return errors.Join(err, db.Close())
+	if err == nil {
+		x.db = db
+		return nil
 	}
-	return nil
+	if errors.Is(err, ErrDamaged) {
+		err = both(err, x.putAside(err))
+	}
+	if stuck {
+		return err
+	}
+	return errors.Join(err, db.Close())
+}
+
+// look has a function read the database. It tells whether that has left it in a state in which it can't be closed.
+func look(db *bbolt.DB, read func(tx *bbolt.Tx) error) (stuck bool, err error) {
+	begun := false
+	err = guarded(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			begun = true
+			return read(tx)
+		})
+	})
+	return !begun && errors.Is(err, ErrDamaged), err
+}
+
+// change has a function change the database, and tells the same as look. It does not use bbolt's own, which reads the whole
+// database after a panic, in a goroutine that panics again.
+func change(db *bbolt.DB, apply func(tx *bbolt.Tx) error) (stuck bool, err error) {
+	var tx *bbolt.Tx
+	err = guarded(func() (err error) {
+		if tx, err = db.Begin(true); err != nil {
+			return err
+		}
+		if err := apply(tx); err != nil {
+			return both(err, tx.Rollback())
+		}
+		return tx.Commit()
+	})
+	if !errors.As(err, new(*panicError)) {
+		return false, err
+	}
+	return tx == nil || errors.Is(guarded(tx.Rollback), ErrDamaged), err
+}
+
+// both leaves an error as it is when there is no other.
+func both(err, other error) error {
+	if other == nil {
+		return err
+	}
+	return errors.Join(err, other)
 }
 
 // createIndex makes a new index under another name first. Without that a crash could leave one that can't be opened, because
@@ -93,7 +155,7 @@ func createIndex(dir, path string, d disk, noSync bool) error {
 	temp, err := f.Name(), f.Close()
 	if err == nil {
 		err = d.Commit(temp, func() error {
-			db, err := openDatabase(temp, noSync)
+			db, err := openDatabase(temp, noSync, nil)
 			if err != nil {
 				return err
 			}
@@ -115,10 +177,25 @@ func giveName(d disk, temp, path string) error {
 	return d.Rename(temp, path)
 }
 
-func openDatabase(path string, noSync bool) (*bbolt.DB, error) {
+// openDatabase gives the file of the database to those who want it.
+func openDatabase(path string, noSync bool, file **os.File) (*bbolt.DB, error) {
 	return bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: time.Second, NoSync: noSync, NoGrowSync: noSync, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
+		Timeout: time.Second, NoSync: noSync, NoGrowSync: noSync, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, OpenFile: openFile(file),
 	})
+}
+
+func openFile(file **os.File) func(string, int, os.FileMode) (*os.File, error) {
+	return func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		f, err := os.OpenFile(name, flag, mode)
+		if file != nil {
+			*file = f
+		}
+		return f, err
+	}
+}
+
+func openReadOnly(path string, file **os.File) (*bbolt.DB, error) {
+	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: true, OpenFile: openFile(file)})
 }
 
 func preparing(log func(string)) func(tx *bbolt.Tx) error {
@@ -142,14 +219,32 @@ func (x *index) close() error {
 	close(x.ops)
 	<-x.done
 	var err error
-	if x.db.NoFreelistSync {
+	if x.damaged() == nil && x.db.NoFreelistSync {
 		x.db.NoFreelistSync = false
-		err = x.disk.Commit(x.path, func() error { return x.db.Update(func(*bbolt.Tx) error { return nil }) })
+		err = x.disk.Commit(x.path, func() error { return x.transact(func(*bbolt.Tx) error { return nil }) })
+	}
+	if x.damaged() != nil && x.rot.stuck.Load() {
+		return err
 	}
 	return errors.Join(err, x.db.Close())
 }
 
-func (x *index) view(read func(tx *bbolt.Tx) error) error { return x.db.View(read) }
+// view has a function read the index. What it has read counts only if there is no error.
+func (x *index) view(read func(tx *bbolt.Tx) error) error {
+	if err := x.damaged(); err != nil {
+		return err
+	}
+	stuck, err := look(x.db, read)
+	return x.suspect(err, stuck)
+}
+
+func (x *index) transact(apply func(tx *bbolt.Tx) error) error {
+	if err := x.damaged(); err != nil {
+		return err
+	}
+	stuck, err := change(x.db, apply)
+	return x.suspect(err, stuck)
+}
 
 // update applies one change and returns when it is on the disk. Changes that arrive while another
 // one is being written share the next transaction: the disk is the bottleneck of small pushes.
@@ -186,7 +281,7 @@ func (x *index) commit(batch []*operation) {
 		stats := x.db.Stats()
 		x.db.NoFreelistSync = stats.FreePageN+stats.PendingPageN > maxFreeWritten
 		err := x.disk.Commit(x.path, func() error {
-			return x.db.Update(func(tx *bbolt.Tx) error {
+			return x.transact(func(tx *bbolt.Tx) error {
 				for i, op := range batch {
 					if err := op.apply(tx); err != nil {
 						failed = i

@@ -44,7 +44,7 @@ func (s *Store) scrub(ctx context.Context, pace *pacer) (ScrubStats, error) {
 	c := &scrub{store: s, pace: pace, buffer: make([]byte, scrubChunk)}
 	// Who was told of a loss and did nothing is told again.
 	s.losses.remind()
-	for _, part := range []func(context.Context) error{c.uploads, c.blobs, c.manifests, c.links} {
+	for _, part := range []func(context.Context) error{c.pages, c.uploads, c.blobs, c.manifests, c.links} {
 		if err := part(ctx); err != nil {
 			return c.stats, fmt.Errorf("scrub the registry: %w", err)
 		}

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
 		pushUntilKilled(dir)
 	}
+	if dir := os.Getenv(rotDir); dir != "" {
+		useRotten(dir)
+	}
 	goleak.VerifyTestMain(m)
 }
 
