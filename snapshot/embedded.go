@@ -26,6 +26,9 @@ func (e embedded) Repository(name string) (Repository, error) {
 	return embeddedRepository{r}, nil
 }
 
+// Settle says that the owner of a repository has what it wants there: room that it was refused is not needed any more.
+func (e embedded) Settle(repository string) { e.store.Settle(repository) }
+
 type embeddedRepository struct{ r *store.Repository }
 
 func (e embeddedRepository) Stage(ctx context.Context) (Stage, error) {

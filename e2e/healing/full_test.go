@@ -23,7 +23,7 @@ const (
 // TestFullRegistryHeals fills the registry up to its limit. What can't be written says so, and what is there is pulled as
 // before. When another pipeline goes, there is room, and everything that waited for it is ready without anybody's help.
 func TestFullRegistryHeals(t *testing.T) {
-	w := newWorld(t, quota)
+	w := newWorld(t, quota, "--registry-grace=2s")
 	w.publish("app", "1.0.0", size)
 	w.publish("big", "1.0.0", size+size/2)
 	w.follow("app")

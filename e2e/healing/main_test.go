@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 
 const (
 	startTimeout = 3 * time.Minute
-	// patience is how long healing may take that waits for something: content that nothing refers to goes after a minute.
+	// patience is how long healing may take that waits for something: content that nothing refers to stays for a while.
 	patience = 4 * time.Minute
 	poll     = 100 * time.Millisecond
 )

@@ -11,9 +11,9 @@ import (
 )
 
 func TestRoom(t *testing.T) {
-	want := options.Room{MaxBytes: 1 << 30, HighWater: 100, LowWater: 100, ScrubInterval: time.Hour, ScrubRate: 64 << 10}
+	want := options.Room{MaxBytes: 1 << 30, HighWater: 100, LowWater: 100, Grace: 5 * time.Second, ScrubInterval: time.Hour, ScrubRate: 64 << 10}
 	o, _, err := parse(t, "--registry-max-size=1073741824", "--registry-high-water-mark=100", "--registry-low-water-mark=100",
-		"--registry-scrub-interval=1h", "--registry-scrub-rate=65536")
+		"--registry-grace=5s", "--registry-scrub-interval=1h", "--registry-scrub-rate=65536")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +33,7 @@ func TestBoundsOfRoom(t *testing.T) {
 		"--registry-low-water-mark=0":     "--registry-low-water-mark is 0",
 		"--registry-low-water-mark=86":    "--registry-high-water-mark 85",
 		"--registry-scrub-interval=-1s":   "--registry-scrub-interval",
+		"--registry-grace=0":              "--registry-grace is 0s",
 		"--registry-scrub-rate=65535":     "at least 65536 bytes",
 		"--registry-high-water-mark=full": "--registry-high-water-mark",
 	} {

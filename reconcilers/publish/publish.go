@@ -98,7 +98,8 @@ func (p Publisher) Publish(ctx context.Context, owner Owner, a Artifact) (Publis
 
 // Holds tells whether the owner's Snapshot still says what the owner wrote and has not found its content missing. It asks
 // no registry; that is what the Snapshot's own controller does. One that is suspended doesn't look, so what it found
-// before counts no more.
+// before counts no more. It is asked by owners that want nothing else: a store that has refused them something before, and
+// remembers that, is told so.
 func (p Publisher) Holds(ctx context.Context, owner Owner, writer v1alpha1.SnapshotWriter) (bool, error) {
 	if writer.GetManifestDigest() == "" {
 		return false, nil
@@ -111,9 +112,19 @@ func (p Publisher) Holds(ctx context.Context, owner Owner, writer v1alpha1.Snaps
 	if err != nil {
 		return false, fmt.Errorf("get Snapshot %s/%s: %w", owner.Object.GetNamespace(), owner.SnapshotName(), err)
 	}
-	return found.DeletionTimestamp.IsZero() &&
+	held := found.DeletionTimestamp.IsZero() &&
 		found.Spec.ManifestDigest == writer.GetManifestDigest() && found.Spec.Digest == writer.GetSnapshotDigest() &&
-		(found.Spec.Suspend || conditions.GetReason(found, meta.ReadyCondition) != v1alpha1.ContentMissingReason), nil
+		(found.Spec.Suspend || conditions.GetReason(found, meta.ReadyCondition) != v1alpha1.ContentMissingReason)
+	if s, remembers := p.Store.(settler); held && remembers {
+		s.Settle(owner.repository())
+	}
+	return held, nil
+}
+
+// settler is a store that remembers whom it has refused room.
+type settler interface {
+	// Settle says that the owner of a repository has what it wants there.
+	Settle(repository string)
 }
 
 // Trace makes the owner's Snapshot tell where its content came from, for content that is held: the same bytes may belong to

@@ -122,3 +122,35 @@ func TestRoomWakesOwners(t *testing.T) {
 		t.Errorf("without notices %d are woken: %v", queue.Len(), err)
 	}
 }
+
+// settling is a store that is told who has what it wants.
+type settling struct {
+	snapshot.Store
+
+	settled []string
+}
+
+func (s *settling) Settle(repository string) { s.settled = append(s.settled, repository) }
+
+// TestWhoHoldsWhatItWantsIsRefusedNothing: an owner that goes back to what it has writes nothing, so nobody else can tell the store
+// that the rest is not wanted any more.
+func TestWhoHoldsWhatItWantsIsRefusedNothing(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	told := &settling{Store: d.Store}
+	d.publisher.Store = told
+	if d.holds(t) {
+		t.Fatal("nothing was published")
+	}
+	if len(told.settled) > 0 {
+		t.Errorf("%q are settled without content", told.settled)
+	}
+	d.publish(t, "one")
+	if !d.holds(t) {
+		t.Fatal("what was published is not held")
+	}
+	want := []string{snapshot.RepositoryName(d.owner.Object.GetNamespace(), d.owner.SnapshotName())}
+	if diff := cmp.Diff(want, told.settled); diff != "" {
+		t.Errorf("settled (-want +got):\n%s", diff)
+	}
+}

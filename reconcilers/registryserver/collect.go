@@ -32,7 +32,8 @@ type roots struct {
 // Roots implements store.Roots.
 func (r roots) Roots(ctx context.Context) (store.RootSet, error) {
 	all := &v1alpha1.SnapshotList{}
-	if err := r.reader.List(ctx, all); err != nil {
+	// The objects are only looked at; copies of all of them would take more memory than all that is known of the content.
+	if err := r.reader.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
 		return store.RootSet{}, fmt.Errorf("list Snapshots: %w", err)
 	}
 	set := store.RootSet{

@@ -17,7 +17,7 @@ const refusedAgain = time.Minute
 func storeOptions(o options.Registry, hear func(store.Notice), log func(string)) store.Options {
 	return store.Options{
 		MaxBlobBytes: o.MaxBlobBytes, MaxStagedBytes: o.MaxStagedBytes,
-		MaxBytes: o.Room.MaxBytes, HighWater: o.Room.HighWater, LowWater: o.Room.LowWater,
+		MaxBytes: o.Room.MaxBytes, HighWater: o.Room.HighWater, LowWater: o.Room.LowWater, Grace: o.Room.Grace,
 		Notify: hear, Log: log,
 	}
 }

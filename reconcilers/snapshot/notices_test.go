@@ -59,6 +59,36 @@ func TestRoomIsACondition(t *testing.T) {
 	}
 }
 
+// TestRoomAfterARestart: a store that was just opened knows of nobody whom it has refused. That is no news, and nobody is told.
+func TestRoomAfterARestart(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	full := fullness{"default/app": "no room"}
+	plugin := func() snapshotkind.Options {
+		return snapshotkind.Options{Lifecycle: w.Lifecycle, Store: w.Store, Notices: full, Recheck: time.Minute}
+	}
+	s := written(t, w)
+	w.Install(snapshotkind.Plugin(plugin())).Reconcile(s)
+	w.Events()
+	clear(full)
+	next := w.Install(snapshotkind.Plugin(plugin()))
+	next.Reconcile(s)
+	if diff := cmp.Diff(map[string]string{"Ready": "True Succeeded"}, reconcilertest.Conditions(s)); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
+	}
+	if events := w.Events(); len(events) > 0 {
+		t.Errorf("events: %q", events)
+	}
+	full["default/app"] = "no room"
+	next.Reconcile(s)
+	clear(full)
+	next.Reconcile(s)
+	want := []string{"Warning StorageFull no room", "Normal Progressing The registry takes new content again"}
+	if diff := cmp.Diff(want, w.Events()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
 // TestNoRoomForWhatIsMissing has both troubles at once: each is said, and each goes by itself.
 func TestNoRoomForWhatIsMissing(t *testing.T) {
 	t.Parallel()

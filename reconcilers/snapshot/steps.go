@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -24,6 +25,7 @@ type controller struct {
 	metrics *metrics
 	address string
 	history int
+	refused refused
 	// forgetter is nil where the store finds by itself what nobody needs.
 	forgetter *forgetter
 }
@@ -45,15 +47,45 @@ func (c *controller) room(_ context.Context, r *run) error {
 	told := conditions.Get(r.obj, v1alpha1.StorageFullCondition)
 	switch {
 	case full != "":
+		c.refused.add(r.repository())
 		if told == nil || told.Message != full {
 			r.events.Warning(r.obj, v1alpha1.StorageFullReason, full)
 		}
 		conditions.MarkTrue(r.obj, v1alpha1.StorageFullCondition, v1alpha1.StorageFullReason, "%s", full)
 	case told != nil:
 		conditions.Delete(r.obj, v1alpha1.StorageFullCondition)
-		r.events.Normal(r.obj, meta.ProgressingReason, "The registry takes new content again")
+		// A store that was just opened has refused nobody yet, and says nothing by that.
+		if c.refused.remove(r.repository()) {
+			r.events.Normal(r.obj, meta.ProgressingReason, "The registry takes new content again")
+		}
 	}
 	return nil
+}
+
+// maxRefused bounds of how many repositories it is remembered that they were refused room.
+const maxRefused = 10_000
+
+// refused are the repositories that this process has seen to be refused room.
+type refused struct {
+	mu  sync.Mutex
+	all map[string]bool
+}
+
+func (r *refused) add(repository string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all == nil || len(r.all) >= maxRefused {
+		r.all = map[string]bool{} // of the others no event will say that there is room
+	}
+	r.all[repository] = true
+}
+
+func (r *refused) remove(repository string) (found bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found = r.all[repository]
+	delete(r.all, repository)
+	return found
 }
 
 // prove looks for the content in the store, by its digest.
