@@ -9,9 +9,11 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/watch"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
@@ -40,10 +42,12 @@ type leadership struct {
 	// holder is who holds it otherwise, and transitions how often it has changed hands by then.
 	holder      string
 	transitions int
+	// lease is which one that is: one that was deleted and made again counts from zero.
+	lease types.UID
 }
 
-// newLeadership makes the lock by which the leader is elected.
-func newLeadership(config *rest.Config, o *options.Options) (*leadership, error) {
+// newLeadership makes the lock by which the leader is elected. Others reach this replica at the address.
+func newLeadership(config *rest.Config, o *options.Options, address string) (*leadership, error) {
 	name, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("find a name for the leader election: %w", err)
@@ -55,16 +59,13 @@ func newLeadership(config *rest.Config, o *options.Options) (*leadership, error)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the leader election: %w", err)
 	}
-	return &leadership{
-		leases: leases,
-		lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: leaseName},
-			Client:     leases,
-			LockConfig: resourcelock.ResourceLockConfig{Identity: name + "_" + string(uuid.NewUUID()) + "@" + o.Registry.Advertise},
-		},
-		duration: o.Leader.LeaseDuration,
-		now:      time.Now,
-	}, nil
+	l := &leadership{leases: leases, duration: o.Leader.LeaseDuration, now: time.Now}
+	l.lock = &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: leaseName},
+		Client:     observed{l},
+		LockConfig: resourcelock.ResourceLockConfig{Identity: name + "_" + string(uuid.NewUUID()) + "@" + address},
+	}
+	return l, nil
 }
 
 // Leader returns who leads now. A replica that could not renew the lease for so long that another one may hold it does not
@@ -73,7 +74,8 @@ func (l *leadership) Leader() replica.Leader {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.renewed.IsZero() {
-		return replica.Leader{Self: l.now().Sub(l.renewed) < l.duration}
+		// A lease has whole seconds: others wait no longer.
+		return replica.Leader{Self: l.now().Sub(l.renewed) < l.duration.Truncate(time.Second)}
 	}
 	if l.holder == l.lock.Identity() {
 		// Somebody gave the lease back to a name that knows nothing of it.
@@ -84,61 +86,85 @@ func (l *leadership) Leader() replica.Leader {
 	return replica.Leader{Address: address}
 }
 
-// observed is the lock with leadership looking on.
-type observed struct {
-	*resourcelock.LeaseLock
+// observed is the client of the lock with leadership looking on: the lock itself does not tell which lease it has seen.
+type observed struct{ leadership *leadership }
+
+// Leases implements coordinationclient.LeasesGetter.
+func (o observed) Leases(namespace string) coordinationclient.LeaseInterface {
+	return observedLeases{LeaseInterface: o.leadership.leases.Leases(namespace), leadership: o.leadership}
+}
+
+type observedLeases struct {
+	coordinationclient.LeaseInterface
+
 	leadership *leadership
 }
 
-// Get implements resourcelock.Interface.
-func (o observed) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
-	record, raw, err := o.LeaseLock.Get(ctx)
-	if err == nil {
-		o.leadership.saw(record.HolderIdentity, record.LeaderTransitions)
+// Get notes who holds the lease, or that there is none.
+func (o observedLeases) Get(ctx context.Context, name string, opts metav1.GetOptions) (*coordinationv1.Lease, error) {
+	lease, err := o.LeaseInterface.Get(ctx, name, opts)
+	switch {
+	case err == nil:
+		o.leadership.saw(lease)
+	case apierrors.IsNotFound(err):
+		o.leadership.gone("")
 	}
-	return record, raw, err
+	return lease, err
 }
 
-// Create implements resourcelock.Interface.
-func (o observed) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	return o.leadership.write(record, func() error { return o.LeaseLock.Create(ctx, record) })
+// Create notes that this replica holds the lease, if it was made.
+func (o observedLeases) Create(ctx context.Context, lease *coordinationv1.Lease, opts metav1.CreateOptions) (*coordinationv1.Lease, error) {
+	return o.leadership.write(func() (*coordinationv1.Lease, error) { return o.LeaseInterface.Create(ctx, lease, opts) })
 }
 
-// Update implements resourcelock.Interface.
-func (o observed) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	return o.leadership.write(record, func() error { return o.LeaseLock.Update(ctx, record) })
+// Update notes who holds the lease now, if it was written.
+func (o observedLeases) Update(ctx context.Context, lease *coordinationv1.Lease, opts metav1.UpdateOptions) (*coordinationv1.Lease, error) {
+	return o.leadership.write(func() (*coordinationv1.Lease, error) { return o.LeaseInterface.Update(ctx, lease, opts) })
 }
 
 // write notes when a write began that succeeded: others count from when they see it, which is later.
-func (l *leadership) write(record resourcelock.LeaderElectionRecord, write func() error) error {
+func (l *leadership) write(write func() (*coordinationv1.Lease, error)) (*coordinationv1.Lease, error) {
 	begin := l.now()
-	if err := write(); err != nil {
-		return err
+	lease, err := write()
+	if err != nil {
+		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.renewed, l.holder, l.transitions = time.Time{}, record.HolderIdentity, record.LeaderTransitions
-	if record.HolderIdentity == l.lock.Identity() {
+	l.note(lease)
+	if l.holder == l.lock.Identity() {
 		l.renewed = begin
 	}
-	return nil
+	return lease, nil
 }
 
-// saw notes who holds the lease. What was overtaken by a later holder is ignored.
-func (l *leadership) saw(holder string, transitions int) {
+// note takes over what a lease says. The caller holds mu.
+func (l *leadership) note(lease *coordinationv1.Lease) {
+	record := resourcelock.LeaseSpecToLeaderElectionRecord(&lease.Spec)
+	l.renewed, l.holder, l.transitions, l.lease = time.Time{}, record.HolderIdentity, record.LeaderTransitions, lease.UID
+}
+
+// saw notes who holds the lease. What was overtaken by a later holder is ignored, unless it is another lease.
+func (l *leadership) saw(lease *coordinationv1.Lease) {
+	record := resourcelock.LeaseSpecToLeaderElectionRecord(&lease.Spec)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if holder == l.lock.Identity() || transitions < l.transitions || !l.renewed.IsZero() && transitions == l.transitions {
+	holder, transitions := record.HolderIdentity, record.LeaderTransitions
+	same := lease.UID == l.lease
+	if holder == l.lock.Identity() || same && (transitions < l.transitions || !l.renewed.IsZero() && transitions == l.transitions) {
 		return
 	}
-	l.renewed, l.holder, l.transitions = time.Time{}, holder, transitions
+	l.note(lease)
 }
 
-// gone notes that there is no lease.
-func (l *leadership) gone() {
+// gone notes that there is no lease. The news that one has gone says nothing about the one that was made since; it is empty
+// when there is none at all.
+func (l *leadership) gone(lease types.UID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.renewed, l.holder, l.transitions = time.Time{}, "", 0
+	if lease == "" || lease == l.lease {
+		l.renewed, l.holder, l.transitions, l.lease = time.Time{}, "", 0, ""
+	}
 }
 
 // Start watches the lease: candidates look at it only every few seconds. It implements manager.Runnable.
@@ -160,7 +186,7 @@ func (l *leadership) Start(ctx context.Context) error {
 		Handler: toolscache.ResourceEventHandlerFuncs{
 			AddFunc:    l.notice,
 			UpdateFunc: func(_, obj any) { l.notice(obj) },
-			DeleteFunc: func(any) { l.gone() },
+			DeleteFunc: l.lost,
 		},
 	})
 	informer.RunWithContext(ctx)
@@ -169,8 +195,16 @@ func (l *leadership) Start(ctx context.Context) error {
 
 func (l *leadership) notice(obj any) {
 	if lease, ok := obj.(*coordinationv1.Lease); ok {
-		record := resourcelock.LeaseSpecToLeaderElectionRecord(&lease.Spec)
-		l.saw(record.HolderIdentity, record.LeaderTransitions)
+		l.saw(lease)
+	}
+}
+
+func (l *leadership) lost(obj any) {
+	if unknown, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		obj = unknown.Obj
+	}
+	if lease, ok := obj.(*coordinationv1.Lease); ok {
+		l.gone(lease.UID)
 	}
 }
 

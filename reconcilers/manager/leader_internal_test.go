@@ -8,11 +8,14 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	k8stesting "k8s.io/client-go/testing"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
@@ -20,20 +23,24 @@ import (
 )
 
 // candidate is one replica of several in a cluster.
-func candidate(t *testing.T, cluster *fake.Clientset, name string, now func() time.Time) (*leadership, observed) {
+func candidate(t *testing.T, cluster *fake.Clientset, name string, now func() time.Time) (*leadership, *resourcelock.LeaseLock) {
 	t.Helper()
-	l := &leadership{
-		leases: cluster.CoordinationV1(), duration: 10 * time.Second, now: now,
-		lock: &resourcelock.LeaseLock{
-			LeaseMeta: metav1.ObjectMeta{Namespace: "ocm-system", Name: leaseName}, Client: cluster.CoordinationV1(),
-			LockConfig: resourcelock.ResourceLockConfig{Identity: name + "_1@" + name + ":5000"},
-		},
+	l := &leadership{leases: cluster.CoordinationV1(), duration: 10 * time.Second, now: now}
+	l.lock = &resourcelock.LeaseLock{
+		LeaseMeta: metav1.ObjectMeta{Namespace: "ocm-system", Name: leaseName}, Client: observed{l},
+		LockConfig: resourcelock.ResourceLockConfig{Identity: name + "_1@" + name + ":5000"},
 	}
-	return l, observed{LeaseLock: l.lock, leadership: l}
+	return l, l.lock
 }
 
-func record(lock observed, transitions int) resourcelock.LeaderElectionRecord {
+func record(lock *resourcelock.LeaseLock, transitions int) resourcelock.LeaderElectionRecord {
 	return resourcelock.LeaderElectionRecord{HolderIdentity: lock.Identity(), LeaderTransitions: transitions, LeaseDurationSeconds: 10}
+}
+
+// held is a lease as it is read.
+func held(lock *resourcelock.LeaseLock, transitions int, uid types.UID) *coordinationv1.Lease {
+	r := record(lock, transitions)
+	return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leaseName, UID: uid}, Spec: resourcelock.LeaderElectionRecordToLeaseSpec(&r)}
 }
 
 // TestLeadershipMoves from one replica to another, as both of them see it.
@@ -49,7 +56,7 @@ func TestLeadershipMoves(t *testing.T) {
 			t.Errorf("%s: the first sees %+v, want %+v; the second %+v, want %+v", when, one.Leader(), first, two.Leader(), second)
 		}
 	}
-	look := func(locks ...observed) {
+	look := func(locks ...*resourcelock.LeaseLock) {
 		t.Helper()
 		for _, lock := range locks {
 			if _, _, err := lock.Get(t.Context()); err != nil {
@@ -79,8 +86,8 @@ func TestLeadershipMoves(t *testing.T) {
 	}
 	look(oneLock)
 	wants("taken over", replica.Leader{Address: "two:5000"}, replica.Leader{Self: true})
-	two.saw(oneLock.Identity(), 0)
-	two.saw(oneLock.Identity(), 1)
+	two.saw(held(oneLock, 0, ""))
+	two.saw(held(oneLock, 1, ""))
 	wants("news of before", replica.Leader{Address: "two:5000"}, replica.Leader{Self: true})
 
 	if err := twoLock.Update(t.Context(), resourcelock.LeaderElectionRecord{LeaderTransitions: 1, LeaseDurationSeconds: 1}); err != nil {
@@ -88,6 +95,61 @@ func TestLeadershipMoves(t *testing.T) {
 	}
 	look(oneLock)
 	wants("released", replica.Leader{}, replica.Leader{})
+}
+
+// TestLeaseMadeAnew: one that was deleted and made again counts from zero, and what is known of the first one is worth nothing.
+func TestLeaseMadeAnew(t *testing.T) {
+	t.Parallel()
+	cluster := fake.NewClientset()
+	_, oneLock := candidate(t, cluster, "one", time.Now)
+	two, twoLock := candidate(t, cluster, "two", time.Now)
+	three, threeLock := candidate(t, cluster, "three", time.Now)
+	wants := func(when, address string) {
+		t.Helper()
+		if got := three.Leader(); got != (replica.Leader{Address: address}) {
+			t.Errorf("%s: it sees %+v, want %q", when, got, address)
+		}
+	}
+	three.saw(held(oneLock, 5, "a"))
+	wants("at the begin", "one:5000")
+	three.saw(held(twoLock, 0, "b"))
+	wants("seen as another one", "two:5000")
+	three.lost(held(oneLock, 5, "a"))
+	wants("news of the end of the first one", "two:5000")
+	three.lost(toolscache.DeletedFinalStateUnknown{Obj: held(twoLock, 0, "b")})
+	wants("the end of the second one", "")
+	three.saw(held(oneLock, 5, "c"))
+	if _, _, err := threeLock.Get(t.Context()); !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
+	wants("nothing was found", "")
+
+	if err := twoLock.Create(t.Context(), record(twoLock, 0)); err != nil || !two.Leader().Self {
+		t.Fatalf("it sees %+v, error %v", two.Leader(), err)
+	}
+	two.saw(held(oneLock, 0, "d"))
+	if got := two.Leader(); got != (replica.Leader{Address: "one:5000"}) {
+		t.Errorf("somebody else holds another lease, and it sees %+v", got)
+	}
+}
+
+// TestLeaseHasWholeSeconds: those who wait for its end know nothing of the rest.
+func TestLeaseHasWholeSeconds(t *testing.T) {
+	t.Parallel()
+	clock := time.Now()
+	l, lock := candidate(t, fake.NewClientset(), "one", func() time.Time { return clock })
+	l.duration = 1900 * time.Millisecond
+	if err := lock.Create(t.Context(), record(lock, 0)); err != nil {
+		t.Fatal(err)
+	}
+	clock = clock.Add(999 * time.Millisecond)
+	if !l.Leader().Self {
+		t.Error("it does not lead within the lease")
+	}
+	clock = clock.Add(time.Millisecond)
+	if l.Leader().Self {
+		t.Error("others may hold the lease, and it leads")
+	}
 }
 
 // TestLeadershipNeedsTheWrite: who could not write the lease does not lead.

@@ -49,6 +49,8 @@ type Manager struct {
 
 	// leadership is nil without leader election.
 	leadership *leadership
+	// survivors are what ends after everything else.
+	survivors []*survivor
 }
 
 // New returns the manager. Secrets, ConfigMaps and ServiceAccounts are never cached: only their metadata is watched. What
@@ -83,10 +85,14 @@ func New(scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Option
 	}
 	mgr := &Manager{}
 	if o.Leader.Enable {
-		if mgr.leadership, err = newLeadership(config, o); err != nil {
+		own, err := address(context.Background(), config, o)
+		if err != nil {
 			return nil, err
 		}
-		settings.LeaderElectionResourceLockInterface = observed{LeaseLock: mgr.leadership.lock, leadership: mgr.leadership}
+		if mgr.leadership, err = newLeadership(config, o, own); err != nil {
+			return nil, err
+		}
+		settings.LeaderElectionResourceLockInterface = mgr.leadership.lock
 	}
 	for _, f := range adjust {
 		f(&settings)
@@ -124,9 +130,10 @@ func Assemble(ctx context.Context, mgr *Manager, set *plugin.Set, registry Regis
 	if mgr.leadership != nil {
 		if f, ok := registry.(follower); ok {
 			f.Follow(mgr.leadership.Leader)
-		}
-		if err := mgr.Add(mgr.leadership); err != nil {
-			return err
+			// Nobody else has to know at once, and may be allowed to watch it.
+			if err := mgr.Add(mgr.leadership); err != nil {
+				return err
+			}
 		}
 	}
 	if err := registry.Setup(mgr); err != nil {

@@ -83,7 +83,7 @@ type Registry struct {
 	Listen string
 	// Address is host and port under which Flux reaches it.
 	Address string
-	// Advertise is host and port under which other replicas reach this one.
+	// Advertise is host and port under which other replicas reach this one; empty when only the network can tell.
 	Advertise string
 	// Dir is where it keeps its content.
 	Dir string
@@ -175,7 +175,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Registry.Address, "registry-address", "",
 		"Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
 	f.StringVar(&o.Registry.Advertise, "registry-advertise-address", "",
-		"Host and port under which other replicas reach the embedded registry of this one. The default has the host of POD_IP, or of --registry-listen.")
+		"Host and port under which other replicas reach the embedded registry of this one. The default has the host of --registry-listen, or POD_IP, or the address from which the API server is asked.")
 	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
 	f.Int64Var(&o.Registry.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
 	f.Int64Var(&o.Registry.MaxStagedBytes, "registry-max-staged-size", 32<<30, "Bytes of disk that all blobs may take together while they are being written.")
@@ -287,26 +287,6 @@ func (o *Options) reachable(what, listens, listen, address string) (string, erro
 		return "", fmt.Errorf("--%s-address %q needs host and port, as in %s.example.com:5000", what, address, what)
 	}
 	return address, nil
-}
-
-// advertised returns host and port under which other replicas reach the registry of this one. Where nothing tells, they go by
-// the address that all have in common, and come to the one that leads by chance.
-func (o *Options) advertised() (string, error) {
-	if o.Registry.Advertise != "" {
-		return o.reachable("registry-advertise", "listen", o.Registry.Listen, o.Registry.Advertise)
-	}
-	host, port, err := net.SplitHostPort(o.Registry.Listen)
-	if err != nil {
-		return "", err
-	}
-	if host == "" || net.ParseIP(host).IsUnspecified() {
-		host = ""
-	}
-	host = envOr("POD_IP", host)
-	if host == "" || port == "0" {
-		return o.Registry.Address, nil
-	}
-	return net.JoinHostPort(host, port), nil
 }
 
 func envOr(name, fallback string) string {

@@ -38,8 +38,7 @@ func TestDefaults(t *testing.T) {
 		TokenAuth: true, TokenAudience: "ocm-registry",
 		Listen: ":5000", Address: "ocm-operator.ocm-system.svc.cluster.local:5000", Dir: "/tmp/ocm-registry",
 		CertSecret: "ocm-registry-tls-certs", KeySecret: "ocm-registry-key", MaxBlobBytes: 16 << 30, MaxStagedBytes: 32 << 30, CollectInterval: 10 * time.Minute, History: 2,
-		Room:           options.Room{HighWater: 85, LowWater: 75, Grace: time.Minute, ScrubInterval: 24 * time.Hour, ScrubRate: 16 << 20},
-		Advertise:      "ocm-operator.ocm-system.svc.cluster.local:5000",
+		Room:           options.Room{HighWater: 85, LowWater: 75, ScrubInterval: 24 * time.Hour, ScrubRate: 16 << 20},
 		ArtifactListen: ":9790", ArtifactAddress: "ocm-operator.ocm-system.svc.cluster.local:9790",
 	}
 	if diff := cmp.Diff(want, o.Registry); diff != "" {
@@ -161,8 +160,11 @@ func TestAdvertised(t *testing.T) {
 		"a pod":                  {"10.0.0.7", nil, "10.0.0.7:5000"},
 		"a pod with IPv6":        {"fd00::7", []string{"--registry-listen=[::]:5001"}, "[fd00::7]:5001"},
 		"outside of a cluster":   {"", []string{"--registry-listen=127.0.0.1:5001"}, "127.0.0.1:5001"},
-		"nothing tells":          {"", []string{"--registry-listen=0.0.0.0:5001"}, all},
-		"a port that is not yet": {"10.0.0.7", []string{"--registry-listen=:0"}, all},
+		"a loopback of a pod":    {"10.0.0.7", []string{"--registry-listen=localhost:5001"}, "10.0.0.7:5001"},
+		"one address of several": {"10.0.0.7", []string{"--registry-listen=192.0.2.1:5001"}, "192.0.2.1:5001"},
+		"nothing tells":          {"", []string{"--registry-listen=0.0.0.0:5001"}, ""},
+		"nothing tells of IPv6":  {"", []string{"--registry-listen=[::]:5001"}, ""},
+		"a port that is not yet": {"10.0.0.7", []string{"--registry-listen=:0"}, ""},
 		"the user says":          {"10.0.0.7", []string{"--registry-advertise-address=one.example.com:5001"}, "one.example.com:5001"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -176,7 +176,7 @@ func (r *Registry) Valid(_ context.Context, repository, username, password strin
 
 // Setup adds the registry to the manager: every replica serves.
 func (r *Registry) Setup(mgr ctrl.Manager) error {
-	if err := mgr.Add(everywhere(r.serve)); err != nil {
+	if err := mgr.Add(lasting(r.serve)); err != nil {
 		return err
 	}
 	if err := errors.Join(mgr.Add(everywhere(r.collector(mgr, r.metrics).Run)), mgr.Add(everywhere(r.scrub)), mgr.Add(everywhere(r.watch))); err != nil {

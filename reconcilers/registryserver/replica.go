@@ -14,9 +14,11 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -87,7 +89,8 @@ func (r *Registry) trust() (*tls.Config, error) {
 type wanted struct {
 	repository string
 	manifest   digest.Digest
-	tag        string
+	// snapshot is what may give it a tag; empty when nothing does. The tag is read when it is set: it may be another one by then.
+	snapshot types.NamespacedName
 }
 
 // mirror copies what Snapshots name from the replica that leads, so that this one can take over. It runs in every replica, and
@@ -135,7 +138,7 @@ func (m *mirror) enqueue(s *v1alpha1.Snapshot, queue workqueue.TypedInterface[wa
 	}
 	repository := snapshot.RepositoryName(s.Namespace, s.Name)
 	if s.Spec.ManifestDigest != "" {
-		queue.Add(wanted{repository: repository, manifest: digest.Digest(s.Spec.ManifestDigest), tag: s.Spec.Tag})
+		queue.Add(wanted{repository: repository, manifest: digest.Digest(s.Spec.ManifestDigest), snapshot: client.ObjectKeyFromObject(s)})
 	}
 	if s.Status.ManifestDigest != "" && s.Status.ManifestDigest != s.Spec.ManifestDigest {
 		queue.Add(wanted{repository: repository, manifest: digest.Digest(s.Status.ManifestDigest)})
@@ -165,7 +168,7 @@ func (m *mirror) lookAgain(ctx context.Context, queue workqueue.TypedRateLimitin
 	return nil
 }
 
-// missing counts what is not here, and asks for it.
+// missing counts what is not here, or not by its tag, and asks for it.
 func (m *mirror) missing(ctx context.Context, queue workqueue.TypedInterface[wanted]) (int, error) {
 	if m.registry.leader().Self {
 		return 0, nil
@@ -174,23 +177,66 @@ func (m *mirror) missing(ctx context.Context, queue workqueue.TypedInterface[wan
 	if err != nil {
 		return 0, err
 	}
-	missing := 0
+	current, err := m.current(ctx)
+	if err != nil {
+		return 0, err
+	}
+	missing, seen := 0, map[wanted]bool{}
 	for _, root := range set.Manifests {
-		if ctx.Err() == nil && !m.registry.replica.Has(ctx, root.Repository, root.Digest) {
+		one := wanted{repository: root.Repository, manifest: root.Digest}
+		if seen[one] {
+			continue
+		}
+		seen[one] = true
+		var tags []string
+		if s, ok := current[one]; ok {
+			one.snapshot = client.ObjectKeyFromObject(s)
+			tags = tagsOf(s, root.Digest)
+		}
+		if ctx.Err() == nil && !m.registry.replica.Has(ctx, root.Repository, root.Digest, tags...) {
 			missing++
-			queue.Add(wanted{repository: root.Repository, manifest: root.Digest})
+			queue.Add(one)
 		}
 	}
 	return missing, ctx.Err()
 }
 
+// current is what Snapshots name now.
+func (m *mirror) current(ctx context.Context) (map[wanted]*v1alpha1.Snapshot, error) {
+	all := &v1alpha1.SnapshotList{}
+	if err := m.roots.reader.List(ctx, all); err != nil {
+		return nil, fmt.Errorf("list Snapshots: %w", err)
+	}
+	current := make(map[wanted]*v1alpha1.Snapshot, len(all.Items))
+	for i := range all.Items {
+		s := &all.Items[i]
+		current[wanted{repository: snapshot.RepositoryName(s.Namespace, s.Name), manifest: digest.Digest(s.Spec.ManifestDigest)}] = s
+	}
+	return current, nil
+}
+
+// tags returns the tag of an artifact, as long as the Snapshot names it.
+func (m *mirror) tags(ctx context.Context, w wanted) ([]string, error) {
+	if w.snapshot.Name == "" {
+		return nil, nil
+	}
+	s := &v1alpha1.Snapshot{}
+	if err := m.roots.reader.Get(ctx, w.snapshot, s); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	return tagsOf(s, w.manifest), nil
+}
+
+func tagsOf(s *v1alpha1.Snapshot, manifest digest.Digest) []string {
+	if s.Spec.Tag == "" || digest.Digest(s.Spec.ManifestDigest) != manifest {
+		return nil
+	}
+	return []string{s.Spec.Tag}
+}
+
 // Reconcile implements reconcile.TypedReconciler.
 func (m *mirror) Reconcile(ctx context.Context, w wanted) (reconcile.Result, error) {
-	var tags []string
-	if w.tag != "" {
-		tags = []string{w.tag}
-	}
-	copied, err := m.registry.replica.Mirror(ctx, w.repository, w.manifest, tags...)
+	copied, err := m.registry.replica.Mirror(ctx, w.repository, w.manifest, func(ctx context.Context) ([]string, error) { return m.tags(ctx, w) })
 	if errors.Is(err, replica.ErrMissing) {
 		// Its owner writes it again, or nobody wants it any more. The next look at all finds out.
 		return reconcile.Result{}, nil
@@ -199,6 +245,10 @@ func (m *mirror) Reconcile(ctx context.Context, w wanted) (reconcile.Result, err
 		return reconcile.Result{}, ctx.Err()
 	}
 	m.tell(err)
+	if errors.Is(err, replica.ErrNoRoom) {
+		// Room does not come by asking for it: the next look at all tries again.
+		return reconcile.Result{}, nil
+	}
 	if copied {
 		m.log.V(1).Info("Copied an artifact from the replica that leads", "repository", w.repository, "manifest", w.manifest.String())
 	}
@@ -216,3 +266,16 @@ func (m *mirror) tell(err error) {
 	}
 	m.log.Info("This replica copies again what the one that leads has")
 }
+
+// lasting is a runnable that every replica runs until it has given back the lease: the one that leads is asked by others, and
+// its own writers need its store.
+type lasting func(context.Context) error
+
+// Start implements manager.Runnable.
+func (f lasting) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (lasting) NeedLeaderElection() bool { return false }
+
+// Lasts marks it for the manager.
+func (lasting) Lasts() {}

@@ -1,6 +1,7 @@
 package registryserver
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -108,6 +109,69 @@ func TestMirrorComesAgain(t *testing.T) {
 	m.enqueue(&v1alpha1.Snapshot{Spec: v1alpha1.SnapshotSpec{ManifestDigest: nothing.manifest.String()}}, queue)
 	if missing, err := m.missing(t.Context(), queue); err != nil || missing != 0 || queue.Len() != 0 {
 		t.Errorf("a leader lacks %d (%v), and has %d to copy", missing, err, queue.Len())
+	}
+}
+
+// TestMirrorReadsTheTagLast: an older copy that waited, or took long, leaves the tag where the Snapshot has it by now.
+func TestMirrorReadsTheTagLast(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, func(o options.Registry) options.Registry { return o })
+	repo := snapshottest.Repository(t, snapshot.Embedded(p.leader.store), "default/app")
+	before, after := snapshottest.Write(t, repo, []byte("before")), snapshottest.Write(t, repo, []byte("after"))
+	s := &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("app"), Spec: v1alpha1.SnapshotSpec{
+		ManifestDigest: before.ManifestDigest.String(), Digest: before.LayerDigest.String(), Tag: "1.0.0",
+	}}
+	p.w.Create(s)
+	m := p.mirror()
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wanted]())
+	t.Cleanup(queue.ShutDown)
+	m.enqueue(s, queue)
+	old, _ := queue.Get()
+	s.Spec.ManifestDigest, s.Spec.Digest = after.ManifestDigest.String(), after.LayerDigest.String()
+	if err := p.w.Client.Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	m.enqueue(s, queue)
+	current, _ := queue.Get()
+	for _, one := range []wanted{current, old} {
+		if _, err := m.Reconcile(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !p.follower.replica.Has(t.Context(), "default/app", after.ManifestDigest, "1.0.0") {
+		t.Error("the tag was moved back")
+	}
+	// A tag that is wrong all the same is found by the next look.
+	local, err := p.follower.store.Repository("default/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	desc, body, err := local.Manifest(t.Context(), before.ManifestDigest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := local.PutManifest(t.Context(), desc.MediaType, body, "1.0.0"); err != nil {
+		t.Fatal(err)
+	}
+	if missing, err := m.missing(t.Context(), queue); err != nil || missing != 1 {
+		t.Errorf("%d are missing (%v), want the one with a wrong tag", missing, err)
+	}
+}
+
+// TestMirrorWithoutRoom waits for the next look at everything, and says so.
+func TestMirrorWithoutRoom(t *testing.T) {
+	t.Parallel()
+	made := 0
+	p := newPair(t, func(o options.Registry) options.Registry {
+		if made++; made == 2 {
+			o.MaxBlobBytes = 1 << 10 // the one that follows
+		}
+		return o
+	})
+	written := snapshottest.Write(t, snapshottest.Repository(t, snapshot.Embedded(p.leader.store), "default/app"), bytes.Repeat([]byte("content"), 1<<10))
+	m := p.mirror()
+	if result, err := m.Reconcile(t.Context(), wanted{repository: "default/app", manifest: written.ManifestDigest}); err != nil || result.RequeueAfter != 0 || !m.failing.Load() {
+		t.Errorf("it asks again: %v, %v", result, err)
 	}
 }
 

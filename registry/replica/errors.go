@@ -24,6 +24,8 @@ var (
 	ErrNoLeader = errors.New("no replica is known to lead")
 	// ErrMissing says that the leader has been asked and has no such content.
 	ErrMissing = errors.New("the leader does not have it")
+	// ErrNoRoom says that this replica can't keep what the leader has.
+	ErrNoRoom = errors.New("content of the leader can't be kept")
 	// ErrBusy says that too many requests wait for the leader.
 	ErrBusy = errors.New("too many requests wait for content of the leader")
 	// ErrClosed says that the replica was closed.
@@ -58,6 +60,9 @@ func (e *storeError) Error() string { return "store content of the leader: " + e
 
 // Unwrap returns why.
 func (e *storeError) Unwrap() error { return e.err }
+
+// Is lets others know one by ErrNoRoom.
+func (*storeError) Is(target error) bool { return target == ErrNoRoom }
 
 // unavailable asks the client to come again.
 func unavailable(w http.ResponseWriter, message string) {

@@ -93,6 +93,10 @@ func (r *Replica) copyBlob(ctx context.Context, repository string, d digest.Dige
 		return 0, &storeError{err}
 	}
 	defer func() { err = errors.Join(err, stage.Close()) }()
+	// Without a look, a replica without room would fetch nearly all of it again and again.
+	if err := stage.Expect(response.ContentLength); err != nil {
+		return 0, &storeError{err}
+	}
 	source := &watchedReader{Reader: response.Body}
 	if n, err = io.Copy(stage, source); err != nil {
 		if source.err == nil {
@@ -181,15 +185,17 @@ func (r *Replica) manifest(w http.ResponseWriter, req *http.Request, repository 
 	return true
 }
 
-// wanted bounds how many manifests are held in memory.
+// wanted bounds how many manifests are held in memory, and how long one waits for its turn.
 func (r *Replica) wanted(ctx context.Context, repository string, d digest.Digest) (*document, error) {
 	defer r.waiting.Add(-1)
 	if r.waiting.Add(1) > maxWaiting {
 		return nil, ErrBusy
 	}
-	if err := r.slots.Acquire(ctx, 1); err != nil {
-		return nil, err
+	turn, cancel := context.WithTimeout(ctx, r.options.Wait)
+	defer cancel()
+	if err := r.documents.Acquire(turn, 1); err != nil {
+		return nil, fmt.Errorf("fetch manifest %s from the leader: %w", d, errors.Join(ErrBusy, context.Cause(ctx)))
 	}
-	defer r.slots.Release(1)
+	defer r.documents.Release(1)
 	return r.fetchManifest(ctx, repository, d)
 }

@@ -1,10 +1,12 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -61,10 +63,26 @@ func complete(ctx context.Context, repo *store.Repository, manifest digest.Diges
 	return true
 }
 
-// Mirror makes sure that an artifact of the leader is in the local store, with the tags. It tells whether it had to copy
-// anything. The error matches ErrMissing when the leader does not have it. While this replica leads there is nothing to do.
-func (r *Replica) Mirror(ctx context.Context, repository string, manifest digest.Digest, tags ...string) (copied bool, err error) {
-	if r.options.Leader().Self || r.Has(ctx, repository, manifest, tags...) {
+// Tags tells which tags lead to an artifact by now.
+type Tags func(ctx context.Context) ([]string, error)
+
+// Mirror makes sure that an artifact of the leader is in the local store, with its tags; nil means that it has none. It tells
+// whether it had to copy anything. Tags are asked for once more when everything else is there, as a copy may take so long that
+// they lead to another artifact then: an older one never takes a tag from a newer one.
+// The error matches ErrMissing when the leader does not have it, and ErrNoRoom when this replica has no room for it. While this
+// replica leads there is nothing to do.
+func (r *Replica) Mirror(ctx context.Context, repository string, manifest digest.Digest, tags Tags) (copied bool, err error) {
+	if r.options.Leader().Self {
+		return false, nil
+	}
+	if tags == nil {
+		tags = func(context.Context) ([]string, error) { return nil, nil }
+	}
+	names, err := tags(ctx)
+	if err != nil {
+		return false, err
+	}
+	if r.Has(ctx, repository, manifest, names...) {
 		return false, nil
 	}
 	repo, err := r.options.Store.Repository(repository)
@@ -72,7 +90,10 @@ func (r *Replica) Mirror(ctx context.Context, repository string, manifest digest
 		return false, err
 	}
 	left := maxManifests
-	err = r.mirror(ctx, repo, manifest, tags, maxDepth, &left)
+	found, err := r.mirror(ctx, repo, manifest, maxDepth, &left)
+	if err == nil {
+		err = r.tag(ctx, repo, found, manifest, tags)
+	}
 	if errors.Is(err, errLeading) {
 		return false, nil
 	}
@@ -83,32 +104,54 @@ func (r *Replica) Mirror(ctx context.Context, repository string, manifest digest
 	return true, nil
 }
 
-func (r *Replica) mirror(ctx context.Context, repo *store.Repository, manifest digest.Digest, tags []string, depth int, left *int) error {
-	if *left--; depth == 0 || *left < 0 {
-		return ErrTooDeep
-	}
-	found, err := r.fetchManifest(ctx, repo.Name(), manifest)
-	if err != nil {
+// tag gives an artifact the tags that it has by now. Nobody else looks at the same time: who looked before would be the last to
+// write.
+func (r *Replica) tag(ctx context.Context, repo *store.Repository, found *document, manifest digest.Digest, tags Tags) error {
+	r.tagging.Lock()
+	defer r.tagging.Unlock()
+	names, err := tags(ctx)
+	if err != nil || len(names) == 0 {
 		return err
 	}
-	blobs, children, err := references(found.body)
-	if err != nil {
-		return err
-	}
-	for _, blob := range blobs {
-		if err := r.mirrorBlob(ctx, repo, blob); err != nil {
-			return err
-		}
-	}
-	for _, child := range children {
-		if err := r.mirror(ctx, repo, child.Digest, nil, depth-1, left); err != nil {
-			return err
-		}
+	return r.put(ctx, repo, found, manifest, names...)
+}
+
+// put stores a manifest. Once this replica leads, only those write who have to.
+func (r *Replica) put(ctx context.Context, repo *store.Repository, found *document, manifest digest.Digest, tags ...string) error {
+	if r.options.Leader().Self {
+		return errLeading
 	}
 	if _, err := repo.PutManifestAs(ctx, manifest, found.mediaType, found.body, tags...); err != nil {
 		return &storeError{err}
 	}
 	return nil
+}
+
+func (r *Replica) mirror(ctx context.Context, repo *store.Repository, manifest digest.Digest, depth int, left *int) (*document, error) {
+	if *left--; depth == 0 || *left < 0 {
+		return nil, ErrTooDeep
+	}
+	found, err := r.fetchManifest(ctx, repo.Name(), manifest)
+	if err != nil {
+		return nil, err
+	}
+	blobs, children, err := references(found.body)
+	if err != nil {
+		return nil, err
+	}
+	// Where there is no room, it is the largest that has none, and no other one is fetched in vain.
+	slices.SortStableFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
+	for _, blob := range blobs {
+		if err := r.mirrorBlob(ctx, repo, blob); err != nil {
+			return nil, err
+		}
+	}
+	for _, child := range children {
+		if _, err := r.mirror(ctx, repo, child.Digest, depth-1, left); err != nil {
+			return nil, err
+		}
+	}
+	return found, r.put(ctx, repo, found, manifest)
 }
 
 // mirrorBlob stores a blob, or renews the lease of the one that is there, so that it stays until its manifest names it.

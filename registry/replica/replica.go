@@ -30,8 +30,11 @@ const (
 	// by its silence.
 	defaultFetchTime = time.Hour
 	defaultSilence   = time.Minute
+	defaultWait      = 10 * time.Second
 	// maxWaiting is how many requests may wait for content that is fetched.
 	maxWaiting = 1024
+	// maxDocuments is how many manifests of the leader are read at once for clients.
+	maxDocuments = 16
 )
 
 // Operations of a registry.Call that are about content.
@@ -69,6 +72,8 @@ type Options struct {
 	FetchTime time.Duration
 	// Silence is how long the leader may send nothing, and take nothing, in the middle of anything; a minute when zero.
 	Silence time.Duration
+	// Wait is how long a request for a manifest waits for its turn; 10 seconds when zero.
+	Wait time.Duration
 }
 
 // Replica answers for a registry that another process writes. It is a registry.Interceptor and safe for use by many
@@ -81,6 +86,10 @@ type Replica struct {
 
 	flights singleflight.Group
 	slots   *semaphore.Weighted
+	// documents bounds how many manifests are held in memory. They don't wait for blobs, which may take long.
+	documents *semaphore.Weighted
+	// tagging lets those who look whether a tag is still right do so one by one.
+	tagging sync.Mutex
 	waiting atomic.Int64
 	buffers buffers
 
@@ -109,7 +118,13 @@ func New(o Options) (*Replica, error) {
 	if o.Silence <= 0 {
 		o.Silence = defaultSilence
 	}
-	r := &Replica{options: o, metrics: o.Metrics, log: o.Logger, slots: semaphore.NewWeighted(o.Fetches)}
+	if o.Wait <= 0 {
+		o.Wait = defaultWait
+	}
+	r := &Replica{
+		options: o, metrics: o.Metrics, log: o.Logger,
+		slots: semaphore.NewWeighted(o.Fetches), documents: semaphore.NewWeighted(maxDocuments),
+	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.transport = r.newTransport()
 	return r, nil

@@ -108,7 +108,7 @@ func TestWrongBytes(t *testing.T) {
 	if stored(t, follower.store, []byte("other")) || stored(t, follower.store, []byte("right")) {
 		t.Error("wrong bytes were stored")
 	}
-	if _, err := follower.replica.Mirror(t.Context(), repository, digest.FromString("right")); err == nil {
+	if _, err := follower.replica.Mirror(t.Context(), repository, digest.FromString("right"), nil); err == nil {
 		t.Error("wrong bytes were mirrored")
 	}
 }
@@ -162,6 +162,78 @@ func TestSilentLeader(t *testing.T) {
 	defer close(release)
 	w.lead(silent.Address())
 	w.wants(w.ask(w.nodes[0], reader, http.MethodGet, blobPath([]byte("right")), nil), http.StatusServiceUnavailable, nil)
+}
+
+// TestManifestsDoNotWaitForBlobs: blobs that take long leave room for manifests, and one that is stuck itself is told of soon.
+func TestManifestsDoNotWaitForBlobs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, func(_ int, o *replica.Options, _ *store.Options) { o.Fetches, o.Wait = 1, time.Minute })
+	manifest, began, release := []byte("{}"), make(chan struct{}), make(chan struct{})
+	leader := w.impostor(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/blobs/") {
+			close(began)
+			<-release
+		}
+		marked(rw).Set("Content-Type", ocispec.MediaTypeImageManifest)
+		_, _ = rw.Write(manifest)
+	})
+	w.lead(leader.Address())
+	var group errgroup.Group
+	group.Go(func() error {
+		response, err := w.request(w.nodes[0], reader, http.MethodGet, blobPath(manifest), nil)
+		if err != nil {
+			return err
+		}
+		return response.Body.Close()
+	})
+	<-began
+	w.wants(w.ask(w.nodes[0], reader, http.MethodGet, manifestPath(digest.FromBytes(manifest).String()), nil), http.StatusOK, manifest)
+	close(release)
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestManifestsWaitNotForever when as many as there may be don't come to an end.
+func TestManifestsWaitNotForever(t *testing.T) {
+	t.Parallel()
+	const most = 16
+	w := newWorld(t, 1, func(_ int, o *replica.Options, _ *store.Options) { o.Wait = time.Millisecond })
+	var asked atomic.Int64
+	full, release := make(chan struct{}), make(chan struct{})
+	leader := w.impostor(func(rw http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == most {
+			close(full)
+		}
+		<-release
+		marked(rw)
+		rw.WriteHeader(http.StatusNotFound)
+	})
+	w.lead(leader.Address())
+	var group errgroup.Group
+	for i := range most {
+		group.Go(func() error {
+			// As many as can be wait for the leader, however long one may wait for that.
+			for ended := false; !ended; {
+				response, err := w.request(w.nodes[0], reader, http.MethodGet, manifestPath(digest.FromString(strconv.Itoa(i)).String()), nil)
+				if err != nil {
+					return err
+				}
+				ended = response.StatusCode == http.StatusNotFound
+				if err := response.Body.Close(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	<-full
+	got := w.ask(w.nodes[0], reader, http.MethodGet, manifestPath(digest.FromString("one more").String()), nil)
+	w.wants(got, http.StatusServiceUnavailable, nil)
+	close(release)
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestOneTransferForAll has many clients that want the same at once.

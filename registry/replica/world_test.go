@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/ocm-operator/ocm-operator/registry"
@@ -50,6 +51,7 @@ type node struct {
 	store   *store.Store
 	replica *replica.Replica
 	server  *registry.Server
+	metrics *replica.Metrics
 	// asked counts the requests that came in.
 	asked atomic.Int64
 	stop  func()
@@ -108,7 +110,7 @@ func (w *world) start(i int, adjust []func(int, *replica.Options, *store.Options
 	if n.store, err = store.Open(w.t.TempDir(), kept); err != nil {
 		w.t.Fatal(err)
 	}
-	o.Store = n.store
+	o.Store, n.metrics = n.store, o.Metrics
 	if n.replica, err = replica.New(o); err != nil {
 		w.t.Fatal(err)
 	}
@@ -145,6 +147,26 @@ func (w *world) start(i int, adjust []func(int, *replica.Options, *store.Options
 	}
 	w.t.Cleanup(n.stop)
 	return n
+}
+
+// received is how many bytes of content a replica has got from the leader.
+func (n *node) received(t testing.TB) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(n.metrics); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "ocm_registry_peer_received_bytes_total" {
+			return family.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("there is no such metric")
+	return 0
 }
 
 // request asks a replica with a credential for a scope.
