@@ -3,6 +3,7 @@ package fluxdeployer_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -594,9 +595,23 @@ func TestWaitForReady(t *testing.T) {
 	s.answer(kustomization, "False", second)
 	s.Reconcile(d)
 	wantConditions(t, d, map[string]string{"Ready": "False " + reason, "Reconciling": "True ProgressingWithRetry"})
+	if applied, attempted := d.Status.LastAppliedRevision, d.Status.LastAttemptedRevision; applied != "1.0.0@"+first || attempted != "1.1.0@"+second {
+		t.Errorf("applied is %s and attempted %s: Flux pulls the second, and may have to go back to the first", applied, attempted)
+	}
 	s.answer(kustomization, "True", second)
 	s.Reconcile(d)
 	wantConditions(t, d, ready)
+}
+
+// TestAttemptIsNotedWithoutResult: Flux pulls what it was given, though nothing of it could be applied.
+func TestAttemptIsNotedWithoutResult(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.Refuse("apply Kustomization", errors.New("denied by a webhook"))
+	d := s.deploy(kustomize)
+	if applied, attempted := d.Status.LastAppliedRevision, d.Status.LastAttemptedRevision; applied != "" || attempted != "1.0.0@"+first {
+		t.Errorf("applied is %q and attempted %q, with the OCIRepository at the content", applied, attempted)
+	}
 }
 
 // TestMilestones: an Alert can select the source, so it hears there what its deployer comes to, once each time.

@@ -110,6 +110,10 @@ func (d *deployer) apply(ctx context.Context, r *run) error {
 			}
 			out.written = out.written || published
 		}
+		if out.object.GroupVersionKind().Group == ociRepositoryKind.Group {
+			// Flux pulls it from now on, even if nothing else comes of this.
+			r.obj.Status.LastAttemptedRevision = r.revision()
+		}
 		r.found = append(r.found, out.object)
 		if out.adopted {
 			r.events.Normal(r.obj, meta.ProgressingReason, "Took over "+describe(obj))

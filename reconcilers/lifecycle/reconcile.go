@@ -39,7 +39,7 @@ func (r *Reconciler[T, R]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		return r.end(ctx, req, obj)
 	}
 	if err := r.keep(ctx, obj); err != nil {
-		return ctrl.Result{}, err
+		return r.meets(ctx, err)
 	}
 	if obj.GetSchedule().Suspend {
 		r.waiting.forget(req.NamespacedName)
@@ -82,8 +82,7 @@ func (r *Reconciler[T, R]) run(ctx context.Context, req ctrl.Request, obj T) (ct
 		return ctrl.Result{}, nil // shutting down: the next leader starts over
 	}
 	if verdict != nil && isNoise(verdict.Err) {
-		ctrl.LoggerFrom(ctx).V(1).Info("Met a newer version, trying again", "cause", verdict.Err.Error())
-		return ctrl.Result{RequeueAfter: r.opts.MinRetryDelay}, nil
+		return r.meets(ctx, verdict.Err)
 	}
 	out := r.summarise(obj, before, w.run, verdict)
 	if left := r.holdBack(req, obj, base, out); left > 0 && !shown {
@@ -170,7 +169,7 @@ func (r *Reconciler[T, R]) keep(ctx context.Context, obj T) error {
 	// The list of finalizers is written as a whole, so nobody else may have changed it meanwhile.
 	err := r.opts.Client.Patch(ctx, obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
-		return fmt.Errorf("set the finalizer of %s %s: %w", r.kind.Name, client.ObjectKeyFromObject(obj), err)
+		return fmt.Errorf("set the finalizer of %s %s: %w", r.kind.Name, client.ObjectKeyFromObject(before), err)
 	}
 	r.written.note(obj)
 	return nil
@@ -188,7 +187,20 @@ func (r *Reconciler[T, R]) end(ctx context.Context, req ctrl.Request, obj T) (ct
 		}
 	}
 	r.forget(req)
-	return ctrl.Result{}, r.release(ctx, obj)
+	if err := r.release(ctx, obj); err != nil {
+		return r.meets(ctx, err)
+	}
+	return ctrl.Result{}, nil
+}
+
+// meets answers the error of a write. One that met a newer version of what it writes, or
+// nothing any more, says nothing about the object.
+func (r *Reconciler[T, R]) meets(ctx context.Context, err error) (ctrl.Result, error) {
+	if !isNoise(err) && !apierrors.IsNotFound(err) {
+		return ctrl.Result{}, err
+	}
+	ctrl.LoggerFrom(ctx).V(1).Info("Met a newer version, trying again", "cause", err.Error())
+	return ctrl.Result{RequeueAfter: r.opts.MinRetryDelay}, nil
 }
 
 // release lets a deleted object go.
@@ -203,7 +215,12 @@ func (r *Reconciler[T, R]) release(ctx context.Context, obj T) error {
 	if !released {
 		return nil
 	}
-	return client.IgnoreNotFound(r.opts.Client.Patch(ctx, obj, client.MergeFrom(before)))
+	// Somebody else's finalizer that came meanwhile would be lost with the list.
+	err := r.opts.Client.Patch(ctx, obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("take the finalizer from %s %s: %w", r.kind.Name, client.ObjectKeyFromObject(before), err)
+	}
+	return nil
 }
 
 // requeue says when to look at the object again.

@@ -59,7 +59,7 @@ func newEngine(c client.Client, cache, live client.Reader, foreign *source.Forei
 		artifacts:    artifacts,
 		repositories: o.Repositories,
 		resolver:     source.Resolver{Reader: c, NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
-		publisher:    publish.Publisher{Client: c, Store: o.Store},
+		publisher:    publish.Publisher{Client: c, Store: o.Store, Finalizer: o.Finalizer},
 		store:        o.Store,
 		mappings:     o.Mappings,
 		limits:       o.Limits.withDefaults(),

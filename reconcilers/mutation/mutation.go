@@ -32,6 +32,8 @@ type Options struct {
 	Repositories *access.Provider
 	// Store keeps snapshots.
 	Store snapshot.Store
+	// Finalizer is set on Snapshots whose content has to be taken away with them; empty for none.
+	Finalizer string
 	// Notices tell when there is room again; may be nil.
 	Notices publish.Notices
 	// Foreign tells when the kinds of Flux are served.

@@ -33,6 +33,9 @@ type Publisher struct {
 	Client client.Client
 	// Store keeps the content.
 	Store snapshot.Store
+	// Finalizer is set on Snapshots that are made, where their content has to be taken away with them; otherwise it is empty. Their
+	// own controller sets it, too, but they may be deleted before it has seen them.
+	Finalizer string
 }
 
 // Owner is an object that a snapshot belongs to.
@@ -152,6 +155,9 @@ func (p Publisher) apply(ctx context.Context, owner Owner, spec v1alpha1.Snapsho
 		created := &v1alpha1.Snapshot{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}, Spec: spec}
 		if err := p.own(owner, created); err != nil {
 			return err
+		}
+		if p.Finalizer != "" {
+			controllerutil.AddFinalizer(created, p.Finalizer)
 		}
 		return p.Client.Create(ctx, created)
 	}

@@ -339,3 +339,19 @@ func TestDisturbed(t *testing.T) {
 		}
 	}
 }
+
+// TestFinalizerIsThereFromTheStart: a Snapshot that is deleted before its controller sees it takes its content with it, too.
+func TestFinalizerIsThereFromTheStart(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.publish(t, "one")
+	if got := d.snapshot(t).Finalizers; len(got) > 0 {
+		t.Errorf("finalizers %v where nothing has to be undone", got)
+	}
+	d.Delete(d.snapshot(t))
+	d.publisher.Finalizer = v1alpha1.SnapshotFinalizer
+	d.publish(t, "one")
+	if diff := cmp.Diff([]string{v1alpha1.SnapshotFinalizer}, d.snapshot(t).Finalizers); diff != "" {
+		t.Errorf("finalizers (-want +got):\n%s", diff)
+	}
+}

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/opencontainers/go-digest"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -63,25 +61,15 @@ func (r roots) Roots(ctx context.Context) (store.RootSet, error) {
 	return set, nil
 }
 
-// deployed is what Flux may still pull though its source has moved on: a FluxDeployer that is suspended, or stuck, leaves
-// Flux with what it was given before.
+// deployed is what Flux may still pull though its source has moved on.
 func (r roots) deployed(ctx context.Context) ([]store.Root, error) {
-	all := &v1alpha1.FluxDeployerList{}
-	err := r.reader.List(ctx, all)
-	if apimeta.IsNoMatchError(err) {
-		return nil, nil // without the kind, nothing was deployed
-	}
+	handed, err := source.HandedOver(ctx, r.reader)
 	if err != nil {
-		return nil, fmt.Errorf("list FluxDeployers: %w", err)
+		return nil, err
 	}
 	var kept []store.Root
-	for i := range all.Items {
-		d := &all.Items[i]
-		ref := source.RefTo(d.Spec.SourceRef, d.Namespace)
-		if _, manifest, ok := strings.Cut(d.Status.LastAppliedRevision, "@"); ok {
-			repository := snapshot.RepositoryName(ref.Namespace, snapshot.Name(ref.Kind, ref.Name))
-			kept = append(kept, store.Root{Repository: repository, Digest: digest.Digest(manifest)})
-		}
+	for _, h := range handed {
+		kept = append(kept, store.Root{Repository: h.Repository, Digest: digest.Digest(h.Manifest)})
 	}
 	return kept, nil
 }

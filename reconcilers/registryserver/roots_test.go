@@ -70,14 +70,18 @@ func TestRootsAreWhatSnapshotsNamedBefore(t *testing.T) {
 
 func TestRootsAreWhatIsDeployed(t *testing.T) {
 	t.Parallel()
-	old := digest.FromString("old")
+	old, attempted := digest.FromString("old"), digest.FromString("attempted")
 	suspended := &v1alpha1.FluxDeployer{ObjectMeta: reconcilertest.Named("suspended")}
 	suspended.Spec.SourceRef = v1alpha1.ObjectReference{Kind: v1alpha1.ResourceKind, Namespace: "team", Name: "app"}
 	fresh := &v1alpha1.FluxDeployer{ObjectMeta: reconcilertest.Named("fresh")} // has deployed nothing yet
 	w := reconcilertest.New(t, suspended, fresh)
-	w.SetStatus(suspended, func() { suspended.Status.LastAppliedRevision = "1.0.0@" + old.String() })
+	w.SetStatus(suspended, func() {
+		suspended.Status.LastAppliedRevision = "1.0.0@" + old.String()
+		suspended.Status.LastAttemptedRevision = "1.0.1@" + attempted.String()
+	})
 	got, err := roots{reader: w.Client}.Roots(t.Context())
-	want := []store.Root{{Repository: snapshot.RepositoryName("team", snapshot.Name(v1alpha1.ResourceKind, "app")), Digest: old}}
+	repository := snapshot.RepositoryName("team", snapshot.Name(v1alpha1.ResourceKind, "app"))
+	want := []store.Root{{Repository: repository, Digest: old}, {Repository: repository, Digest: attempted}}
 	if diff := cmp.Diff(want, got.Manifests); err != nil || diff != "" {
 		t.Errorf("roots: %v (-want +got):\n%s", err, diff)
 	}

@@ -28,6 +28,8 @@ type Options struct {
 	Repositories *access.Provider
 	// Store keeps snapshots.
 	Store snapshot.Store
+	// Finalizer is set on Snapshots whose content has to be taken away with them; empty for none.
+	Finalizer string
 	// Notices tell when there is room again; may be nil.
 	Notices publish.Notices
 	// NoCrossNamespaceRefs refuses references into other namespaces.
@@ -58,7 +60,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	c := &controller{
 		repositories: o.Repositories,
 		resolver:     source.Resolver{Reader: mgr.GetClient(), NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
-		publisher:    publish.Publisher{Client: mgr.GetClient(), Store: o.Store},
+		publisher:    publish.Publisher{Client: mgr.GetClient(), Store: o.Store, Finalizer: o.Finalizer},
 		maxBytes:     o.MaxBytes,
 		archives:     o.Archives,
 		protection:   o.Protection,

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,14 +22,20 @@ import (
 const (
 	// maxHistory is what the status of a Snapshot has room for.
 	maxHistory = 64
-	// forgetTimeout bounds the deletion of one content.
+	// forgetTimeout bounds the deletion of all that one Snapshot needs no more, and lastTimeout the try after which its patience
+	// is over.
 	forgetTimeout = 30 * time.Second
+	lastTimeout   = 5 * time.Second
 	// forgetPatience is how long a deletion waits for the store, and deployedPatience how long for a FluxDeployer to go that
 	// deploys the content: who deletes both does so at about the same time.
 	forgetPatience   = 5 * time.Minute
 	deployedPatience = 30 * time.Second
 	// forgetAgain is when a deletion is tried again.
 	forgetAgain = 5 * time.Second
+	// silencePause is for how long nothing is deleted from a store that didn't answer, and refusalPause from one that refused.
+	// Other Snapshots would but wait for the same.
+	silencePause = 10 * time.Second
+	refusalPause = time.Minute
 )
 
 // errDeployed is matched when Flux may still pull the content.
@@ -37,9 +43,15 @@ var errDeployed = errors.New("a FluxDeployer deploys it still")
 
 // forgetter takes content out of a store that doesn't find by itself what nobody needs.
 type forgetter struct {
-	store  snapshot.Store
-	reader client.Reader
-	now    func() time.Time
+	store snapshot.Store
+	// deployers lists FluxDeployers.
+	deployers client.Reader
+	now       func() time.Time
+
+	mu sync.Mutex
+	// resumes is when the store is asked again that ended a pass with the cause.
+	resumes time.Time
+	cause   error
 }
 
 // listed is how long the history in the status may be: what is to be taken out of the store is listed until it is.
@@ -50,6 +62,19 @@ func (c *controller) listed() int {
 	return maxHistory
 }
 
+// unlist tells which content nobody will take out of the store, because the list of what there was has no room for it.
+func (c *controller) unlist(ctx context.Context, r *run, before []v1alpha1.SnapshotRevision) {
+	if c.forgetter == nil {
+		return
+	}
+	for _, revision := range before {
+		if revision.ManifestDigest != r.obj.Spec.ManifestDigest && !slices.Contains(manifestsOf(r.obj.Status.History), revision.ManifestDigest) {
+			ctrl.LoggerFrom(ctx).Info("Content of before stays in the registry: too much of it could not be deleted",
+				"repository", r.repository(), "manifest", revision.ManifestDigest)
+		}
+	}
+}
+
 // forget takes out of the store what is further in the past than the history. What can't be taken out now stays listed, and is
 // tried again with the next look; the Snapshot is none the less ready.
 func (c *controller) forget(ctx context.Context, r *run) error {
@@ -57,89 +82,127 @@ func (c *controller) forget(ctx context.Context, r *run) error {
 	if c.forgetter == nil || len(status.History) <= c.history {
 		return nil
 	}
+	left, err := c.forgetter.pass(ctx, forgetTimeout, r.repository(), manifestsOf(status.History[c.history:]))
 	kept := status.History[:c.history:c.history]
 	for _, revision := range status.History[c.history:] {
-		err := c.forgetter.drop(ctx, r.repository(), revision.ManifestDigest)
-		if err == nil {
-			continue
-		}
-		kept = append(kept, revision)
-		if !errors.Is(err, errDeployed) {
-			ctrl.LoggerFrom(ctx).Info("Content of before stays in the registry until the next look", "manifest", revision.ManifestDigest, "cause", err.Error())
+		if slices.Contains(left, revision.ManifestDigest) {
+			kept = append(kept, revision)
 		}
 	}
 	status.History = kept
+	if err != nil && !errors.Is(err, errDeployed) {
+		ctrl.LoggerFrom(ctx).Info("Content of before stays in the registry until the next look", "manifests", len(left), "cause", err.Error())
+	}
 	return nil
+}
+
+func manifestsOf(history []v1alpha1.SnapshotRevision) []string {
+	manifests := make([]string, 0, len(history))
+	for _, revision := range history {
+		manifests = append(manifests, revision.ManifestDigest)
+	}
+	return manifests
 }
 
 // undo takes all content of a deleted Snapshot out of the store. It gives up when that is not to be had: nobody waits for a
 // registry that is gone for good.
 func (f *forgetter) undo(ctx context.Context, s *v1alpha1.Snapshot) error {
 	repository := snapshot.RepositoryName(s.Namespace, s.Name)
-	manifests := map[string]bool{s.Spec.ManifestDigest: true, s.Status.ManifestDigest: true}
-	for _, revision := range s.Status.History {
-		manifests[revision.ManifestDigest] = true
+	manifests := append(manifestsOf(s.Status.History), s.Status.ManifestDigest, s.Spec.ManifestDigest)
+	slices.Sort(manifests)
+	manifests = slices.DeleteFunc(slices.Compact(manifests), func(manifest string) bool { return manifest == "" })
+	gone, timeout := f.now().Sub(s.DeletionTimestamp.Time), forgetTimeout
+	if gone >= forgetPatience {
+		timeout = lastTimeout
 	}
-	delete(manifests, "")
-	var errs []error
-	patience := deployedPatience
-	for manifest := range manifests {
-		err := f.drop(ctx, repository, manifest)
-		if err != nil && !errors.Is(err, errDeployed) {
-			patience = forgetPatience
-		}
-		errs = append(errs, err)
-	}
-	err := errors.Join(errs...)
+	left, err := f.pass(ctx, timeout, repository, manifests)
 	if err == nil {
 		return nil
 	}
-	if f.now().Sub(s.DeletionTimestamp.Time) < patience {
-		return lifecycle.Wait(v1alpha1.ContentMissingReason, forgetAgain, err)
+	patience := forgetPatience
+	if errors.Is(err, errDeployed) {
+		patience = deployedPatience
 	}
-	ctrl.LoggerFrom(ctx).Info("Content of a deleted Snapshot stays in the registry", "repository", repository, "cause", err.Error())
+	if gone < patience {
+		return lifecycle.Wait(v1alpha1.SnapshotRegistryFailedReason, forgetAgain, err)
+	}
+	ctrl.LoggerFrom(ctx).Info("Content of a deleted Snapshot stays in the registry", "repository", repository, "manifests", left, "cause", err.Error())
 	return nil
 }
 
-// drop deletes a manifest unless it is deployed. That it is gone already is fine, and so is a registry that deletes nothing.
-func (f *forgetter) drop(ctx context.Context, name, manifest string) error {
-	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
-	defer cancel()
-	deployed, err := f.deployed(ctx, name, manifest)
-	if err != nil {
-		return err
+// pass deletes manifests of a repository unless they are deployed, and returns those that stay. It ends with the first that
+// can't be deleted: the others hardly can. The error matches errDeployed when nothing else is in the way.
+func (f *forgetter) pass(ctx context.Context, timeout time.Duration, name string, manifests []string) (left []string, err error) {
+	if err := f.paused(); err != nil {
+		return manifests, err
 	}
-	if deployed {
-		return fmt.Errorf("content %s in repository %s: %w", manifest, name, errDeployed)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	deployed, err := f.deployed(ctx, name)
+	if err != nil {
+		return manifests, err
 	}
 	repository, err := f.store.Repository(name)
 	if err != nil {
-		return err
+		return manifests, err
 	}
-	err = snapshot.Delete(ctx, repository, digest.Digest(manifest))
-	if errors.Is(err, remote.ErrUndeletable) {
-		return nil
-	}
-	return err
-}
-
-// deployed tells whether Flux may pull a manifest of a repository, which a FluxDeployer says whose source has moved on, too.
-func (f *forgetter) deployed(ctx context.Context, repository, manifest string) (bool, error) {
-	all := &v1alpha1.FluxDeployerList{}
-	err := f.reader.List(ctx, all)
-	if apimeta.IsNoMatchError(err) {
-		return false, nil // without the kind, nothing was deployed
-	}
-	if err != nil {
-		return false, fmt.Errorf("list FluxDeployers: %w", err)
-	}
-	for i := range all.Items {
-		d := &all.Items[i]
-		ref := source.RefTo(d.Spec.SourceRef, d.Namespace)
-		_, applied, _ := strings.Cut(d.Status.LastAppliedRevision, "@")
-		if d.DeletionTimestamp.IsZero() && applied == manifest && snapshot.RepositoryName(ref.Namespace, snapshot.Name(ref.Kind, ref.Name)) == repository {
-			return true, nil
+	for i, manifest := range manifests {
+		if deployed[manifest] {
+			left = append(left, manifest)
+			continue
+		}
+		err := snapshot.Delete(ctx, repository, digest.Digest(manifest))
+		switch {
+		case err == nil, errors.Is(err, remote.ErrUndeletable):
+			// That the registry deletes nothing for its clients is fine, and won't change by asking again.
+		default:
+			f.pause(err)
+			return append(left, manifests[i:]...), fmt.Errorf("repository %s: %w", name, err)
 		}
 	}
-	return false, nil
+	if len(left) > 0 {
+		return left, fmt.Errorf("content %s in repository %s: %w", left[0], name, errDeployed)
+	}
+	return nil, nil
+}
+
+// paused returns why the store isn't to be asked now.
+func (f *forgetter) paused() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.now().Before(f.resumes) {
+		return f.cause
+	}
+	return nil
+}
+
+// pause keeps all Snapshots from asking for a while, after an error that isn't about one manifest.
+func (f *forgetter) pause(err error) {
+	var pause time.Duration
+	switch {
+	case errors.Is(err, remote.ErrUnauthorized):
+		pause = refusalPause
+	case errors.Is(err, remote.ErrUnreachable), errors.Is(err, remote.ErrUnsure), errors.Is(err, context.DeadlineExceeded):
+		pause = silencePause
+	default:
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.resumes, f.cause = f.now().Add(pause), err
+}
+
+// deployed returns the manifests of a repository that Flux may pull.
+func (f *forgetter) deployed(ctx context.Context, repository string) (map[string]bool, error) {
+	handed, err := source.HandedOver(ctx, f.deployers)
+	if err != nil {
+		return nil, err
+	}
+	deployed := map[string]bool{}
+	for _, h := range handed {
+		if h.Repository == repository && !h.Leaving {
+			deployed[h.Manifest] = true
+		}
+	}
+	return deployed, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
@@ -36,6 +37,9 @@ type Options struct {
 	// Forget takes content out of the store that no Snapshot stands for any more. It is for stores that don't find it by
 	// themselves.
 	Forget bool
+	// Deployers lists FluxDeployers, whose content is not forgotten; nil is the cache of the manager. Where they are no feature
+	// of this operator, the cache would look for them in vain.
+	Deployers client.Reader
 	// History is how much of the content that a Snapshot stood for before its status lists.
 	History int
 	// Concurrent is how many objects are reconciled at once.
@@ -68,7 +72,10 @@ func setup(mgr ctrl.Manager, o Options) error {
 	}
 	c := &controller{store: o.Store, notices: o.Notices, metrics: metrics, address: o.Address, history: o.History}
 	if o.Forget {
-		c.forgetter = &forgetter{store: o.Store, reader: mgr.GetClient(), now: time.Now}
+		c.forgetter = &forgetter{store: o.Store, deployers: o.Deployers, now: time.Now}
+		if o.Deployers == nil {
+			c.forgetter.deployers = mgr.GetClient()
+		}
 	}
 	reconciler, err := lifecycle.New(kind(c, o.Recheck), o.Lifecycle(mgr))
 	if err != nil {

@@ -123,7 +123,7 @@ func (c *controller) find(ctx context.Context, r *run) error {
 		return fmt.Errorf("%w, %w", err, errMissing)
 	}
 	if err != nil {
-		return lifecycle.Retry(v1alpha1.ContentMissingReason, err)
+		return lifecycle.Retry(v1alpha1.SnapshotRegistryFailedReason, err)
 	}
 	if !present {
 		return fmt.Errorf("content %s is not in repository %s, %w", s.Spec.ManifestDigest, r.repository(), errMissing)
@@ -132,7 +132,7 @@ func (c *controller) find(ctx context.Context, r *run) error {
 }
 
 // remember says what was found, and what was found before that.
-func (c *controller) remember(_ context.Context, r *run) error {
+func (c *controller) remember(ctx context.Context, r *run) error {
 	status, spec := &r.obj.Status, r.obj.Spec
 	before := v1alpha1.SnapshotRevision{Tag: status.Tag, Digest: status.Digest, ManifestDigest: status.ManifestDigest}
 	if before.ManifestDigest != "" && before.ManifestDigest != spec.ManifestDigest {
@@ -140,7 +140,9 @@ func (c *controller) remember(_ context.Context, r *run) error {
 			spec.Tag, spec.ManifestDigest, before.Tag, before.ManifestDigest))
 		status.History = slices.Insert(status.History, 0, before)
 	}
-	status.History = past(status.History, spec.ManifestDigest, c.listed())
+	all := status.History
+	status.History = past(all, spec.ManifestDigest, c.listed())
+	c.unlist(ctx, r, all)
 	status.Digest, status.ManifestDigest, status.Tag = spec.Digest, spec.ManifestDigest, spec.Tag
 	status.RepositoryURL = c.address + "/" + r.repository()
 	return nil

@@ -68,6 +68,13 @@ type FluxDeployerStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	LastAppliedRevision string `json:"lastAppliedRevision,omitempty"`
 
+	// lastAttemptedRevision is the content that was handed to Flux last, whatever came of it, in the same form, at most 512 characters.
+	// It stays in the registry like that of lastAppliedRevision.
+	// Example: 1.0.1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	LastAttemptedRevision string `json:"lastAttemptedRevision,omitempty"`
+
 	// origins lists the component versions that the deployed content came from, and whether they were verified, at most 256.
 	// Example: [{namespace: default, name: podinfo, version: 6.3.6, verified: true}].
 	// +optional

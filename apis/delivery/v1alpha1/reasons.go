@@ -45,6 +45,8 @@ const (
 	CreateRepositoryNameFailedReason = "CreateRepositoryNameFailed"
 	// ContentMissingReason says that the content of a Snapshot is no longer in the registry; its owner is asked to write it again.
 	ContentMissingReason = "ContentMissing"
+	// SnapshotRegistryFailedReason says that the registry could not be asked whether the content of a Snapshot is there; it is asked again.
+	SnapshotRegistryFailedReason = "SnapshotRegistryFailed"
 	// StorageFullReason says that the registry has no room for the content; it is written as soon as there is.
 	StorageFullReason = "StorageFull"
 

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/componentversion"
+	"github.com/ocm-operator/ocm-operator/reconcilers/configuration"
+	"github.com/ocm-operator/ocm-operator/reconcilers/fluxdeployer"
+	"github.com/ocm-operator/ocm-operator/reconcilers/localization"
+	"github.com/ocm-operator/ocm-operator/reconcilers/mutation"
+	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/resource"
+	snapshotkind "github.com/ocm-operator/ocm-operator/reconcilers/snapshot"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/transform"
+)
+
+// answerAge is how old the answer to one object's question for versions may be to be another object's too. It spans the
+// time in which objects that are due at the same moment get their turn.
+const answerAge = 2 * time.Second
+
+// features is the feature list of the operator.
+func features(s *shared) []plugin.Plugin {
+	o := s.options
+	protection := source.Protection{Deny: o.DenyUnprotected}
+	mutations := mutation.Options{
+		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store, Mappings: s.mappings,
+		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize,
+		Limits: mutation.Limits{Archives: o.Limits.Archives(), ConfigBytes: o.Limits.ConfigSize, ValuesBytes: o.Limits.ValuesSize},
+		Turn:   transform.NewTurn(),
+	}
+	snapshots := snapshotkind.Options{
+		Lifecycle: s.services.Lifecycle, Store: s.store, Metrics: metrics.Registry, Address: s.snapshots().URL(),
+		Recheck: o.SnapshotRecheck, History: o.Registry.History, Forget: s.external != nil, Deployers: s.deployers,
+		Concurrent: o.Workers(v1alpha1.SnapshotKind),
+	}
+	resources := resource.Options{
+		Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Store: s.store,
+		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize, Archives: o.Limits.Archives(),
+		Concurrent: o.Workers(v1alpha1.ResourceKind),
+	}
+	if s.registry != nil {
+		notices := s.registry.Notices()
+		snapshots.Notices, resources.Notices, mutations.Notices = notices, notices, notices
+	}
+	if s.external != nil {
+		resources.Finalizer, mutations.Finalizer = v1alpha1.SnapshotFinalizer, v1alpha1.SnapshotFinalizer
+	}
+	localizations, configurations := mutations, mutations
+	localizations.Concurrent, configurations.Concurrent = o.Workers(v1alpha1.LocalizationKind), o.Workers(v1alpha1.ConfigurationKind)
+	return []plugin.Plugin{
+		componentversion.Plugin(componentversion.Options{
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Workers(v1alpha1.ComponentVersionKind), AnswerAge: answerAge,
+		}),
+		snapshotkind.Plugin(snapshots),
+		resource.Plugin(resources),
+		localization.Plugin(localizations),
+		configuration.Plugin(configurations),
+		fluxdeployer.Plugin(fluxdeployer.Options{
+			Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign,
+			Registry:             s.flux(),
+			Store:                s.store,
+			Artifacts:            artifacts(s),
+			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Workers(v1alpha1.FluxDeployerKind),
+		}),
+	}
+}
+
+// artifacts is how Flux reads snapshots where it does so without the registry.
+func artifacts(s *shared) fluxdeployer.Artifacts {
+	a := fluxdeployer.Artifacts{Namespace: cmp.Or(s.options.WatchNamespace, s.options.Namespace)}
+	if s.options.Registry.Artifacts {
+		a.Find = func(ctx context.Context, repository, manifest string) (fluxdeployer.Artifact, error) {
+			found, err := s.registry.Artifact(ctx, repository, manifest)
+			return fluxdeployer.Artifact(found), err
+		}
+	}
+	return a
+}
