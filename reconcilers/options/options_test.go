@@ -38,7 +38,7 @@ func TestDefaults(t *testing.T) {
 		TokenAuth: true, TokenAudience: "ocm-registry",
 		Listen: ":5000", Address: "ocm-operator.ocm-system.svc.cluster.local:5000", Dir: "/tmp/ocm-registry",
 		CertSecret: "ocm-registry-tls-certs", KeySecret: "ocm-registry-key", MaxBlobBytes: 16 << 30, MaxStagedBytes: 32 << 30, CollectInterval: 10 * time.Minute, History: 2,
-		Room:           options.Room{HighWater: 85, LowWater: 75, ScrubInterval: 24 * time.Hour, ScrubRate: 16 << 20},
+		Room:           options.Room{HighWater: 85, LowWater: 75, Grace: time.Minute, ScrubInterval: 24 * time.Hour, ScrubRate: 16 << 20},
 		ArtifactListen: ":9790", ArtifactAddress: "ocm-operator.ocm-system.svc.cluster.local:9790",
 	}
 	if diff := cmp.Diff(want, o.Registry); diff != "" {
