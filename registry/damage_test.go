@@ -2,11 +2,14 @@ package registry_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -72,6 +75,33 @@ func TestDamagedBlob(t *testing.T) {
 	if got := log.String(); strings.Count(got, "registry request failed") != 1 || !strings.Contains(got, "damaged") || !strings.Contains(got, layer.String()) {
 		t.Errorf("log: %s", got)
 	}
+	c.artifact("a", "v1", "layer")
+	c.expect(200, "", "GET", "/v2/a/blobs/"+layer.String(), nil)
+}
+
+// TestUnreadableBlob pulls a blob that the disk does not give back. Whoever asks comes again, until it is known that this does
+// not pass.
+func TestUnreadableBlob(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var seconds atomic.Int64
+	s, err := store.Open(dir, store.Options{NoSync: true, Now: func() time.Time { return time.Unix(1_700_000_000+seconds.Load(), 0) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := &client{t: t, handler: registry.NewHandler(s, registry.Options{Authorizer: auth.AllowAll()})}
+	c.artifact("a", "v1", "layer")
+	layer := digest.FromString("layer")
+	path := filepath.Join(dir, "blobs", "sha256", layer.Encoded()[:2], layer.Encoded())
+	if err := errors.Join(os.Remove(path), os.Symlink(path, path)); err != nil {
+		t.Fatal(err)
+	}
+	c.expect(503, "UNKNOWN", "GET", "/v2/a/blobs/"+layer.String(), nil)
+	c.expect(503, "UNKNOWN", "HEAD", "/v2/a/blobs/"+layer.String(), nil)
+	seconds.Add(5)
+	c.expect(500, "UNKNOWN", "GET", "/v2/a/blobs/"+layer.String(), nil)
+	c.expect(404, "BLOB_UNKNOWN", "GET", "/v2/a/blobs/"+layer.String(), nil)
 	c.artifact("a", "v1", "layer")
 	c.expect(200, "", "GET", "/v2/a/blobs/"+layer.String(), nil)
 }

@@ -72,8 +72,8 @@ func toAPI(err error) *apiError {
 		return &apiError{status: http.StatusForbidden, code: codeDenied, message: err.Error()}
 	case errors.As(err, &limited):
 		return &apiError{status: http.StatusTooManyRequests, code: codeTooMany, message: limited.Error()}
-	case errors.Is(err, auth.ErrUnavailable):
-		return &apiError{status: http.StatusServiceUnavailable, code: codeUnknown, message: auth.ErrUnavailable.Error()}
+	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, store.ErrUnreadable):
+		return passing(err)
 	case errors.As(err, &missing):
 		return &apiError{status: http.StatusBadRequest, code: codeManifestBlobUnknown, message: missing.Error()}
 	case errors.As(err, &manifest):
@@ -105,6 +105,15 @@ func toAPI(err error) *apiError {
 	default:
 		return internal()
 	}
+}
+
+// passing is for what is worth another try soon.
+func passing(err error) *apiError {
+	told := auth.ErrUnavailable
+	if errors.Is(err, store.ErrUnreadable) {
+		told = store.ErrUnreadable
+	}
+	return &apiError{status: http.StatusServiceUnavailable, code: codeUnknown, message: told.Error()}
 }
 
 func internal() *apiError {

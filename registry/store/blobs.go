@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -25,6 +26,7 @@ type blobs struct {
 	tally
 
 	proofs   proofs
+	doubts   *doubts
 	unsynced unsynced
 	damaged  *quarantine
 	// lock is that of a blob, for those who do not come from a push.
@@ -38,29 +40,36 @@ func (b *blobs) path(d digest.Digest) string {
 	return filepath.Join(b.dir, d.Algorithm().String(), encoded[:2], encoded)
 }
 
-// size returns the length of a blob's file, or ErrBlobNotFound.
+// size returns the length of a blob's file, or ErrBlobNotFound, or ErrUnreadable.
 func (b *blobs) size(d digest.Digest) (int64, error) {
 	info, err := os.Stat(b.path(d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("%s: %w", d, ErrBlobNotFound)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("look for blob %s: %w", d, err)
+		return 0, unreadable(d, err)
+	}
+	if !info.Mode().IsRegular() {
+		return 0, &unreadableError{d, errNoFile}
 	}
 	return info.Size(), nil
 }
 
 func (b *blobs) open(d digest.Digest) (*os.File, fs.FileInfo, error) {
-	f, err := os.Open(b.path(d))
+	// Files don't care for the flag; but what else somebody may have put there is not to be waited for.
+	f, err := os.OpenFile(b.path(d), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("%s: %w", d, ErrBlobNotFound)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("open blob %s: %w", d, err)
+		return nil, nil, unreadable(d, err)
 	}
 	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, nil, errors.Join(&unreadableError{d, errNoFile}, f.Close())
+	}
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open blob %s: %w", d, err), f.Close())
+		return nil, nil, errors.Join(unreadable(d, err), f.Close())
 	}
 	return f, info, nil
 }
@@ -72,7 +81,13 @@ func (b *blobs) place(temp string, u *syncing, size int64) error {
 	d := u.digest
 	target := b.path(d)
 	old, oldErr := b.size(d)
-	if oldErr != nil {
+	switch {
+	case errors.Is(oldErr, ErrUnreadable):
+		if err := b.makeWay(d); err != nil {
+			return fmt.Errorf("store blob %s: %w", d, err)
+		}
+		old = b.proven(d)
+	case oldErr != nil:
 		old = absent
 	}
 	end := b.change(d)
@@ -81,6 +96,7 @@ func (b *blobs) place(temp string, u *syncing, size int64) error {
 		return fmt.Errorf("store blob %s: %w", d, err)
 	}
 	end(old, size)
+	b.doubts.settle(d)
 	b.proofs.forget(d)
 	b.hand(u)
 	return nil
@@ -102,17 +118,21 @@ func (b *blobs) rename(temp, target string) error {
 
 func (b *blobs) remove(d digest.Digest) (int64, error) {
 	size, err := b.size(d)
+	if errors.Is(err, ErrUnreadable) {
+		size, err = b.proven(d), b.makeWay(d)
+	}
 	if err != nil {
 		return 0, err
 	}
 	end := b.change(d)
-	if err := b.disk.Remove(b.path(d)); err != nil {
+	if err := ignoreNotExist(b.disk.Remove(b.path(d))); err != nil {
 		end(size, size)
 		return 0, fmt.Errorf("remove blob %s: %w", d, err)
 	}
 	end(size, absent)
 	b.proofs.forget(d)
 	b.unsynced.forget(d)
+	b.doubts.settle(d)
 	return size, nil
 }
 

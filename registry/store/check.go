@@ -95,6 +95,9 @@ func (s *Store) checkRead() error {
 			return fmt.Errorf("registry store is not readable: %w", err)
 		}
 	}
+	if err := s.blobs.sick(); err != nil {
+		return err
+	}
 	return s.view(func(tx *bbolt.Tx) error {
 		if got := tx.Bucket(bucketState).Get(keyFormat); string(got) != format {
 			return fmt.Errorf("%w: registry index has the format %q, and had %q", ErrDamaged, got, format)

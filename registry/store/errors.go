@@ -31,6 +31,9 @@ var (
 	// ErrDamaged says that the disk gives back something else than was written. Whoever pushed did nothing wrong,
 	// and nobody can do anything about it but push again.
 	ErrDamaged = errors.New("registry content is damaged")
+	// ErrUnreadable says that the disk does not give back a blob at the moment, which may pass. It is ErrDamaged when it does not
+	// pass, and ErrBlobNotFound afterwards.
+	ErrUnreadable = errors.New("registry content can't be read at the moment")
 	// ErrClosed says that the store or the stage was closed before.
 	ErrClosed = errors.New("already closed")
 )

@@ -136,10 +136,15 @@ func (s *Store) tell(ctx context.Context, lost map[key]string) error {
 // stillLost tells whether anything refers to the content, and whether it has not come back meanwhile.
 func (s *Store) stillLost(k key) (lost bool, err error) {
 	if k.isBlob() {
-		if _, err := s.blobs.size(k.digest()); !errors.Is(err, ErrBlobNotFound) {
+		_, err := s.blobs.size(k.digest())
+		switch {
+		case errors.Is(err, ErrBlobNotFound), s.blobs.doubts.believed(k.digest()):
+			return s.referenced(k)
+		case errors.Is(err, ErrUnreadable):
+			return false, nil // Nobody knows yet.
+		default:
 			return false, err
 		}
-		return s.referenced(k)
 	}
 	err = s.view(func(tx *bbolt.Tx) error {
 		lost = refs(tx, k) > 0 && body(tx, k.digest()) == nil

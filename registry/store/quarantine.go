@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,14 +70,29 @@ func (q *quarantine) load() error {
 
 // take moves a file here, or removes it when it alone is too much.
 func (q *quarantine) take(path string, d digest.Digest, size int64) error {
-	q.total.Add(1)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if size > q.most {
-		return q.disk.Remove(path)
+	if size > q.most || q.keep(path, d, size) != nil {
+		// It must not stay where it would be found as what it is not.
+		if err := ignoreNotExist(q.disk.RemoveAll(path)); err != nil {
+			return err
+		}
 	}
-	if err := errors.Join(q.shrink(maxQuarantined-1, q.most-size), makeDir(q.disk, q.dir)); err != nil {
-		return errors.Join(err, q.disk.Remove(path))
+	q.total.Add(1)
+	return nil
+}
+
+// keep moves a file here, for which there may be no room. It needs the lock.
+func (q *quarantine) keep(path string, d digest.Digest, size int64) error {
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		return errors.Join(errNoFile, err)
+	}
+	left := q.shrink(maxQuarantined-1, q.most-size)
+	if len(q.files) >= maxQuarantined || q.bytes.Load() > q.most-size {
+		return left
+	}
+	if err := makeDir(q.disk, q.dir); err != nil {
+		return err
 	}
 	f := damagedFile{size: size, at: q.now()}
 	if n := len(q.files); n > 0 && !f.at.After(q.files[n-1].at) {
@@ -86,8 +100,7 @@ func (q *quarantine) take(path string, d digest.Digest, size int64) error {
 	}
 	f.name = fmt.Sprintf("%s-%s-%d", d.Algorithm(), d.Encoded(), f.at.UnixNano())
 	if err := q.disk.Rename(path, filepath.Join(q.dir, f.name)); err != nil {
-		// It must not stay where it would be found as what it is not.
-		return q.disk.Remove(path)
+		return err
 	}
 	q.files = append(q.files, f)
 	q.bytes.Add(size)
@@ -97,15 +110,18 @@ func (q *quarantine) take(path string, d digest.Digest, size int64) error {
 // shrink removes the oldest files until there are no more than given. It needs the lock.
 func (q *quarantine) shrink(files int, bytes int64) error {
 	old := q.now().Add(-quarantinedFor)
-	for len(q.files) > 0 && (len(q.files) > files || q.bytes.Load() > bytes || q.files[0].at.Before(old)) {
-		err := q.disk.Remove(filepath.Join(q.dir, q.files[0].name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove from quarantine: %w", err)
+	var failed []error
+	for i := 0; i < len(q.files) && (len(q.files) > files || q.bytes.Load() > bytes || q.files[i].at.Before(old)); {
+		if err := ignoreNotExist(q.disk.Remove(filepath.Join(q.dir, q.files[i].name))); err != nil {
+			// The others go nevertheless.
+			failed = append(failed, fmt.Errorf("remove from quarantine: %w", err))
+			i++
+			continue
 		}
-		q.bytes.Add(-q.files[0].size)
-		q.files = q.files[1:]
+		q.bytes.Add(-q.files[i].size)
+		q.files = slices.Delete(q.files, i, i+1)
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // purge removes what is too old, or everything.
@@ -127,6 +143,9 @@ func (q *quarantine) holds() (files, bytes int64) {
 // quarantine takes a damaged blob away. It is for whoever has the blob's lock.
 func (b *blobs) quarantine(d digest.Digest) error {
 	size, err := b.size(d)
+	if errors.Is(err, ErrUnreadable) {
+		size, err = b.proven(d), nil
+	}
 	if err != nil {
 		return err
 	}
@@ -138,5 +157,6 @@ func (b *blobs) quarantine(d digest.Digest) error {
 	b.proofs.forget(d)
 	end(size, absent)
 	b.unsynced.forget(d)
+	b.doubts.settle(d)
 	return nil
 }

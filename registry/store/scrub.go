@@ -44,10 +44,19 @@ func (s *Store) scrub(ctx context.Context, pace *pacer) (ScrubStats, error) {
 	c := &scrub{store: s, pace: pace, buffer: make([]byte, scrubChunk)}
 	// Who was told of a loss and did nothing is told again.
 	s.losses.remind()
-	for _, part := range []func(context.Context) error{c.pages, c.uploads, c.blobs, c.manifests, c.links} {
-		if err := part(ctx); err != nil {
-			return c.stats, fmt.Errorf("scrub the registry: %w", err)
+	var failed []error
+	for _, part := range []func(context.Context) error{c.pages, c.uploads, c.blobs, c.lookAgain, c.manifests, c.links} {
+		// What one part can't do says nothing of the others.
+		err := part(ctx)
+		if err != nil {
+			failed = append(failed, err)
 		}
+		if ctx.Err() != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrDamaged) {
+			break // The index is not there any more.
+		}
+	}
+	if err := errors.Join(append(failed, c.failed...)...); err != nil {
+		return c.stats, fmt.Errorf("scrub the registry: %w", err)
 	}
 	return c.stats, s.scrubbed.end(s)
 }
@@ -57,6 +66,24 @@ type scrub struct {
 	pace   *pacer
 	buffer []byte
 	stats  ScrubStats
+	// failed are the first blobs that were not looked at, for no fault of their own.
+	failed []error
+	// doubtful are those that could not be read, and are looked at again.
+	doubtful []digest.Digest
+}
+
+// maxFailed bounds what a scrub tells of.
+const maxFailed = 10
+
+// fail keeps the error of one blob for the end. Only one that ends the scrub is returned.
+func (c *scrub) fail(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+		return err
+	}
+	if err != nil && len(c.failed) < maxFailed {
+		c.failed = append(c.failed, err)
+	}
+	return nil
 }
 
 // uploads removes files that nobody writes to, and what is in quarantine for too long.
@@ -95,7 +122,7 @@ func (c *scrub) blobs(ctx context.Context) error {
 				if invalid != nil || !strings.HasPrefix(name, prefix) {
 					continue // the store did not put it there
 				}
-				if err := c.blob(ctx, d); err != nil {
+				if err := c.fail(ctx, c.blob(ctx, d)); err != nil {
 					return err
 				}
 			}
@@ -123,11 +150,12 @@ func (c *scrub) blob(ctx context.Context, d digest.Digest) error {
 	if errors.Is(err, ErrBlobNotFound) {
 		return nil
 	}
-	if err != nil {
-		return err
+	sound := false
+	if err == nil {
+		sound, err = c.read(ctx, d, f, info)
+		err = errors.Join(err, f.Close())
 	}
-	sound, err := c.read(ctx, d, f, info)
-	if err = errors.Join(err, f.Close()); err != nil && !errors.Is(err, ErrDamaged) {
+	if err != nil && !errors.Is(err, ErrUnreadable) {
 		return err
 	}
 	c.stats.Blobs++
@@ -135,15 +163,43 @@ func (c *scrub) blob(ctx context.Context, d digest.Digest) error {
 		return nil
 	}
 	// Once more, and nobody may replace it meanwhile: it is a sin to take away what is sound.
+	if err = c.judge(ctx, d); errors.Is(err, ErrUnreadable) && len(c.doubtful) < maxDoubts {
+		c.doubtful = append(c.doubtful, d)
+		return nil
+	}
+	return err
+}
+
+// judge compares a blob with its digest whatever is known of it.
+func (c *scrub) judge(ctx context.Context, d digest.Digest) error {
+	s := c.store
 	defer s.locks.lock(blobKey(d))()
 	s.blobs.proofs.forget(d)
-	switch _, err := s.blobs.soundSize(ctx, d); {
-	case errors.Is(err, ErrDamaged):
+	_, err := s.blobs.soundSize(ctx, d)
+	if errors.Is(err, ErrDamaged) {
 		c.stats.Damaged++
+		if _, left := s.blobs.size(d); !errors.Is(left, ErrBlobNotFound) {
+			return err // It could not be taken away.
+		}
 		return nil
-	default:
-		return missingIsFine(err)
 	}
+	return missingIsFine(err)
+}
+
+// lookAgain is for the blobs that could not be read.
+func (c *scrub) lookAgain(ctx context.Context) error {
+	if len(c.doubtful) == 0 {
+		return nil
+	}
+	if err := c.pace.sleep(ctx, lookAgain); err != nil {
+		return err
+	}
+	for _, d := range c.doubtful {
+		if err := c.fail(ctx, c.judge(ctx, d)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // read tells whether a file has the content that its digest says, as far as the disk gives it back.
@@ -167,6 +223,7 @@ func (c *scrub) read(ctx context.Context, d digest.Digest, f *os.File, info fs.F
 		if err != nil {
 			return false, unreadable(d, err)
 		}
+		c.store.blobs.doubts.read()
 	}
 }
 

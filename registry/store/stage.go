@@ -338,7 +338,7 @@ func (s *Stage) place(ctx context.Context, d digest.Digest) (wait bool, err erro
 func (s *Stage) link(ctx context.Context, d digest.Digest) (bool, error) {
 	blobs := s.repo.store.blobs
 	_, err := blobs.soundSize(ctx, d)
-	if errors.Is(err, ErrBlobNotFound) || errors.Is(err, ErrDamaged) {
+	if errors.Is(err, ErrBlobNotFound) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnreadable) {
 		return false, nil
 	}
 	if err == nil {
