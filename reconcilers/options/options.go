@@ -175,7 +175,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Registry.Address, "registry-address", "",
 		"Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
 	f.StringVar(&o.Registry.Advertise, "registry-advertise-address", "",
-		"Host and port under which other replicas reach the embedded registry of this one. The default has the host of --registry-listen, or POD_IP, or the address from which the API server is asked.")
+		"Host and port under which other replicas reach the embedded registry of this one. "+
+			"The default has the host of --registry-listen, or POD_IP, or the address from which the API server is asked.")
 	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
 	f.Int64Var(&o.Registry.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
 	f.Int64Var(&o.Registry.MaxStagedBytes, "registry-max-staged-size", 32<<30, "Bytes of disk that all blobs may take together while they are being written.")
