@@ -234,7 +234,7 @@ func (w *world) mirrored(content map[digest.Digest]string) {
 	}
 }
 
-// TestLeaderIsKilled again and again, while content is pulled and pushed.
+// TestLeaderIsKilled again and again, and asked to end at last, while content is pulled and pushed.
 func TestLeaderIsKilled(t *testing.T) {
 	w := newWorld(t)
 	w.release("1.0.0")
@@ -252,8 +252,9 @@ func TestLeaderIsKilled(t *testing.T) {
 	}
 	flow.done.Go(func() { flow.pushing(ctx) })
 	for round := 1; round <= kills; round++ {
-		w.survives(round)
+		w.survives(flow, round, (*operator.Operator).Kill)
 	}
+	w.survives(flow, kills+1, func(leader *operator.Operator) error { return leader.Stop(ctx) })
 	cancel()
 	flow.done.Wait()
 	for _, err := range flow.errs {
@@ -267,8 +268,8 @@ func TestLeaderIsKilled(t *testing.T) {
 	w.complete()
 }
 
-// survives kills the leader while a new version is on its way.
-func (w *world) survives(round int) {
+// survives ends the leader while a new version is on its way.
+func (w *world) survives(flow *traffic, round int, end func(*operator.Operator) error) {
 	w.t.Helper()
 	var leader *operator.Operator
 	w.until("somebody leads", func() (err error) {
@@ -288,9 +289,11 @@ func (w *world) survives(round int) {
 		})
 	}
 	begin := time.Now()
-	if err := leader.Kill(); err != nil {
+	flow.turns.Add(1)
+	if err := end(leader); err != nil {
 		w.t.Fatal(err)
 	}
+	flow.turns.Add(1)
 	w.until("another replica leads", func() error {
 		next, err := w.leader()
 		if err == nil && next == leader {

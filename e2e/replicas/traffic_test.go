@@ -140,6 +140,8 @@ type traffic struct {
 	address  string
 
 	pulls, broken, pushes, refused, gone atomic.Int64
+	// turns is odd while a leader ends.
+	turns atomic.Int64
 
 	mu   sync.Mutex
 	errs []error
@@ -183,6 +185,7 @@ func (f *traffic) persist(ctx context.Context, repository, what string, d digest
 // pushing writes artifacts over HTTP until the context is over, each to whatever replica comes, and reads them again.
 func (f *traffic) pushing(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
+		turns := f.turns.Load()
 		d, err := f.registry.push(ctx, f.address, n)
 		if err != nil {
 			f.refused.Add(1)
@@ -193,8 +196,10 @@ func (f *traffic) pushing(ctx context.Context) {
 		switch {
 		case errors.Is(err, errWrong):
 			f.fail(err)
+		case status == http.StatusNotFound && turns%2 == 0 && f.turns.Load() == turns:
+			f.fail(fmt.Errorf("%s was acknowledged, and is not there though the same replica leads: %w", d, err))
 		case status == http.StatusNotFound:
-			// It was in the replica that has been killed, and no Snapshot names it.
+			// It was in the replica that has ended, and no Snapshot names it.
 			f.gone.Add(1)
 		}
 	}

@@ -33,6 +33,8 @@ type blobs struct {
 	lock func(d digest.Digest) (unlock func())
 	// lost is told what is not there any more.
 	lost func(k key, detail string)
+	// named tells whether a manifest names a blob.
+	named func(d digest.Digest) bool
 }
 
 func (b *blobs) path(d digest.Digest) string {

@@ -19,6 +19,10 @@ func (s *Store) guard(dir string, o Options) {
 	s.blobs.damaged = &quarantine{dir: filepath.Join(dir, "quarantine"), disk: s.disk, now: o.Now, most: kept}
 	s.blobs.lost, s.blobs.unsynced = s.lose, newUnsynced()
 	s.blobs.lock = func(d digest.Digest) func() { return s.locks.lock(blobKey(d)) }
+	s.blobs.named = func(d digest.Digest) bool {
+		used, err := s.referenced(blobKey(d))
+		return used || err != nil
+	}
 	s.blobs.doubts = newDoubts(o.Now, s.writes)
 	s.notify, s.losses = o.Notify, newLosses()
 	s.refusals = refusals{notify: o.Notify, now: o.Now, most: o.MaxBytes, all: map[string]refusal{}}

@@ -193,11 +193,12 @@ func (b *blobs) syncFile(u *syncing) (err error) {
 }
 
 // unplace removes what the disk has not taken: the next push must not find a file that a crash may take away. That a second sync
-// succeeds would tell nothing of what the first one lost.
+// succeeds would tell nothing of what the first one lost. What was found and is named by a manifest stays: it was on the disk
+// before that manifest was, and a disk that fails once must not cost what others have.
 func (b *blobs) unplace(u *syncing) {
 	defer b.lock(u.digest)()
 	b.forget(filepath.Dir(b.path(u.digest)))
-	if !b.unsynced.current(u) {
+	if !b.unsynced.current(u) || u.found && b.named(u.digest) {
 		return
 	}
 	_, err := b.remove(u.digest)

@@ -103,6 +103,45 @@ func TestFoundBlobIsSynced(t *testing.T) {
 	}
 }
 
+// TestFoundBlobOfOthers has the disk fail once while a blob is synced for another manifest. Those who have it keep it.
+func TestFoundBlobOfOthers(t *testing.T) {
+	t.Parallel()
+	broken, content, dir := errors.New("input/output error"), []byte("content"), t.TempDir()
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := image(t, nil, push(t, repository(t, s, "team/app"), "content"))
+	if _, err := repository(t, s, "team/app").PutManifest(t.Context(), ocispec.MediaTypeImageManifest, body, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = store.Open(dir, store.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var sound atomic.Bool
+	s.SyncDirs(func(path string, really func() error) error {
+		if path == blobPath(dir, digest.FromBytes(content)) && !sound.Load() {
+			return broken
+		}
+		return really()
+	})
+	r := repository(t, s, "team/app")
+	if _, err := r.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, body, "v2"); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+	if err := checkArtifact(t.Context(), r, "v1"); err != nil {
+		t.Errorf("what was there before: %v", err)
+	}
+	sound.Store(true)
+	if _, err := r.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, body, "v2"); err != nil {
+		t.Errorf("with a sound disk: %v", err)
+	}
+}
+
 // TestManyUnsynced has many push many small blobs at once, more than wait for the disk, and large ones among them.
 func TestManyUnsynced(t *testing.T) {
 	t.Parallel()
