@@ -113,5 +113,8 @@ func (s *Store) Take(repository string, n int64) error {
 	return err
 }
 
+// Counted returns when it is known how many blobs there are.
+func (s *Store) Counted() { <-s.blobs.ready }
+
 // Broken tells whether the index turned out to be damaged.
 func (s *Store) Broken() bool { return s.index.damaged() != nil }

@@ -115,6 +115,7 @@ func TestTamperedBlobIsReplaced(t *testing.T) {
 	s := open(t, dir, store.Options{})
 	r := repository(t, s, "team/app")
 	_, layer := artifact(t, r, "layer", "v1")
+	s.Counted()
 	before := s.Stats()
 	tampering["in place"](t, blobPath(dir, layer.Digest), []byte("LAYER"))
 	push(t, r, "layer")

@@ -30,6 +30,8 @@ type tally struct {
 	// changing are the blobs that somebody writes or removes just now. There is one at a time for each of them.
 	changing map[digest.Digest]bool
 	census   *census
+	// left are blobs that the last census did not count, because they were being changed from when it passed them until its end.
+	left map[digest.Digest]bool
 }
 
 // census goes from shelf to shelf: the files of a shelf are counted as they are when it is left, and followed from then on.
@@ -81,12 +83,16 @@ func (t *tally) changed(d digest.Digest, before, after int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.changing, d)
-	count, bytes := difference(before, after)
-	t.count.Add(count)
-	t.bytes.Add(bytes)
 	if t.census != nil {
 		t.census.note(d, before, after)
 	}
+	if t.left[d] {
+		delete(t.left, d)
+		before = absent
+	}
+	count, bytes := difference(before, after)
+	t.count.Add(count)
+	t.bytes.Add(bytes)
 }
 
 func difference(before, after int64) (count, bytes int64) {
@@ -155,6 +161,7 @@ func (t *tally) end(complete bool) {
 	defer t.mu.Unlock()
 	if complete || !t.sure() {
 		t.set(t.census.count, t.census.bytes)
+		t.left = t.census.open
 	}
 	t.census = nil
 }

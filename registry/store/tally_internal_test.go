@@ -113,19 +113,26 @@ func TestCensusBesideChangesUnderWay(t *testing.T) {
 		"replaced":           {10, 10, 20, 20, "the new file counts, and not the old one"},
 		"not removed":        {10, 10, 10, 10, "it is there still"},
 	} {
-		b := blobs{tally: newTally()}
-		b.census = &census{done: map[string]bool{}, open: map[digest.Digest]bool{}}
-		d := digest.FromString("x")
-		end := b.change(d)
-		b.enter(shelf(d))
-		if tc.seen >= 0 {
-			b.census.seen[d] = tc.seen
-		}
-		b.leave()
-		end(tc.before, tc.after)
-		b.end(true)
-		if got := b.bytes.Load(); got != tc.want {
-			t.Errorf("%s: %d bytes, want %d: %s", name, got, tc.want, tc.reason)
+		for _, outlasts := range []bool{false, true} {
+			b := blobs{tally: newTally()}
+			b.begin()
+			d := digest.FromString("x")
+			end := b.change(d)
+			b.enter(shelf(d))
+			if tc.seen >= 0 {
+				b.census.seen[d] = tc.seen
+			}
+			b.leave()
+			if outlasts {
+				b.end(true)
+			}
+			end(tc.before, tc.after)
+			if !outlasts {
+				b.end(true)
+			}
+			if got := b.bytes.Load(); got != tc.want {
+				t.Errorf("%s, and it outlasts the census is %t: %d bytes, want %d: %s", name, outlasts, got, tc.want, tc.reason)
+			}
 		}
 	}
 }
