@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := manager.New(s.scheme, o)
+	mgr, err := manager.New(ctx, s.scheme, o)
 	if err != nil {
 		return err
 	}

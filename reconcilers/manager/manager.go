@@ -55,7 +55,7 @@ type Manager struct {
 
 // New returns the manager. Secrets, ConfigMaps and ServiceAccounts are never cached: only their metadata is watched. What
 // adjusts its options is for tests, which have several managers in a process.
-func New(scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Options)) (*Manager, error) {
+func New(ctx context.Context, scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Options)) (*Manager, error) {
 	config, err := Config(o)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func New(scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Option
 	}
 	mgr := &Manager{}
 	if o.Leader.Enable {
-		own, err := address(context.Background(), config, o)
+		own, err := address(ctx, config, o)
 		if err != nil {
 			return nil, err
 		}

@@ -159,7 +159,7 @@ func (o *operator) run() {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	mgr, err := manager.New(o.Scheme(), flags, func(settings *ctrl.Options) {
+	mgr, err := manager.New(o.t.Context(), o.Scheme(), flags, func(settings *ctrl.Options) {
 		skip := true // the names of controllers are checked for the whole process
 		settings.Controller.SkipNameValidation = &skip
 	})
