@@ -15,35 +15,6 @@ func TestMain(m *testing.M) {
 	clustertest.Main(m, cluster.Options{ControllerManager: true, Flux: true})
 }
 
-const pipeline = `
-apiVersion: delivery.ocm.software/v1alpha1
-kind: ComponentVersion
-metadata:
-  name: podinfo
-spec:
-  interval: 10m0s
-  component: phoban.io/podinfo
-  version: {semver: ">=0.0.0"}
-  repository: {url: "${REPOSITORY}"}
----
-apiVersion: delivery.ocm.software/v1alpha1
-kind: Resource
-metadata:
-  name: podinfo
-spec:
-  interval: 10m0s
-  sourceRef: {name: podinfo, resourceRef: {name: manifests}}
----
-apiVersion: delivery.ocm.software/v1alpha1
-kind: FluxDeployer
-metadata:
-  name: podinfo
-spec:
-  interval: 10m0s
-  sourceRef: {kind: Resource, name: podinfo}
-  kustomizationTemplate: {path: ./, prune: true, targetNamespace: "${NAMESPACE}"}
-`
-
 // deliver brings a component into the namespace of the test, through Flux.
 func deliver(t *testing.T, e *e2etest.Env) {
 	t.Helper()
@@ -51,7 +22,7 @@ func deliver(t *testing.T, e *e2etest.Env) {
 	if err := podinfo.Publish(t.Context(), components.URL, podinfo.Options{Version: "1.0.0", ImageRegistry: "ghcr.io/phoban01"}, ocm.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	e.Apply(pipeline, "${REPOSITORY}", components.URL)
+	e.Apply(podinfo.Pipeline, "${REPOSITORY}", components.URL)
 	for _, kind := range []string{"ComponentVersion", "Resource", "FluxDeployer", "OCIRepository", "Kustomization"} {
 		e.Wait(kind, "podinfo", e2etest.Ready)
 	}

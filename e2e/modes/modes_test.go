@@ -25,41 +25,12 @@ func TestMain(m *testing.M) { clustertest.Main(m, cluster.Options{}) }
 // startTimeout bounds the time until a replica is ready.
 const startTimeout = 2 * time.Minute
 
-const pipeline = `
-apiVersion: delivery.ocm.software/v1alpha1
-kind: ComponentVersion
-metadata:
-  name: podinfo
-spec:
-  interval: 10m0s
-  component: phoban.io/podinfo
-  version: {semver: ">=0.0.0"}
-  repository: {url: "${REPOSITORY}"}
----
-apiVersion: delivery.ocm.software/v1alpha1
-kind: Resource
-metadata:
-  name: podinfo
-spec:
-  interval: 10m0s
-  sourceRef: {name: podinfo, resourceRef: {name: manifests}}
----
-apiVersion: delivery.ocm.software/v1alpha1
-kind: FluxDeployer
-metadata:
-  name: podinfo
-spec:
-  interval: 10m0s
-  sourceRef: {kind: Resource, name: podinfo}
-  kustomizationTemplate: {path: ./, prune: true, targetNamespace: "${NAMESPACE}"}
-`
-
 // TestPlainHTTP lets Flux pull from a registry without TLS.
 func TestPlainHTTP(t *testing.T) {
 	e := e2etest.Own(t, cluster.Options{ControllerManager: true, Flux: true}, "--registry-plain-http")
 	registry := ocmtest.Start(t)
 	publish(t, registry, "1.0.0")
-	e.Apply(pipeline, "${REPOSITORY}", registry.URL)
+	e.Apply(podinfo.Pipeline, "${REPOSITORY}", registry.URL)
 	arrived(e, "1.0.0")
 	source := e.Get("OCIRepository", "podinfo")
 	if insecure, _, err := unstructured.NestedBool(source.Object, "spec", "insecure"); err != nil || !insecure {
@@ -79,7 +50,7 @@ func TestSecondReplicaTakesOver(t *testing.T) {
 	e := e2etest.Own(t, cluster.Options{ControllerManager: true, Flux: true}, election...)
 	registry := ocmtest.Start(t)
 	publish(t, registry, "1.0.0")
-	e.Apply(pipeline, "${REPOSITORY}", registry.URL)
+	e.Apply(podinfo.Pipeline, "${REPOSITORY}", registry.URL)
 	arrived(e, "1.0.0")
 	first := e.Operator
 

@@ -39,35 +39,6 @@ const (
 	poll    = 50 * time.Millisecond
 )
 
-const pipeline = `
-apiVersion: delivery.ocm.software/v1alpha1
-kind: ComponentVersion
-metadata:
-  name: podinfo
-spec:
-  interval: 10m0s
-  component: phoban.io/podinfo
-  version: {semver: ">=0.0.0"}
-  repository: {url: "${REPOSITORY}"}
----
-apiVersion: delivery.ocm.software/v1alpha1
-kind: Resource
-metadata:
-  name: podinfo
-spec:
-  interval: 10m0s
-  sourceRef: {name: podinfo, resourceRef: {name: manifests}}
----
-apiVersion: delivery.ocm.software/v1alpha1
-kind: FluxDeployer
-metadata:
-  name: podinfo
-spec:
-  interval: 10m0s
-  sourceRef: {kind: Resource, name: podinfo}
-  kustomizationTemplate: {path: ./, prune: true, targetNamespace: "${NAMESPACE}"}
-`
-
 // world is a cluster with several replicas of the operator behind one address.
 type world struct {
 	*e2etest.Env
@@ -238,7 +209,7 @@ func (w *world) mirrored(content map[digest.Digest]string) {
 func TestLeaderIsKilled(t *testing.T) {
 	w := newWorld(t)
 	w.release("1.0.0")
-	w.Apply(pipeline, "${REPOSITORY}", w.source.URL)
+	w.Apply(podinfo.Pipeline, "${REPOSITORY}", w.source.URL)
 	w.arrived("1.0.0")
 	flow := &traffic{registry: w.registry, address: w.balancer.address()}
 	ctx, cancel := context.WithCancel(t.Context())
