@@ -41,7 +41,7 @@ type puller struct {
 // wrongError says that something was served that is not what was asked for.
 type wrongError struct{ error }
 
-// always begins to pull.
+// always begins to pull, and returns when the first pull has ended well.
 func (w *world) always(pull func(context.Context) error) *puller {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
@@ -58,7 +58,17 @@ func (w *world) always(pull func(context.Context) error) *puller {
 		group.Wait()
 	})
 	w.t.Cleanup(p.stop)
+	w.Eventually("the first pull", p.begun)
 	return p
+}
+
+func (p *puller) begun() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.whole == 0 {
+		return errors.New("nothing was pulled yet")
+	}
+	return nil
 }
 
 func pause(ctx context.Context) {
