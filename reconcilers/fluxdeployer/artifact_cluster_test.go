@@ -158,9 +158,12 @@ func (s *server) fallsBack() {
 	s.answer(helmRelease, client.ObjectKeyFromObject(s.deployer), "AccessDenied", gateIsClosed)
 	s.eventually("the release reads from an OCIRepository", func() bool { return s.source(helmRelease, "chartRef") == "OCIRepository" })
 	s.eventually("the artifact is gone", func() bool { return s.flux(externalArtifact) == nil })
-	s.eventually("the deployer is ready", s.says("Ready", "True Succeeded"))
-	if !s.hasSecret() || s.deployer.Status.ExternalArtifact != "" || s.deployer.Status.OCIRepository == "" {
-		s.t.Errorf("status is %+v, Secrets: %t", s.deployer.Status, s.hasSecret())
+	ready := s.says("Ready", "True Succeeded")
+	s.eventually("the deployer is ready, and says what it has", func() bool {
+		return ready() && s.deployer.Status.ExternalArtifact == "" && s.deployer.Status.OCIRepository != ""
+	})
+	if !s.hasSecret() {
+		s.t.Error("there are no Secrets by which Flux could read it")
 	}
 }
 
