@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
@@ -81,8 +83,10 @@ func TestSuspension(t *testing.T) {
 	says(e, "first")
 
 	security := "verify: [{name: security, publicKey: {secretRef: {name: signing-keys}}}]"
-	e.Apply(follow(registry, `{semver: ">=6.3.x"}`, security, "suspend: true") +
-		object("Resource", "later", "sourceRef: {name: podinfo, resourceRef: {name: manifests}}"))
+	e.Apply(follow(registry, `{semver: ">=6.3.x"}`, security, "suspend: true"))
+	// What is suspended says nothing; who refers to it has seen the change.
+	e.Wait("Resource", "podinfo", e2etest.Is("Reconciling", metav1.ConditionTrue, "ComponentVersionNotReady"))
+	e.Apply(object("Resource", "later", "sourceRef: {name: podinfo, resourceRef: {name: manifests}}"))
 	e.Wait("Resource", "later", e2etest.NotReady("ComponentVersionNotReady", "is not ready yet"))
 
 	e.Apply(follow(registry, `{semver: ">=6.3.x"}`, bySecret))
