@@ -56,7 +56,13 @@ func (e *Env) Gone(kind, name string) {
 // Eventually waits until a condition returns nil. The test fails with what the condition said last.
 func (e *Env) Eventually(what string, condition func() error) {
 	e.tb.Helper()
-	timeout := time.NewTimer(waitTimeout)
+	e.Within(waitTimeout, what, condition)
+}
+
+// Within is Eventually for what takes another time.
+func (e *Env) Within(longest time.Duration, what string, condition func() error) {
+	e.tb.Helper()
+	timeout := time.NewTimer(longest)
 	defer timeout.Stop()
 	ticker := time.NewTicker(waitPoll)
 	defer ticker.Stop()
@@ -68,7 +74,7 @@ func (e *Env) Eventually(what string, condition func() error) {
 		select {
 		case <-ticker.C:
 		case <-timeout.C:
-			e.tb.Fatalf("waited %s for %s: %v", waitTimeout, what, err)
+			e.tb.Fatalf("waited %s for %s: %v", longest, what, err)
 		case <-e.tb.Context().Done():
 			e.tb.Fatalf("test ended while it waited for %s: %v", what, err)
 		case <-e.Operator.Exited():

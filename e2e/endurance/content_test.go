@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,12 +15,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/snapshot/archive"
@@ -50,24 +46,10 @@ type registry struct {
 // hand out is for the snapshot at the end of a pipeline only.
 func (w *world) registry() *registry {
 	w.t.Helper()
-	secret := func(name, key string) []byte {
-		found := &corev1.Secret{}
-		if err := w.Client.Get(w.t.Context(), client.ObjectKey{Namespace: operator.Namespace, Name: name}, found); err != nil {
-			w.t.Fatalf("get Secret %s: %v", name, err)
-		}
-		return found.Data[key]
-	}
-	issuer, err := auth.NewIssuer(secret("ocm-registry-key", "key"), nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	issuer, roots := w.RegistryRights()
 	credential, err := issuer.Issue(auth.Scope{}, time.Hour)
 	if err != nil {
 		w.t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(secret("ocm-registry-tls-certs", "ca.crt")) {
-		w.t.Fatal("the operator's Secret has no certificate to trust the embedded registry by")
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	w.t.Cleanup(transport.CloseIdleConnections)

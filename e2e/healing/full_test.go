@@ -53,7 +53,7 @@ func TestFullRegistryHeals(t *testing.T) {
 	w.Wait("OCIRepository", "app", e2etest.Ready)
 
 	w.Delete(v1alpha1.ResourceKind, "big")
-	w.within("everything is ready", func() error {
+	w.Within(patience, "everything is ready", func() error {
 		for _, name := range []string{"app", "new"} {
 			obj, err := w.Lookup(v1alpha1.ResourceKind, name)
 			if err != nil {

@@ -199,25 +199,3 @@ func (w *world) sound(layer string) error {
 	}
 	return nil
 }
-
-// within waits longer than other waits do.
-func (w *world) within(what string, condition func() error) {
-	w.t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ticker.C:
-		case <-deadline.C:
-			w.t.Fatalf("waited %s for %s: %v", patience, what, err)
-		case <-w.Operator.Exited():
-			w.t.Fatalf("wait for %s: %v", what, w.Operator.Err())
-		}
-	}
-}

@@ -83,7 +83,7 @@ spec:
 func (w *world) filled(count int) map[string]string {
 	w.t.Helper()
 	var found map[string]string
-	w.within("all Snapshots are ready", func() error {
+	w.Within(patience, "all Snapshots are ready", func() error {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.SnapshotKind + "List"))
 		if err := w.Client.List(w.Context(), list, client.InNamespace(w.Namespace)); err != nil {

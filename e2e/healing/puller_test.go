@@ -3,7 +3,6 @@ package healing
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,10 +13,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -122,24 +118,10 @@ func (p *puller) finish(what string) {
 // registry returns what pulls the manifest and the layer of a snapshot, with a credential by the operator's own key.
 func (w *world) registry(name string, c content) func(context.Context) error {
 	w.t.Helper()
-	secret := func(name, key string) []byte {
-		found := &corev1.Secret{}
-		if err := w.Client.Get(w.t.Context(), client.ObjectKey{Namespace: operator.Namespace, Name: name}, found); err != nil {
-			w.t.Fatalf("get Secret %s: %v", name, err)
-		}
-		return found.Data[key]
-	}
-	issuer, err := auth.NewIssuer(secret("ocm-registry-key", "key"), nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	issuer, roots := w.RegistryRights()
 	credential, err := issuer.Issue(auth.Scope{}, time.Hour)
 	if err != nil {
 		w.t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(secret("ocm-registry-tls-certs", "ca.crt")) {
-		w.t.Fatal("the operator's Secret has no certificate")
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	w.t.Cleanup(transport.CloseIdleConnections)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,11 +18,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
-	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 )
 
@@ -44,21 +40,7 @@ type registry struct {
 // newRegistry has the rights of the operator itself.
 func newRegistry(t *testing.T, e *e2etest.Env) *registry {
 	t.Helper()
-	secret := func(name, key string) []byte {
-		s := &corev1.Secret{}
-		if err := e.Client.Get(t.Context(), client.ObjectKey{Namespace: operator.Namespace, Name: name}, s); err != nil {
-			t.Fatal(err)
-		}
-		return s.Data[key]
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(secret("ocm-registry-tls-certs", "ca.crt")) {
-		t.Fatal("the registry has no authority")
-	}
-	issuer, err := auth.NewIssuer(secret("ocm-registry-key", "key"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	issuer, roots := e.RegistryRights()
 	// Each request has a connection of its own, and so the next replica.
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	return &registry{http: &http.Client{Transport: transport, Timeout: requestTimeout}, issuer: issuer}
