@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -26,7 +27,9 @@ type index struct {
 	log  func(string)
 	ops  chan *operation
 	done chan struct{}
-	rot  rot
+	// coming is how many changes are announced, and will be in ops as soon as what they name is on the disk.
+	coming atomic.Int64
+	rot    rot
 }
 
 type operation struct {
@@ -258,19 +261,46 @@ func (x *index) update(apply func(tx *bbolt.Tx) error) error {
 func (x *index) run() {
 	defer close(x.done)
 	for op := range x.ops {
-		batch := []*operation{op}
-		for more := true; more && len(batch) < 128; {
-			select {
-			case next, open := <-x.ops:
-				if more = open; open {
-					batch = append(batch, next)
-				}
-			default:
-				more = false
-			}
-		}
-		x.commit(batch)
+		x.commit(x.gather(op))
 	}
+}
+
+const (
+	// maxBatch is how many changes share a transaction.
+	maxBatch = 128
+	// joinWindow is how long a transaction waits for changes that are announced: no longer than it takes itself.
+	joinWindow = 3 * time.Millisecond
+)
+
+// gather returns a change with all that are there, too, or are about to be.
+func (x *index) gather(first *operation) []*operation {
+	batch := []*operation{first}
+	window := time.NewTimer(joinWindow)
+	defer window.Stop()
+	for len(batch) < maxBatch {
+		select {
+		case next, open := <-x.ops:
+			if !open {
+				return batch
+			}
+			batch = append(batch, next)
+			continue
+		default:
+		}
+		if x.coming.Load() == 0 {
+			return batch
+		}
+		select {
+		case next, open := <-x.ops:
+			if !open {
+				return batch
+			}
+			batch = append(batch, next)
+		case <-window.C:
+			return batch
+		}
+	}
+	return batch
 }
 
 // commit writes a batch in one transaction. An operation that fails is answered and left out,

@@ -50,6 +50,8 @@ type put struct {
 	tags      []string
 	manifest  *document
 	record    record
+	// announced is set while the index knows that there will be a change.
+	announced bool
 }
 
 func (p *put) run() (ocispec.Descriptor, error) {
@@ -64,12 +66,15 @@ func (p *put) run() (ocispec.Descriptor, error) {
 	if err := p.makeRecord(); err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	p.announce(true)
+	defer p.announce(false)
 	if err := p.settle(); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	defer s.locks.lock(manifestKey(p.digest))()
 	unchanged, err := p.unchanged()
 	if err == nil && !unchanged {
+		p.announce(false)
 		err = p.repo.full(int64(len(p.body)), s.update(p.apply))
 	}
 	if err != nil {
@@ -79,6 +84,19 @@ func (p *put) run() (ocispec.Descriptor, error) {
 	s.losses.recover(manifestKey(p.digest))
 	s.refusals.served(p.repo.name)
 	return desc, nil
+}
+
+// announce tells the index that there will be a change, so that others wait a moment and share their transaction with it.
+func (p *put) announce(coming bool) {
+	if p.announced == coming {
+		return
+	}
+	p.announced = coming
+	if coming {
+		p.repo.store.index.coming.Add(1)
+	} else {
+		p.repo.store.index.coming.Add(-1)
+	}
 }
 
 // makeRoom waits until the index has room for the manifest, unless that is there already.
