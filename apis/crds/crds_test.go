@@ -17,13 +17,14 @@ func TestDefinitions(t *testing.T) {
 		plural, short string
 		columns       []string
 	}{
-		"ComponentVersion":    {"componentversions", "cv", []string{"Ready", "Version", "Age", "Status"}},
-		"ComponentDescriptor": {"componentdescriptors", "cd", []string{"Version", "Age"}},
-		"Resource":            {"resources", "res", []string{"Ready", "Source Version", "Age", "Status"}},
-		"Snapshot":            {"snapshots", "snap", []string{"Ready", "Status", "Age"}},
-		"Localization":        {"localizations", "lz", []string{"Ready", "Source Version", "Config Version", "Age", "Status"}},
-		"Configuration":       {"configurations", "cfg", []string{"Ready", "Source Version", "Config Version", "Age", "Status"}},
-		"FluxDeployer":        {"fluxdeployers", "fd", []string{"Ready", "Age", "Status"}},
+		"ComponentSubscription": {"componentsubscriptions", "coms", []string{"Ready", "Latest", "Replicated", "Age", "Status"}},
+		"ComponentVersion":      {"componentversions", "cv", []string{"Ready", "Version", "Age", "Status"}},
+		"ComponentDescriptor":   {"componentdescriptors", "cd", []string{"Version", "Age"}},
+		"Resource":              {"resources", "res", []string{"Ready", "Source Version", "Age", "Status"}},
+		"Snapshot":              {"snapshots", "snap", []string{"Ready", "Status", "Age"}},
+		"Localization":          {"localizations", "lz", []string{"Ready", "Source Version", "Config Version", "Age", "Status"}},
+		"Configuration":         {"configurations", "cfg", []string{"Ready", "Source Version", "Config Version", "Age", "Status"}},
+		"FluxDeployer":          {"fluxdeployers", "fd", []string{"Ready", "Age", "Status"}},
 	}
 	all, err := crds.All()
 	if err != nil {

@@ -305,6 +305,22 @@ type ComponentVersionStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	ReplicatedRepositoryURL string `json:"replicatedRepositoryURL,omitempty"`
+
+	// sourceRepositoryURL is the repository that the version was found in, at most 2048 characters; it is empty where that is replicatedRepositoryURL.
+	// Example: ghcr.io/phoban01.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	SourceRepositoryURL string `json:"sourceRepositoryURL,omitempty"`
+
+	// sourceManifestDigest is the digest of the manifest of the version where it was found, at most 512 characters; it is empty where that is manifestDigest.
+	// Example: sha256: followed by 64 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	SourceManifestDigest string `json:"sourceManifestDigest,omitempty"`
+
+	// progress tells how far the transfer to spec.destination is that goes on; it is empty when none does. Example: {version: 6.3.6, phase: Copying, bytes: 1048576, totalBytes: 4194304}.
+	// +optional
+	Progress *ReplicationProgress `json:"progress,omitempty"`
 }
 
 // VerifiedSignature is a signature that was checked and holds.

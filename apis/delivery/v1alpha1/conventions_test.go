@@ -35,7 +35,8 @@ func (f apiField) root() bool { return f.name == "metadata" || f.name == "spec" 
 // written tells whether only the controller writes the field, so that it has no default to speak of.
 func (f apiField) written() bool {
 	switch f.owner {
-	case "Origin", "Reference", "VerifiedSignature", "UnprotectedResource", "PassedOverVersion", "AcceptedVersion":
+	case "Origin", "Reference", "VerifiedSignature", "UnprotectedResource", "PassedOverVersion", "AcceptedVersion",
+		"ReplicatedVersion", "ReplicationProgress", "Replication", "ReplicationFailure":
 		return true // parts of a status
 	}
 	return strings.HasSuffix(f.owner, "Status")

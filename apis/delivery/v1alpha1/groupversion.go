@@ -25,6 +25,8 @@ const (
 	ConfigurationKind = "Configuration"
 	// FluxDeployerKind is the kind of a FluxDeployer.
 	FluxDeployerKind = "FluxDeployer"
+	// ComponentSubscriptionKind is the kind of a ComponentSubscription.
+	ComponentSubscriptionKind = "ComponentSubscription"
 )
 
 var (
@@ -47,6 +49,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Localization{}, &LocalizationList{},
 		&Configuration{}, &ConfigurationList{},
 		&FluxDeployer{}, &FluxDeployerList{},
+		&ComponentSubscription{}, &ComponentSubscriptionList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -86,6 +86,19 @@ const (
 	// FluxNotInstalledReason says that the cluster does not have the kinds of Flux that a FluxDeployer makes.
 	FluxNotInstalledReason = "FluxNotInstalled"
 
+	// AuthenticationFailedReason says that the credentials of the source or the destination of a ComponentSubscription could not be put together, or were refused.
+	AuthenticationFailedReason = "AuthenticationFailed"
+	// PullingLatestVersionFailedReason says that no version of the component was found that satisfies a ComponentSubscription.
+	PullingLatestVersionFailedReason = "PullingLatestVersionFailed"
+	// SemverConversionFailedReason says that spec.semver or spec.versionFilter of a ComponentSubscription can't be read.
+	SemverConversionFailedReason = "SemverConversionFailed"
+	// TransferConflictReason says that the destination has other content under the same version, which is left alone.
+	TransferConflictReason = "TransferConflict"
+	// DestinationFullReason says that the destination has no room for the content; it is tried again.
+	DestinationFullReason = "DestinationFull"
+	// DestinationDriftedReason says that the destination no longer has what was copied, which spec.driftDetection only reports.
+	DestinationDriftedReason = "DestinationDrifted"
+
 	// InvalidSpecReason says that the spec cannot be acted upon and has to be changed; the message says how.
 	InvalidSpecReason = "InvalidSpec"
 	// AccessDeniedReason says that a reference leads into another namespace, which the operator was told to deny.

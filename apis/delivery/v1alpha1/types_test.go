@@ -27,13 +27,14 @@ type object interface {
 func TestEveryKindSharesItsStatus(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]object{
-		v1alpha1.ComponentVersionKind:    &v1alpha1.ComponentVersion{},
-		v1alpha1.ComponentDescriptorKind: &v1alpha1.ComponentDescriptor{},
-		v1alpha1.ResourceKind:            &v1alpha1.Resource{},
-		v1alpha1.SnapshotKind:            &v1alpha1.Snapshot{},
-		v1alpha1.LocalizationKind:        &v1alpha1.Localization{},
-		v1alpha1.ConfigurationKind:       &v1alpha1.Configuration{},
-		v1alpha1.FluxDeployerKind:        &v1alpha1.FluxDeployer{},
+		v1alpha1.ComponentSubscriptionKind: &v1alpha1.ComponentSubscription{},
+		v1alpha1.ComponentVersionKind:      &v1alpha1.ComponentVersion{},
+		v1alpha1.ComponentDescriptorKind:   &v1alpha1.ComponentDescriptor{},
+		v1alpha1.ResourceKind:              &v1alpha1.Resource{},
+		v1alpha1.SnapshotKind:              &v1alpha1.Snapshot{},
+		v1alpha1.LocalizationKind:          &v1alpha1.Localization{},
+		v1alpha1.ConfigurationKind:         &v1alpha1.Configuration{},
+		v1alpha1.FluxDeployerKind:          &v1alpha1.FluxDeployer{},
 	}
 	scheme := newScheme(t)
 	for kind, obj := range kinds {

@@ -25,6 +25,8 @@ const (
 	ConfigurationDigestAnnotation = GroupName + "/configuration_digest"
 	// LocalizationDigestAnnotation holds the digest of the content that a Localization has written.
 	LocalizationDigestAnnotation = GroupName + "/localization_digest"
+	// ComponentSubscriptionAnnotation holds the version that a ComponentSubscription has tried last and the one that it has replicated, as attempted:replicated.
+	ComponentSubscriptionAnnotation = GroupName + "/component_subscription"
 	// RevisionAnnotation holds what was delivered as Flux writes revisions, see Revision.
 	RevisionAnnotation = GroupName + "/revision"
 )
