@@ -152,6 +152,25 @@ func (r *Repository) URL() string { return r.place.URL() }
 // for a registry there is nothing to do.
 func (r *Repository) Close() error { return r.place.Close() }
 
+// Storage returns the repository that the versions of a component are in, for
+// whoever writes them piece by piece.
+func (r *Repository) Storage(component string) (oci.Storage, error) {
+	if err := r.mapping.checkWrite(); err != nil {
+		return nil, err
+	}
+	return r.of(component)
+}
+
+// At returns the repository at a path below the URL, or in the archive, which
+// may still be empty.
+func (r *Repository) At(path string) (oci.Storage, error) { return r.place.Repository(path) }
+
+// Archive tells a directory or an archive from a registry.
+func (r *Repository) Archive() bool {
+	_, is := r.place.(*transportArchive)
+	return is
+}
+
 func (r *Repository) of(component string) (oci.Storage, error) {
 	if err := descriptor.CheckName(component); err != nil {
 		return nil, err

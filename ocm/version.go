@@ -23,6 +23,9 @@ type ComponentVersion struct {
 	source access.Source
 }
 
+// Source is what reads the contents, for whoever copies them instead.
+func (v *ComponentVersion) Source() *access.Source { return &v.source }
+
 // Descriptor returns the descriptor, which must not be changed.
 func (v *ComponentVersion) Descriptor() *descriptor.Descriptor { return v.source.Component.Descriptor }
 
