@@ -40,6 +40,10 @@ func RepositoryName(namespace, snapshotName string) string {
 	return cut(name, maxRepositoryName-hashLength-1) + "-" + shortHash(name)
 }
 
+// IsRepositoryName tells whether a repository can be one of a snapshot. Those with more segments are never: they are
+// for others to use.
+func IsRepositoryName(repository string) bool { return strings.Count(repository, "/") == 1 }
+
 // Tag turns a version into a valid tag. The "+" before build metadata becomes ".build-",
 // every other character that a tag can't have becomes "-", and what is too long is cut and
 // made unique again. An empty version is "latest".

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -158,11 +160,12 @@ func (o *Operator) start(ctx context.Context) error {
 }
 
 func (o *Operator) args() []string {
-	return append([]string{
-		"--runtime-namespace=" + Namespace,
-		"--registry-listen=" + o.ports.registry, "--registry-address=" + o.ports.registry, "--registry-dir=" + o.RegistryDir(),
-		"--metrics-addr=" + o.ports.metrics, "--health-addr=" + o.ports.health, "--log-encoding=console",
-	}, o.options.Args...)
+	args := []string{"--runtime-namespace=" + Namespace, "--metrics-addr=" + o.ports.metrics, "--health-addr=" + o.ports.health, "--log-encoding=console"}
+	external := func(arg string) bool { return strings.HasPrefix(arg, "--snapshot-registry=") }
+	if !slices.ContainsFunc(o.options.Args, external) {
+		args = append(args, "--registry-listen="+o.ports.registry, "--registry-address="+o.ports.registry, "--registry-dir="+o.RegistryDir())
+	}
+	return append(args, o.options.Args...)
 }
 
 func (o *Operator) awaitReady(ctx context.Context, p *process) error {

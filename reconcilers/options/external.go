@@ -46,6 +46,23 @@ func (e *External) bind(f *pflag.FlagSet) {
 	f.BoolVar(&e.PlainHTTP, "snapshot-registry-plain-http", false, "Reach --snapshot-registry without TLS.")
 }
 
+// alone refuses what says how the embedded registry runs where there is none: it would be ignored.
+func (e *External) alone(f *pflag.FlagSet) error {
+	if !e.Used() {
+		return nil
+	}
+	var idle []string
+	f.Visit(func(flag *pflag.Flag) {
+		if strings.HasPrefix(flag.Name, "registry-") || strings.HasPrefix(flag.Name, "artifact-") {
+			idle = append(idle, "--"+flag.Name)
+		}
+	})
+	if len(idle) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: for the embedded registry only, which --snapshot-registry is in place of: drop one or the other", strings.Join(idle, ", "))
+}
+
 // complete checks the flags, and takes the address apart.
 func (e *External) complete(artifacts bool) error {
 	if !e.Used() {

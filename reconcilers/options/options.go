@@ -136,6 +136,9 @@ func Parse(args []string, features, version string, out io.Writer) (*Options, er
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: everything is set by flags, see --help", flags.Arg(0))
 	}
+	if err := o.External.alone(flags); err != nil {
+		return nil, err
+	}
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
@@ -260,18 +263,13 @@ func (o *Options) complete() error {
 	return o.Jitter.SetGlobalJitter(newRandom())
 }
 
-// checkWriter wants a Secret of its own for the credential, of a registry that runs.
+// checkWriter wants a Secret of its own for the credential.
 func (o *Options) checkWriter() error {
-	switch writer := o.Registry.WriterSecret; {
-	case writer == "":
-		return nil
-	case writer == o.Registry.CertSecret || writer == o.Registry.KeySecret:
+	writer := o.Registry.WriterSecret
+	if writer != "" && (writer == o.Registry.CertSecret || writer == o.Registry.KeySecret) {
 		return fmt.Errorf("--registry-writer-secret %q holds something else of the registry: choose another name", writer)
-	case o.External.Used():
-		return errors.New("--registry-writer-secret is for the embedded registry, which --snapshot-registry is in place of")
-	default:
-		return nil
 	}
+	return nil
 }
 
 // reachable returns host and port under which others reach what listens on an address. Flags are named by what listens.

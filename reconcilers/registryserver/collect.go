@@ -36,8 +36,9 @@ func (r roots) Roots(ctx context.Context) (store.RootSet, error) {
 	}
 	set := store.RootSet{
 		Complete: true,
-		// Everything in the registry was written for a Snapshot; its tags alone keep nothing.
-		Managed: func(string) bool { return true },
+		// What was written for Snapshots is kept by them, and not by tags. What else there is, such as components that were
+		// replicated into this registry, stays until its tag is deleted.
+		Managed: snapshot.IsRepositoryName,
 	}
 	for i := range all.Items {
 		s := &all.Items[i]

@@ -37,8 +37,11 @@ func TestRootsAreWhatSnapshotsName(t *testing.T) {
 	if diff := cmp.Diff(want, got.Manifests); diff != "" {
 		t.Errorf("roots (-want +got):\n%s", diff)
 	}
-	if !got.Complete || !got.Managed("any/repository") {
-		t.Error("the roots are not all that there is, or tags keep content by themselves")
+	if !got.Complete || !got.Managed(snapshot.RepositoryName("team", "other")) {
+		t.Error("the roots are not all that there is, or tags keep content of Snapshots by themselves")
+	}
+	if got.Managed("team/components/component-descriptors/acme.org/shop") {
+		t.Error("tags don't keep what was replicated into the registry")
 	}
 }
 
