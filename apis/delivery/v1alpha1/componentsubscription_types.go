@@ -277,6 +277,16 @@ type ComponentSubscriptionStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	ReplicatedDigest string `json:"replicatedDigest,omitempty"`
 
+	// component is the name of the component that the rest of the status is about, without a scheme, at most 1024 characters. Example: acme.org/podinfo.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Component string `json:"component,omitempty"`
+
+	// sourceRepositoryURL is where replicatedVersion was found, at most 2048 characters: spec.source.url of that time. Example: ghcr.io/acme.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	SourceRepositoryURL string `json:"sourceRepositoryURL,omitempty"`
+
 	// replicatedRepositoryURL is where replicatedVersion can be read, at most 2048 characters: spec.destination.url, else spec.source.url. Example: registry.example.com/mirror.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
@@ -293,6 +303,13 @@ type ComponentSubscriptionStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Signatures []VerifiedSignature `json:"signatures,omitempty"`
+
+	// passedOver lists newer versions than replicatedVersion that are not used because they can't be verified, the newest first, at most 10.
+	// Example: [{version: v0.2.0, manifestDigest: "sha256:...", message: "signature dev-signature is missing"}].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	PassedOver []PassedOverVersion `json:"passedOver,omitempty"`
 
 	// replicatedVersions lists the versions that are at the destination because of this object, the newest first, at most 2000.
 	// Example: [{version: v0.1.0, sourceDigest: "sha256:...", digest: "sha256:..."}].
@@ -316,7 +333,8 @@ type ComponentSubscriptionStatus struct {
 	// +optional
 	LastFailure *ReplicationFailure `json:"lastFailure,omitempty"`
 
-	// specDigest is the digest of spec, without its schedule, that replicatedVersion was replicated for, at most 512 characters. Example: sha256: followed by 64 hexadecimal digits.
+	// specDigest is the digest of what replicatedVersions were replicated for, at most 512 characters: the part of spec that says what is copied where and what is verified,
+	// and the keys. Another one lets all of them be looked at anew. Example: sha256: followed by 64 hexadecimal digits.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	SpecDigest string `json:"specDigest,omitempty"`

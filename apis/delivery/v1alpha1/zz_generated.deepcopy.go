@@ -303,6 +303,11 @@ func (in *ComponentSubscriptionStatus) DeepCopyInto(out *ComponentSubscriptionSt
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.PassedOver != nil {
+		in, out := &in.PassedOver, &out.PassedOver
+		*out = make([]PassedOverVersion, len(*in))
+		copy(*out, *in)
+	}
 	if in.ReplicatedVersions != nil {
 		in, out := &in.ReplicatedVersions, &out.ReplicatedVersions
 		*out = make([]ReplicatedVersion, len(*in))
