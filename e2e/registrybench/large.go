@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/e2e/measure"
 )
 
 const (
@@ -31,7 +33,7 @@ type source struct {
 	path  string
 	bytes int64
 	head  hash.Cloner // before the tail
-	n     counter
+	n     measure.Counter
 }
 
 func newSource(dir string, bytes int64, seed uint64) (_ *source, err error) {
@@ -46,7 +48,7 @@ func newSource(dir string, bytes int64, seed uint64) (_ *source, err error) {
 	chunk := make([]byte, 64<<10)
 	for left, n := bytes-tailBytes, int64(0); left > 0; n++ {
 		chunk = chunk[:min(int64(len(chunk)), left)]
-		fill(chunk, seed, "large", n)
+		measure.Fill(chunk, seed, "large", n)
 		if _, err := buffered.Write(chunk); err != nil {
 			return nil, fmt.Errorf("write a large file: %w", err)
 		}
@@ -66,7 +68,7 @@ func newSource(dir string, bytes int64, seed uint64) (_ *source, err error) {
 // tail makes the end of another blob, and the digest of all of it.
 func (s *source) tail() ([]byte, digest.Digest, error) {
 	tail := make([]byte, tailBytes)
-	binary.LittleEndian.PutUint64(tail, uint64(s.n.next()))
+	binary.LittleEndian.PutUint64(tail, uint64(s.n.Next()))
 	state, err := s.head.Clone()
 	if err != nil {
 		return nil, "", fmt.Errorf("clone a hash: %w", err)
@@ -76,34 +78,34 @@ func (s *source) tail() ([]byte, digest.Digest, error) {
 }
 
 // file returns another blob as a file, which the kernel sends by itself: a client shall take as little of the machine as possible.
-func (s *source) file() (body, digest.Digest, error) {
+func (s *source) file() (measure.Body, digest.Digest, error) {
 	tail, d, err := s.tail()
 	if err != nil {
-		return body{}, "", err
+		return measure.Body{}, "", err
 	}
 	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
 	if err != nil {
-		return body{}, "", fmt.Errorf("open the large file: %w", err)
+		return measure.Body{}, "", fmt.Errorf("open the large file: %w", err)
 	}
 	if _, err := f.WriteAt(tail, s.bytes-tailBytes); err != nil {
-		return body{}, "", errors.Join(fmt.Errorf("change the large file: %w", err), f.Close())
+		return measure.Body{}, "", errors.Join(fmt.Errorf("change the large file: %w", err), f.Close())
 	}
-	return body{Reader: f, size: s.bytes}, d, nil
+	return measure.Body{Reader: f, Size: s.bytes}, d, nil
 }
 
 // view is another blob that can be read beside others.
-func (s *source) view(f *os.File) (body, digest.Digest, error) {
+func (s *source) view(f *os.File) (measure.Body, digest.Digest, error) {
 	tail, d, err := s.tail()
-	return body{Reader: io.MultiReader(io.NewSectionReader(f, 0, s.bytes-tailBytes), bytes.NewReader(tail)), size: s.bytes}, d, err
+	return measure.Body{Reader: io.MultiReader(io.NewSectionReader(f, 0, s.bytes-tailBytes), bytes.NewReader(tail)), Size: s.bytes}, d, err
 }
 
 // large measures one transfer at a time.
-func (b *bench) large(ctx context.Context, w *world) error {
-	content, err := newSource(w.dir, b.largest, b.seed)
+func (b *bench) large(ctx context.Context, w *measure.World) error {
+	content, err := newSource(w.Dir, b.largest, b.seed)
 	if err != nil {
 		return err
 	}
-	field, err := w.field(ctx, false, machine, ours, other)
+	field, err := w.Field(ctx, false, machine, ours, other)
 	if err != nil {
 		return err
 	}
@@ -113,7 +115,7 @@ func (b *bench) large(ctx context.Context, w *world) error {
 	if err := b.largePull(ctx, "large pull", content, field, goal{machine, 0.80}); err != nil {
 		return err
 	}
-	secure, err := w.field(ctx, true, machine, ours, other)
+	secure, err := w.Field(ctx, true, machine, ours, other)
 	if err != nil {
 		return err
 	}
@@ -122,23 +124,23 @@ func (b *bench) large(ctx context.Context, w *world) error {
 
 // largePush pushes to the sink and to the registries. The first pull after a push is one of its own: that is when our
 // registry compares what the file system has with the digest.
-func (b *bench) largePush(ctx context.Context, content *source, field []*contestant) error {
-	var first [2]series
-	pushAndPull := func(n int) turn {
+func (b *bench) largePush(ctx context.Context, content *source, field []*measure.Contestant) error {
+	var first [2]measure.Series
+	pushAndPull := func(n int) measure.Turn {
 		c := field[1+n]
-		return func(ctx context.Context, _ int) (sample, error) {
+		return func(ctx context.Context, _ int) (measure.Sample, error) {
 			push, d, err := b.pushLarge(ctx, c, content)
 			if err != nil {
 				return push, err
 			}
-			pull, err := c.account(func() (sample, error) {
-				return once(content.bytes, func() error { return c.pull(ctx, "/v2/"+largeRepo+"/blobs/"+d.String(), content.bytes) })
+			pull, err := c.Account(func() (measure.Sample, error) {
+				return measure.Once(content.bytes, func() error { return c.Pull(ctx, "/v2/"+largeRepo+"/blobs/"+d.String(), content.bytes) })
 			})
 			first[n] = append(first[n], pull)
 			return push, err
 		}
 	}
-	results, err := takeTurns(ctx, b.pushes, b.sink(field[0], content, "/sink"), b.sink(field[0], content, "/sink?sync"), pushAndPull(0), pushAndPull(1))
+	results, err := measure.TakeTurns(ctx, b.pushes, b.sink(field[0], content, "/sink"), b.sink(field[0], content, "/sink?sync"), pushAndPull(0), pushAndPull(1))
 	if err != nil {
 		return fmt.Errorf("large push: %w", err)
 	}
@@ -157,39 +159,39 @@ func (b *bench) largePush(ctx context.Context, content *source, field []*contest
 	return nil
 }
 
-func (b *bench) sink(c *contestant, content *source, path string) turn {
-	return func(ctx context.Context, _ int) (sample, error) {
+func (b *bench) sink(c *measure.Contestant, content *source, path string) measure.Turn {
+	return func(ctx context.Context, _ int) (measure.Sample, error) {
 		sent, _, err := content.file()
 		if err != nil {
-			return sample{}, err
+			return measure.Sample{}, err
 		}
-		return c.account(func() (sample, error) {
-			return once(content.bytes, func() error {
-				_, _, err := c.do(ctx, http.StatusCreated, http.MethodPut, path, sent)
+		return c.Account(func() (measure.Sample, error) {
+			return measure.Once(content.bytes, func() error {
+				_, _, err := c.Do(ctx, http.StatusCreated, http.MethodPut, path, sent)
 				return err
 			})
 		})
 	}
 }
 
-func (b *bench) pushLarge(ctx context.Context, c *contestant, content *source) (sample, digest.Digest, error) {
+func (b *bench) pushLarge(ctx context.Context, c *measure.Contestant, content *source) (measure.Sample, digest.Digest, error) {
 	sent, d, err := content.file()
 	if err != nil {
-		return sample{}, "", err
+		return measure.Sample{}, "", err
 	}
-	s, err := c.account(func() (sample, error) {
-		return once(content.bytes, func() error { return c.pushBlob(ctx, largeRepo, d, sent) })
+	s, err := c.Account(func() (measure.Sample, error) {
+		return measure.Once(content.bytes, func() error { return c.PushBlob(ctx, largeRepo, d, sent) })
 	})
 	return s, d, err
 }
 
 // largePull pulls what was pushed and pulled before.
-func (b *bench) largePull(ctx context.Context, name string, content *source, field []*contestant, aim goal) error {
-	turns := make([]turn, len(field))
+func (b *bench) largePull(ctx context.Context, name string, content *source, field []*measure.Contestant, aim goal) error {
+	turns := make([]measure.Turn, len(field))
 	for i, c := range field {
 		path := "/source"
-		if c.name == machine {
-			if err := os.Link(content.path, filepath.Join(c.dir, "source")); err != nil {
+		if c.Name == machine {
+			if err := os.Link(content.path, filepath.Join(c.Dir, "source")); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		} else {
@@ -199,14 +201,14 @@ func (b *bench) largePull(ctx context.Context, name string, content *source, fie
 			}
 			path = "/v2/" + largeRepo + "/blobs/" + d.String()
 		}
-		if err := c.pull(ctx, path, content.bytes); err != nil {
+		if err := c.Pull(ctx, path, content.bytes); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		turns[i] = func(ctx context.Context, _ int) (sample, error) {
-			return c.account(func() (sample, error) {
-				return once(pullsInTurn*content.bytes, func() error {
+		turns[i] = func(ctx context.Context, _ int) (measure.Sample, error) {
+			return c.Account(func() (measure.Sample, error) {
+				return measure.Once(pullsInTurn*content.bytes, func() error {
 					for range pullsInTurn {
-						if err := c.pull(ctx, path, content.bytes); err != nil {
+						if err := c.Pull(ctx, path, content.bytes); err != nil {
 							return err
 						}
 					}
@@ -215,7 +217,7 @@ func (b *bench) largePull(ctx context.Context, name string, content *source, fie
 			})
 		}
 	}
-	results, err := takeTurns(ctx, b.pulls, turns...)
+	results, err := measure.TakeTurns(ctx, b.pulls, turns...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ocm-operator/ocm-operator/e2e/measure"
 )
 
 // wholeTimeout bounds a run; nothing may hang.
@@ -68,8 +70,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == serveCommand {
-		return serveChild(ctx, args[1:])
+	if len(args) > 0 && args[0] == measure.ServeCommand {
+		return measure.Serve(ctx, args[1:])
 	}
 	b := &bench{progress: os.Stderr, size: full}
 	flags := flag.NewFlagSet("registrybench", flag.ContinueOnError)
@@ -95,18 +97,18 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	command := strings.TrimSpace("go run ./e2e/registrybench " + strings.Join(args, " "))
-	text := b.report(command, describeMachine(), begin, time.Since(begin))
+	text := b.report(command, measure.DescribeMachine(), begin, time.Since(begin))
 	fmt.Println(text)
 	if *write == "" {
 		return nil
 	}
-	return keep(*write, text)
+	return measure.Keep(*write, program, text)
 }
 
 // part is a group of measurements over the same servers.
 type part struct {
 	name string
-	run  func(*bench, context.Context, *world) error
+	run  func(*bench, context.Context, *measure.World) error
 }
 
 var parts = []part{
@@ -149,14 +151,18 @@ func (b *bench) runAll(ctx context.Context, dir string, chosen []part) (err erro
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	for _, p := range chosen {
 		fmt.Fprintln(b.progress, "--- "+p.name)
-		w := &world{bench: b}
-		err := w.prepare()
+		w := &measure.World{Progress: b.progress, Namespace: namespace, Idle: 2 * b.workers}
+		err := w.Prepare(b.dir)
 		if err == nil {
 			err = p.run(b, ctx, w)
 		}
-		if err := errors.Join(err, w.close()); err != nil {
+		if err := errors.Join(err, w.Close()); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
 	return nil
+}
+
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintln(b.progress, "   ", strings.TrimSpace(fmt.Sprintf(format, args...)))
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ocm-operator/ocm-operator/e2e/measure"
 	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/registry/store"
 )
@@ -24,8 +25,8 @@ const (
 )
 
 // many measures the start and the memory of a store with very many artifacts.
-func (b *bench) many(ctx context.Context, w *world) error {
-	dir := filepath.Join(w.dir, "many")
+func (b *bench) many(ctx context.Context, w *measure.World) error {
+	dir := filepath.Join(w.Dir, "many")
 	begin := time.Now()
 	if err := b.fillStore(ctx, dir); err != nil {
 		return fmt.Errorf("make %d snapshots: %w", b.snapshots, err)
@@ -44,12 +45,12 @@ func (b *bench) many(ctx context.Context, w *world) error {
 	}
 	b.bounds = append(b.bounds,
 		&bound{
-			name: "start", unit: milliseconds, ours: int64(median(starts)), most: int64(maxStart),
+			name: "start", unit: milliseconds, ours: int64(measure.Median(starts)), most: int64(maxStart),
 			about: fmt.Sprintf("with %d snapshots, from the start of the process to the first answer; median of %d", b.snapshots, b.starts),
 		},
 		&bound{
-			name: "idle memory", unit: mebibytes, ours: median(resident), most: maxIdle,
-			about: fmt.Sprintf("with %d snapshots, VmRSS a second after the start; of that %.0f MiB are no pages of files", b.snapshots, float64(median(anon))/(1<<20)),
+			name: "idle memory", unit: mebibytes, ours: measure.Median(resident), most: maxIdle,
+			about: fmt.Sprintf("with %d snapshots, VmRSS a second after the start; of that %.0f MiB are no pages of files", b.snapshots, float64(measure.Median(anon))/(1<<20)),
 		})
 	return nil
 }
@@ -66,11 +67,11 @@ func (b *bench) fillStore(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	var numbers counter
+	var numbers measure.Counter
 	group, ctx := errgroup.WithContext(ctx)
 	for range fillers {
 		group.Go(func() error {
-			for n := numbers.next(); n <= int64(b.snapshots); n = numbers.next() {
+			for n := numbers.Next(); n <= int64(b.snapshots); n = numbers.Next() {
 				if err := put(ctx, s, newArtifact(b.seed, ours, n)); err != nil {
 					return err
 				}
@@ -98,17 +99,17 @@ func put(ctx context.Context, s *store.Store, a artifact) error {
 			return err
 		}
 	}
-	_, err = repository.PutManifest(ctx, manifestType, a.manifest(), "v1")
+	_, err = repository.PutManifest(ctx, measure.ManifestType, a.manifest(), "v1")
 	return err
 }
 
-func (b *bench) startOnce(ctx context.Context, w *world, dir string) (time.Duration, operator.Usage, int64, error) {
+func (b *bench) startOnce(ctx context.Context, w *measure.World, dir string) (time.Duration, operator.Usage, int64, error) {
 	begin := time.Now()
-	c, err := w.startIn(ctx, ours, dir, false)
+	c, err := w.StartIn(ctx, ours, dir, false)
 	if err != nil {
 		return 0, operator.Usage{}, 0, err
 	}
-	if err := c.pull(ctx, "/v2/"+artifactName(1)+"/manifests/v1", -1); err != nil {
+	if err := c.Pull(ctx, "/v2/"+artifactName(1)+"/manifests/v1", -1); err != nil {
 		return 0, operator.Usage{}, 0, err
 	}
 	took := time.Since(begin)
@@ -119,7 +120,7 @@ func (b *bench) startOnce(ctx context.Context, w *world, dir string) (time.Durat
 	case <-ctx.Done():
 		return 0, operator.Usage{}, 0, context.Cause(ctx)
 	}
-	usage, err := operator.UsageOf(c.process.PID())
-	own, err2 := anonymous(c.process.PID())
-	return took, usage, own, errors.Join(err, err2, c.process.Stop())
+	usage, err := operator.UsageOf(c.Process.PID())
+	own, err2 := measure.Anonymous(c.Process)
+	return took, usage, own, errors.Join(err, err2, c.Process.Stop())
 }

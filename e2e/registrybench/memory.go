@@ -6,22 +6,18 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ocm-operator/ocm-operator/e2e/measure"
 )
 
-const (
-	// lookEvery is how often the memory of a server is looked at.
-	lookEvery = 5 * time.Millisecond
-	maxGrowth = 16 << 20
-)
+const maxGrowth = 16 << 20
 
 // memory measures by how much servers grow with large transfers at once.
-func (b *bench) memory(ctx context.Context, w *world) error {
-	content, err := newSource(w.dir, b.largest, b.seed)
+func (b *bench) memory(ctx context.Context, w *measure.World) error {
+	content, err := newSource(w.Dir, b.largest, b.seed)
 	if err != nil {
 		return err
 	}
@@ -30,7 +26,7 @@ func (b *bench) memory(ctx context.Context, w *world) error {
 		name   string
 		secure bool
 	}{{ours, false}, {ours, true}, {other, false}, {other, true}} {
-		c, err := w.start(ctx, run.name, run.secure)
+		c, err := w.Start(ctx, run.name, run.secure)
 		if err != nil {
 			return err
 		}
@@ -45,29 +41,20 @@ func (b *bench) memory(ctx context.Context, w *world) error {
 	return nil
 }
 
-func (b *bench) growth(ctx context.Context, c *contestant, content *source) (int64, error) {
+func (b *bench) growth(ctx context.Context, c *measure.Contestant, content *source) (int64, error) {
 	// Whatever a server makes once is there before.
-	a := newArtifact(b.seed, c.name, 0)
-	if err := c.push(ctx, a); err != nil {
+	a := newArtifact(b.seed, c.Name, 0)
+	if err := a.push(ctx, c); err != nil {
 		return 0, err
 	}
-	if err := c.pull(ctx, "/v2/"+a.repository+"/blobs/"+digest.FromBytes(a.layer).String(), smallBytes); err != nil {
+	if err := c.Pull(ctx, "/v2/"+a.repository+"/blobs/"+digest.FromBytes(a.layer).String(), smallBytes); err != nil {
 		return 0, err
 	}
-	before, err := anonymous(c.process.PID())
-	if err != nil {
-		return 0, err
-	}
-	watching, stop := context.WithCancel(ctx)
-	peak := make(chan int64, 1)
-	go func() { peak <- watch(watching, c.process.PID()) }()
-	err = b.atOnce(ctx, c, content)
-	stop()
-	return max(0, <-peak-before), err
+	return measure.Growth(ctx, c.Process, func() error { return b.atOnce(ctx, c, content) })
 }
 
 // atOnce pushes blobs at once, and then pulls them at once.
-func (b *bench) atOnce(ctx context.Context, c *contestant, content *source) error {
+func (b *bench) atOnce(ctx context.Context, c *measure.Contestant, content *source) error {
 	f, err := os.Open(content.path)
 	if err != nil {
 		return fmt.Errorf("open the large file: %w", err)
@@ -81,46 +68,14 @@ func (b *bench) atOnce(ctx context.Context, c *contestant, content *source) erro
 			return errors.Join(err, pushes.Wait())
 		}
 		digests[i] = d
-		pushes.Go(func() error { return c.pushBlob(pushing, largeRepo, d, sent) })
+		pushes.Go(func() error { return c.PushBlob(pushing, largeRepo, d, sent) })
 	}
 	if err := pushes.Wait(); err != nil {
 		return err
 	}
 	pulls, pulling := errgroup.WithContext(ctx)
 	for _, d := range digests {
-		pulls.Go(func() error { return c.pull(pulling, "/v2/"+largeRepo+"/blobs/"+d.String(), content.bytes) })
+		pulls.Go(func() error { return c.Pull(pulling, "/v2/"+largeRepo+"/blobs/"+d.String(), content.bytes) })
 	}
 	return pulls.Wait()
-}
-
-// watch returns the most memory that a process has had.
-func watch(ctx context.Context, pid int) int64 {
-	var most int64
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		if now, err := anonymous(pid); err == nil {
-			most = max(most, now)
-		}
-		select {
-		case <-ctx.Done():
-			return most
-		case <-ticker.C:
-		}
-	}
-}
-
-// anonymous returns the memory that is a process's own, and no page of a file.
-func anonymous(pid int) (int64, error) {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
-	}
-	_, rest, _ := strings.Cut(string(status), "\nRssAnon:")
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0, fmt.Errorf("read the memory of process %d: status has no RssAnon", pid)
-	}
-	n, err := strconv.ParseInt(fields[0], 10, 64)
-	return n << 10, err
 }

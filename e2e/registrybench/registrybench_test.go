@@ -1,18 +1,17 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ocm-operator/ocm-operator/e2e/measure"
 )
 
 // TestMain lets this program be its own servers.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == serveCommand {
+	if len(os.Args) > 1 && os.Args[1] == measure.ServeCommand {
 		main()
 		return
 	}
@@ -28,8 +27,8 @@ func TestQuick(t *testing.T) {
 	var names []string
 	for _, r := range b.rows {
 		names = append(names, r.name)
-		for contestant, s := range map[string]series{ours: r.ours, other: r.other} {
-			if len(s) == 0 || s[0].amount == 0 || s[0].took == 0 {
+		for contestant, s := range map[string]measure.Series{ours: r.ours, other: r.other} {
+			if len(s) == 0 || s[0].Amount == 0 || s[0].Took == 0 {
 				t.Errorf("%s of %s was not measured: %+v", r.name, contestant, s)
 			}
 		}
@@ -58,47 +57,12 @@ func TestQuick(t *testing.T) {
 	}
 }
 
-func turns(rates ...float64) series {
-	var s series
+func turns(rates ...float64) measure.Series {
+	var s measure.Series
 	for _, rate := range rates {
-		s = append(s, sample{amount: rate, took: time.Second, latencies: []time.Duration{time.Duration(rate)}})
+		s = append(s, measure.Sample{Amount: rate, Took: time.Second, Latencies: []time.Duration{time.Duration(rate)}})
 	}
 	return s
-}
-
-func TestRatioIsTakenRoundByRound(t *testing.T) {
-	t.Parallel()
-	// In the second round the machine was ten times as slow for both.
-	if got := ratio(turns(90, 9, 80), turns(100, 10, 100)); got != 0.9 {
-		t.Errorf("got %v, want 0.9", got)
-	}
-	if got := turns(1, 3, 2).rate(); got != 2 {
-		t.Errorf("got the rate %v, want the median 2", got)
-	}
-	if got := turns(1, 2, 3, 4).quantile(0.99); got != 4 {
-		t.Errorf("got the quantile %v, want 4", got)
-	}
-}
-
-func TestTurnsRotate(t *testing.T) {
-	t.Parallel()
-	var order strings.Builder
-	take := func(name string) turn {
-		return func(_ context.Context, round int) (sample, error) {
-			fmt.Fprintf(&order, "%s%d ", name, round)
-			return sample{amount: 1, took: 1}, nil
-		}
-	}
-	results, err := takeTurns(t.Context(), 3, take("a"), take("b"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := order.String(), "a0 b0 b1 a1 a2 b2 "; got != want {
-		t.Errorf("got the order %q, want %q", got, want)
-	}
-	if len(results) != 2 || len(results[0]) != 3 || len(results[1]) != 3 {
-		t.Errorf("got %v, want three samples of each", results)
-	}
 }
 
 func TestVerdicts(t *testing.T) {
@@ -106,33 +70,5 @@ func TestVerdicts(t *testing.T) {
 	r := &row{name: "r", unit: artifacts, machine: turns(100), ours: turns(80), other: turns(11), goals: []goal{{machine, 0.8}, {other, 8}}}
 	if got, want := r.verdict(), "0.80 x of the machine: met; 8.00 x of distribution: **MISSED**"; got != want {
 		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestKeepReplacesWhatIsBetweenTheMarks(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "doc.md")
-	for _, text := range []string{"first", "second"} {
-		if text == "first" {
-			if err := os.WriteFile(path, []byte("before\n"+beginMark+"\nold\n"+endMark+"\nafter\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := keep(path, text); err != nil {
-			t.Fatal(err)
-		}
-		got, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := "before\n" + beginMark + "\n\n" + text + "\n\n" + endMark + "\nafter\n"; string(got) != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-	if err := os.WriteFile(path, []byte("no marks"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := keep(path, "text"); err == nil {
-		t.Error("want an error for a document without marks")
 	}
 }

@@ -9,14 +9,16 @@ import (
 	"strconv"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/e2e/measure"
 )
 
 // stock is how many artifacts small pulls choose from.
 const stock = 64
 
 // small measures many small artifacts at once.
-func (b *bench) small(ctx context.Context, w *world) error {
-	field, err := w.field(ctx, false, machine, ours, other)
+func (b *bench) small(ctx context.Context, w *measure.World) error {
+	field, err := w.Field(ctx, false, machine, ours, other)
 	if err != nil {
 		return err
 	}
@@ -30,23 +32,23 @@ func (b *bench) small(ctx context.Context, w *world) error {
 }
 
 // smallPush pushes artifacts of two kinds: those that share their configuration, and images, whose configuration is a blob of its own.
-func (b *bench) smallPush(ctx context.Context, field []*contestant) error {
-	var numbers counter
-	repeat := func(c *contestant, work func(ctx context.Context) error) turn {
-		return func(ctx context.Context, _ int) (sample, error) {
-			return c.account(func() (sample, error) { return crowd(ctx, b.workers, b.turn, work) })
+func (b *bench) smallPush(ctx context.Context, field []*measure.Contestant) error {
+	var numbers measure.Counter
+	repeat := func(c *measure.Contestant, work func(ctx context.Context) error) measure.Turn {
+		return func(ctx context.Context, _ int) (measure.Sample, error) {
+			return c.Account(func() (measure.Sample, error) { return measure.Crowd(ctx, b.workers, b.turn, work) })
 		}
 	}
-	push := func(c *contestant) turn {
-		return repeat(c, func(ctx context.Context) error { return c.push(ctx, newArtifact(b.seed, c.name, numbers.next())) })
+	push := func(c *measure.Contestant) measure.Turn {
+		return repeat(c, func(ctx context.Context) error { return newArtifact(b.seed, c.Name, numbers.Next()).push(ctx, c) })
 	}
-	pushImage := func(c *contestant) turn {
+	pushImage := func(c *measure.Contestant) measure.Turn {
 		return repeat(c, func(ctx context.Context) error {
-			return c.push(ctx, newArtifact(b.seed, c.name, numbers.next()).configured())
+			return newArtifact(b.seed, c.Name, numbers.Next()).configured().push(ctx, c)
 		})
 	}
-	write := repeat(field[0], func(context.Context) error { return b.writeSynced(field[0].dir, numbers.next()) })
-	results, err := takeTurns(ctx, b.rounds, write, push(field[1]), push(field[2]), pushImage(field[1]), pushImage(field[2]))
+	write := repeat(field[0], func(context.Context) error { return b.writeSynced(field[0].Dir, numbers.Next()) })
+	results, err := measure.TakeTurns(ctx, b.rounds, write, push(field[1]), push(field[2]), pushImage(field[1]), pushImage(field[2]))
 	if err != nil {
 		return err
 	}
@@ -65,7 +67,7 @@ func (b *bench) smallPush(ctx context.Context, field []*contestant) error {
 // writeSynced is the least that one durable write takes.
 func (b *bench) writeSynced(dir string, n int64) error {
 	content := make([]byte, smallBytes)
-	fill(content, b.seed, machine, n)
+	measure.Fill(content, b.seed, machine, n)
 	f, err := os.Create(filepath.Join(dir, strconv.FormatInt(n, 10)))
 	if err != nil {
 		return err
@@ -81,35 +83,35 @@ func (b *bench) writeSynced(dir string, n int64) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (b *bench) smallPull(ctx context.Context, field []*contestant) error {
-	turns := make([]turn, len(field))
+func (b *bench) smallPull(ctx context.Context, field []*measure.Contestant) error {
+	turns := make([]measure.Turn, len(field))
 	for i, c := range field {
-		var numbers counter
+		var numbers measure.Counter
 		work := func(ctx context.Context) error {
-			if err := c.pull(ctx, "/any?bytes=400", 400); err != nil {
+			if err := c.Pull(ctx, "/any?bytes=400", 400); err != nil {
 				return err
 			}
-			return c.pull(ctx, "/any?bytes="+strconv.Itoa(smallBytes), smallBytes)
+			return c.Pull(ctx, "/any?bytes="+strconv.Itoa(smallBytes), smallBytes)
 		}
-		if c.name != machine {
+		if c.Name != machine {
 			layers, err := b.supply(ctx, c)
 			if err != nil {
 				return err
 			}
 			work = func(ctx context.Context) error {
-				n := int(numbers.next() % stock)
+				n := int(numbers.Next() % stock)
 				repository := "/v2/" + artifactName(stockNumber(n))
-				if err := c.pull(ctx, repository+"/manifests/v1", -1); err != nil {
+				if err := c.Pull(ctx, repository+"/manifests/v1", -1); err != nil {
 					return err
 				}
-				return c.pull(ctx, repository+"/blobs/"+layers[n].String(), smallBytes)
+				return c.Pull(ctx, repository+"/blobs/"+layers[n].String(), smallBytes)
 			}
 		}
-		turns[i] = func(ctx context.Context, _ int) (sample, error) {
-			return c.account(func() (sample, error) { return crowd(ctx, b.workers, b.turn, work) })
+		turns[i] = func(ctx context.Context, _ int) (measure.Sample, error) {
+			return c.Account(func() (measure.Sample, error) { return measure.Crowd(ctx, b.workers, b.turn, work) })
 		}
 	}
-	results, err := takeTurns(ctx, b.rounds, turns...)
+	results, err := measure.TakeTurns(ctx, b.rounds, turns...)
 	if err != nil {
 		return err
 	}
@@ -124,11 +126,11 @@ func (b *bench) smallPull(ctx context.Context, field []*contestant) error {
 func stockNumber(n int) int64 { return -1 - int64(n) }
 
 // supply pushes what is pulled, and returns the layers.
-func (b *bench) supply(ctx context.Context, c *contestant) ([]digest.Digest, error) {
+func (b *bench) supply(ctx context.Context, c *measure.Contestant) ([]digest.Digest, error) {
 	layers := make([]digest.Digest, stock)
 	for n := range layers {
-		a := newArtifact(b.seed, c.name, stockNumber(n))
-		if err := c.push(ctx, a); err != nil {
+		a := newArtifact(b.seed, c.Name, stockNumber(n))
+		if err := a.push(ctx, c); err != nil {
 			return nil, err
 		}
 		layers[n] = digest.FromBytes(a.layer)

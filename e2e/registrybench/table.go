@@ -2,17 +2,14 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"runtime"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ocm-operator/ocm-operator/e2e/measure"
 )
 
-const (
-	beginMark = "<!-- begin of what make bench-registry writes -->"
-	endMark   = "<!-- end of what make bench-registry writes -->"
-)
+// program is how the user calls this, in the document.
+const program = "make bench-registry"
 
 // unit says how a number is shown.
 type unit string
@@ -34,15 +31,15 @@ type goal struct {
 type row struct {
 	name, about          string
 	unit                 unit
-	machine, ours, other series
+	machine, ours, other measure.Series
 	goals                []goal
 }
 
 func (r *row) ratio(against string) float64 {
 	if against == machine {
-		return ratio(r.ours, r.machine)
+		return measure.Ratio(r.ours, r.machine)
 	}
-	return ratio(r.ours, r.other)
+	return measure.Ratio(r.ours, r.other)
 }
 
 // bound is something that shall not be more. The other contestant may be missing.
@@ -57,19 +54,10 @@ func (b *bench) add(r *row) {
 	b.say("%s: machine %s; ours %s; distribution %s", r.name, r.unit.series(r.machine), r.unit.series(r.ours), r.unit.series(r.other))
 }
 
-// describeMachine says what the measurements ran on.
-func describeMachine() string {
-	load, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		load = []byte("unknown")
-	}
-	return fmt.Sprintf("%d cores, %s/%s, %s, load %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), strings.Join(strings.Fields(string(load))[:1], ""))
-}
-
 // report writes everything as markdown.
 func (b *bench) report(command, machine string, at time.Time, took time.Duration) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Measured on %s by `%s` in %s: %s; seed %d.\n\n", at.UTC().Format("2006-01-02"), command, took.Round(time.Second), machine, b.seed)
+	out.WriteString(measure.Head(command, machine, at, took, b.seed))
 	b.writeRows(&out)
 	b.writeBounds(&out)
 	return out.String()
@@ -83,10 +71,10 @@ func (b *bench) writeRows(out *strings.Builder) {
 	for _, r := range b.rows {
 		toMachine := "-"
 		if len(r.machine) > 0 {
-			toMachine = times(r.ratio(machine))
+			toMachine = measure.Times(r.ratio(machine))
 		}
 		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %s |\n", r.name, r.unit.series(r.machine), r.unit.series(r.ours), r.unit.series(r.other),
-			toMachine, times(r.ratio(other)), r.verdict())
+			toMachine, measure.Times(r.ratio(other)), r.verdict())
 	}
 	fmt.Fprintln(out)
 	for _, r := range b.rows {
@@ -101,7 +89,7 @@ func (r *row) verdict() string {
 	}
 	var verdicts []string
 	for _, g := range r.goals {
-		verdicts = append(verdicts, fmt.Sprintf("%s of %s: %s", times(g.least), who(g.against), met(r.ratio(g.against) >= g.least)))
+		verdicts = append(verdicts, fmt.Sprintf("%s of %s: %s", measure.Times(g.least), who(g.against), measure.Met(r.ratio(g.against) >= g.least)))
 	}
 	return strings.Join(verdicts, "; ")
 }
@@ -111,13 +99,6 @@ func who(contestant string) string {
 		return "the machine"
 	}
 	return contestant
-}
-
-func met(yes bool) string {
-	if yes {
-		return "met"
-	}
-	return "**MISSED**"
 }
 
 func (b *bench) writeBounds(out *strings.Builder) {
@@ -130,7 +111,7 @@ func (b *bench) writeBounds(out *strings.Builder) {
 		if x.other > 0 {
 			distribution = x.unit.value(x.other)
 		}
-		fmt.Fprintf(out, "| %s | %s | %s | %s: %s |\n", x.name, x.unit.value(x.ours), distribution, x.unit.value(x.most), met(x.ours <= x.most))
+		fmt.Fprintf(out, "| %s | %s | %s | %s: %s |\n", x.name, x.unit.value(x.ours), distribution, x.unit.value(x.most), measure.Met(x.ours <= x.most))
 	}
 	fmt.Fprintln(out)
 	for _, x := range b.bounds {
@@ -138,45 +119,20 @@ func (b *bench) writeBounds(out *strings.Builder) {
 	}
 }
 
-// series shows a speed, how long single operations took, and the CPU time of the server.
-func (u unit) series(s series) string {
+// measure.Series shows a speed, how long single operations took, and the CPU time of the server.
+func (u unit) series(s measure.Series) string {
 	if len(s) == 0 {
 		return "-"
 	}
 	if u == megabytes {
-		return fmt.Sprintf("%.0f MB/s, %.2f CPU s/GB", s.rate()/1e6, s.cpu()*1e9)
+		return fmt.Sprintf("%.0f MB/s, %.2f CPU s/GB", s.Rate()/1e6, s.CPU()*1e9)
 	}
-	return fmt.Sprintf("%.0f/s, %s / %s ms, %.2f CPU ms", s.rate(), inMilliseconds(s.quantile(0.5)), inMilliseconds(s.quantile(0.99)), s.cpu()*1e3)
+	return fmt.Sprintf("%.0f/s, %s / %s ms, %.2f CPU ms", s.Rate(), measure.Milliseconds(s.Quantile(0.5)), measure.Milliseconds(s.Quantile(0.99)), s.CPU()*1e3)
 }
 
 func (u unit) value(n int64) string {
 	if u == milliseconds {
-		return inMilliseconds(time.Duration(n)) + " ms"
+		return measure.Milliseconds(time.Duration(n)) + " ms"
 	}
-	return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MiB"
-}
-
-func inMilliseconds(d time.Duration) string {
-	precision := 1
-	if d >= 10*time.Millisecond {
-		precision = 0
-	}
-	return strconv.FormatFloat(d.Seconds()*1e3, 'f', precision, 64)
-}
-
-func times(ratio float64) string { return strconv.FormatFloat(ratio, 'f', 2, 64) + " x" }
-
-// keep puts a report between the marks of a document.
-func keep(path, text string) error {
-	document, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read the document for the result: %w", err)
-	}
-	before, rest, begin := strings.Cut(string(document), beginMark)
-	_, after, end := strings.Cut(rest, endMark)
-	if !begin || !end {
-		return fmt.Errorf("%s needs the lines %q and %q, between which the measurements are written", path, beginMark, endMark)
-	}
-	changed := before + beginMark + "\n\n" + strings.TrimSpace(text) + "\n\n" + endMark + after
-	return os.WriteFile(path, []byte(changed), 0o644)
+	return measure.Mebibytes(n)
 }

@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"context"
@@ -19,40 +19,45 @@ import (
 )
 
 const (
-	// serveCommand makes this program a server.
-	serveCommand = "serve"
+	// ServeCommand is the first argument of a program that World has started as a server: what follows is for Serve.
+	ServeCommand = "serve"
 	// secretVariable has the key of the credentials.
-	secretVariable = "REGISTRYBENCH_SECRET"
+	secretVariable = "MEASURE_SECRET"
 )
 
-// serveChild is the life of a server: its name, folder, and the files of its certificate and key, which are empty for plain HTTP.
-func serveChild(ctx context.Context, args []string) (err error) {
+// Serve is the life of a server: its name, folder, and the files of its certificate and key, which are empty for plain HTTP.
+func Serve(ctx context.Context, args []string) (err error) {
 	if len(args) != 4 {
 		return errors.New("a server is started by this program itself")
 	}
 	name, dir, cert, key := args[0], args[1], args[2], args[3]
-	s := &registry.Server{Addr: "127.0.0.1:0"}
+	var config *tls.Config
 	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
 			return fmt.Errorf("read the certificate: %w", err)
 		}
-		s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
-	s.Handler = &bare{dir: dir}
-	if name == ours {
-		content, err := store.Open(dir, store.Options{})
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, content.Close()) }()
-		handler, err := handlerOver(content)
-		if err != nil {
-			return err
-		}
-		defer handler.Close()
-		s.Handler, s.Probe = handler, content.Check
+	if name != Ours {
+		return ServeHandler(ctx, &registry.Server{TLS: config, Handler: &bare{dir: dir}})
 	}
+	content, err := store.Open(dir, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, content.Close()) }()
+	handler, err := handlerOver(content)
+	if err != nil {
+		return err
+	}
+	defer handler.Close()
+	return ServeHandler(ctx, &registry.Server{TLS: config, Handler: handler, Probe: content.Check})
+}
+
+// ServeHandler serves on a free port of loopback until the context ends, and tells its address as the parent wants it.
+func ServeHandler(ctx context.Context, s *registry.Server) error {
+	s.Addr = "127.0.0.1:0"
 	go func() {
 		<-s.Ready()
 		fmt.Println(s.Address())
