@@ -201,30 +201,6 @@ func enumerate(all []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(all[:few], ", "), len(all)-few)
 }
 
-// current is the version in use. It counts only for the component and the repository that it came from.
-func (r *run) current() string {
-	if !r.sameComponent() || r.obj.Status.ReplicatedRepositoryURL != r.obj.Spec.Repository.URL {
-		return ""
-	}
-	return r.obj.Status.ReconciledVersion
-}
-
-// sameComponent tells whether the status is about the component that is wanted.
-func (r *run) sameComponent() bool {
-	descriptor := r.obj.Status.ComponentDescriptor
-	return descriptor != nil && descriptor.Name == r.obj.Spec.Component
-}
-
-// inUse is the version in use with what it is pinned to.
-func (r *run) inUse() candidate {
-	return candidate{r.current(), digest.Digest(r.obj.Status.ManifestDigest)}
-}
-
-// isInUse tells whether a candidate is the version in use, unchanged.
-func (r *run) isInUse(found candidate) bool {
-	return r.current() != "" && found == r.inUse()
-}
-
 // node names a candidate for those who read it.
 func (r *run) node(found candidate) source.Node {
 	return source.Node{Component: r.obj.Spec.Component, Version: found.version, ManifestDigest: found.manifest.String()}

@@ -83,6 +83,7 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentVersion, *run] {
 			{Name: "connect", Run: c.honest(c.connect)},
 			{Name: "resolveVersion", Run: c.honest(c.resolveVersion)},
 			{Name: "guard", Run: c.honest(c.guard)},
+			{Name: "confirm", Run: c.honest(c.confirm)},
 			{Name: "fetchDescriptors", Run: c.honest(c.fetchDescriptors)},
 			{Name: "publish", Run: c.honest(c.publish)},
 			{Name: "prune", Run: c.honest(c.prune)},

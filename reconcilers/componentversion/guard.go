@@ -82,7 +82,7 @@ func (r *run) sameSigned(ctx context.Context, before v1alpha1.AcceptedVersion) (
 	if r.proof == nil || before.ComponentDigest == "" {
 		return false, nil
 	}
-	version, err := r.repository.Pinned(ctx, r.node(candidate{r.version, r.manifest}))
+	version, err := r.repository.Pinned(ctx, r.node(r.chosen()))
 	if err != nil {
 		return false, access.Verdict(v1alpha1.ComponentVersionInvalidReason, err)
 	}
@@ -139,7 +139,7 @@ func (r *run) accepted(version string) (v1alpha1.AcceptedVersion, bool) {
 			return known, true
 		}
 	}
-	return v1alpha1.AcceptedVersion{Version: version, ManifestDigest: r.obj.Status.ManifestDigest}, version == current
+	return v1alpha1.AcceptedVersion{Version: version, ManifestDigest: r.inUse().manifest.String()}, version == current
 }
 
 // remember returns the versions that were used, the latest one last, with the one that is used now.

@@ -47,16 +47,17 @@ func (c *controller) proveAgain(ctx context.Context, r *run) error {
 	if r.keyless != nil {
 		return r.keyless
 	}
-	if r.repository == nil {
+	held, repository := r.held(), r.from()
+	if repository == nil || held == (candidate{}) {
 		return errors.New("the repository could not be opened")
 	}
-	proof, why, err := c.verify(ctx, r, r.inUse())
+	proof, why, err := c.prove(ctx, r, repository, held)
 	switch {
 	case err != nil:
 		return err
 	case why != "":
 		return errors.New(why)
 	}
-	r.recordProof(r.inUse(), proof, time.Now())
+	r.recordProof(held, proof, time.Now())
 	return nil
 }

@@ -42,14 +42,17 @@ func (r *run) record(expand bool) {
 		used.ComponentDigest = computed // without it, whatever changes is a change
 	}
 	r.note(used)
-	if r.proof != nil {
-		r.recordProof(candidate{r.version, r.manifest}, r.proof, time.Now())
+	if r.confirmed != nil {
+		r.recordProof(r.read(), r.confirmed, time.Now())
 	}
 	reference := r.tree.reference(r.obj.Namespace, expand)
 	status.ComponentDescriptor = &reference
 	status.ReconciledVersion = r.version
-	status.ManifestDigest = r.manifest.String()
-	status.ReplicatedRepositoryURL = r.obj.Spec.Repository.URL
+	status.ManifestDigest, status.ReplicatedRepositoryURL = r.local.String(), r.home()
+	status.SourceManifestDigest, status.SourceRepositoryURL = "", ""
+	if r.obj.Spec.Destination != nil {
+		status.SourceManifestDigest, status.SourceRepositoryURL = r.manifest.String(), r.obj.Spec.Repository.URL
+	}
 }
 
 // note remembers what a version is, and what it is used for. An object that was written by an older operator gets these notes
@@ -76,7 +79,7 @@ func (r *run) recordProof(used candidate, proven *verify.Proof, now time.Time) {
 		r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Verified version %s by signature %s", used.version, strings.Join(names, ", ")))
 	}
 	var before []v1alpha1.VerifiedSignature
-	if r.isInUse(used) {
+	if r.isHeld(used) {
 		before = r.before.Signatures
 	}
 	status.Verified, status.Proof = true, proof

@@ -50,7 +50,8 @@ type run struct {
 	obj    *v1alpha1.ComponentVersion
 	events lifecycle.Events
 
-	repository *access.Repository
+	// repository is where versions are found, and destination where they are read from; it is nil if that is the same.
+	repository, destination *access.Repository
 	// policy is what versions are verified with, and keyless says why there is none; both are nil if there is nothing to verify.
 	policy  *access.Policy
 	keyless error
@@ -64,6 +65,9 @@ type run struct {
 	version  string
 	manifest digest.Digest
 	proof    *verify.Proof
+	// local is the digest of the manifest by which the version is read, and confirmed what was verified of that just now.
+	local     digest.Digest
+	confirmed *verify.Proof
 	// tree pins the version and all that it refers to. It is nil when the status has it already.
 	tree *tree
 }
@@ -96,11 +100,8 @@ func (c *controller) resolveVersion(ctx context.Context, r *run) error {
 		return r.notChosen(err)
 	}
 	r.version, r.manifest = found.version, found.manifest
-	if !r.unchanged() || r.known(r.first.version) != r.first.manifest {
+	if !r.settled() || r.known(r.first.version) != r.first.manifest {
 		c.announce(r, r.first)
-	}
-	if r.proof != nil && r.isInUse(found) {
-		r.recordProof(found, r.proof, time.Now())
 	}
 	return nil
 }
@@ -133,17 +134,22 @@ func (c *controller) announce(r *run, found candidate) {
 // pins are the manifests that the versions below the chosen one are known to have: those that were proven, or those of the
 // status when it belongs to the chosen version still.
 func (r *run) pins() []source.Node {
-	if r.proof != nil {
-		pins := make([]source.Node, 0, len(r.proof.Versions))
-		for _, proven := range r.proof.Versions {
-			pins = append(pins, source.Node{Component: proven.Component, Version: proven.Version, ManifestDigest: proven.Manifest.String()})
-		}
-		return pins
+	if r.confirmed != nil {
+		return proven(r.confirmed)
 	}
-	if !r.isInUse(candidate{r.version, r.manifest}) {
+	if !r.isHeld(r.read()) {
 		return nil
 	}
 	return nested(r.obj.Status.ComponentDescriptor)
+}
+
+// proven returns what a proof is about.
+func proven(proof *verify.Proof) []source.Node {
+	pins := make([]source.Node, 0, len(proof.Versions))
+	for _, v := range proof.Versions {
+		pins = append(pins, source.Node{Component: v.Component, Version: v.Version, ManifestDigest: v.Manifest.String()})
+	}
+	return pins
 }
 
 // nested returns what a tree of the status pins below its root.
@@ -169,8 +175,8 @@ func (c *controller) fetchDescriptors(ctx context.Context, r *run) error {
 			return nil
 		}
 	}
-	root := r.node(candidate{r.version, r.manifest})
-	t, err := c.newFetcher(r, r.pins()).fetch(ctx, root)
+	root := r.node(r.read())
+	t, err := c.newFetcher(r, r.from(), r.pins()).fetch(ctx, root)
 	if r.policy != nil && isGone(err) {
 		t, err = c.fetchAnew(ctx, r, root, err)
 	}

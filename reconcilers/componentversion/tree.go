@@ -72,13 +72,13 @@ type fetcher struct {
 
 // newFetcher returns a fetcher that knows what nested versions are pinned to: a tag that was resolved for a version is never
 // resolved again for it. Nothing is known of a new version, unless it was verified, which pins everything below it.
-func (c *controller) newFetcher(r *run, pins []source.Node) *fetcher {
+func (c *controller) newFetcher(r *run, repository *access.Repository, pins []source.Node) *fetcher {
 	pinned := map[string]source.Node{}
 	for _, pin := range pins {
 		pinned[describe(pin.Component, pin.Version)] = pin
 	}
 	return &fetcher{tree: &tree{}, reader: &reader{
-		repository: r.repository, pinned: pinned, closed: len(r.obj.Spec.Verify) > 0, keep: r.obj.Spec.References.Expand,
+		repository: repository, pinned: pinned, closed: len(r.obj.Spec.Verify) > 0, keep: r.obj.Spec.References.Expand,
 		own: c.readsPerObject, all: c.reads, reads: map[string]*read{},
 	}}
 }
@@ -103,8 +103,8 @@ func isGone(err error) bool {
 // and the registry has collected what it was. What there is now must be what the root was signed with, so it is verified like a
 // new version. Where no signature covers a content below the root, that isn't enough to take it for the same.
 func (c *controller) fetchAnew(ctx context.Context, r *run, root source.Node, gone error) (*tree, error) {
-	r.repository.Forget(root, r.policy)
-	proof, err := r.repository.Verify(ctx, root, r.policy, progress(ctx, root.Version, progressEvery))
+	r.from().Forget(root, r.policy)
+	proof, err := r.from().Verify(ctx, root, r.policy, progress(ctx, root.Version, progressEvery))
 	if err != nil {
 		return nil, access.Verdict(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %w", r.failed(root.Version), err))
 	}
@@ -113,8 +113,8 @@ func (c *controller) fetchAnew(ctx context.Context, r *run, root source.Node, go
 			return nil, gone
 		}
 	}
-	r.proof = proof
-	return c.newFetcher(r, r.pins()).fetch(ctx, root)
+	r.confirmed = proof
+	return c.newFetcher(r, r.from(), r.pins()).fetch(ctx, root)
 }
 
 // expand walks over a node and everything below it. The path holds what lies above.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -49,7 +50,7 @@ func (c *controller) readPolicy(ctx context.Context, r *run) {
 		}
 		return
 	}
-	if r.policy = policy; !r.proven(r.inUse(), time.Now()) {
+	if r.policy = policy; !r.stands(time.Now()) {
 		unprove(status)
 	}
 }
@@ -66,7 +67,12 @@ func (c *controller) verify(ctx context.Context, r *run, found candidate) (proof
 	if r.proven(found, time.Now()) {
 		return nil, "", nil
 	}
-	proof, err = r.repository.Verify(ctx, r.node(found), r.policy, progress(ctx, found.version, progressEvery))
+	return c.prove(ctx, r, r.repository, found)
+}
+
+// prove verifies a version in a repository, and says why it is refused if it is.
+func (c *controller) prove(ctx context.Context, r *run, repository *access.Repository, found candidate) (proof *verify.Proof, why string, err error) {
+	proof, err = repository.Verify(ctx, r.node(found), r.policy, progress(ctx, found.version, progressEvery))
 	if err == nil {
 		return proof, "", nil
 	}
@@ -90,10 +96,16 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// proven tells whether the status holds the proof of a candidate.
+// proven tells whether the status holds the proof of a candidate: it is the version in use, which was proven where it was found,
+// and where it is read.
 func (r *run) proven(found candidate, now time.Time) bool {
+	return r.isInUse(found) && r.held() != (candidate{}) && r.stands(now)
+}
+
+// stands tells whether the proof in the status, of the version in use as it is read, is by the keys of now.
+func (r *run) stands(now time.Time) bool {
 	status := r.obj.Status
-	if !status.Verified || !r.isInUse(found) || status.Proof != r.policy.Proof(found.manifest) {
+	if !status.Verified || r.current() == "" || status.Proof != r.policy.Proof(digest.Digest(status.ManifestDigest)) {
 		return false
 	}
 	for _, signature := range status.Signatures {
@@ -201,14 +213,12 @@ func progress(ctx context.Context, version string, every time.Duration) func(ver
 	}
 }
 
-// unchanged tells whether the status already describes the chosen version, resolved for the current spec, with the proof that
-// was found before.
-func (r *run) unchanged() bool {
-	status := r.obj.Status
-	return r.proof == nil && r.ready() &&
-		status.ReconciledVersion == r.version && status.ManifestDigest == r.manifest.String() &&
-		status.ComponentDescriptor != nil
-}
+// settled tells whether the status is about the chosen version already, for the current spec, with the proof that was found
+// before. Where it is read may lack it by now.
+func (r *run) settled() bool { return r.proof == nil && r.ready() && r.isInUse(r.chosen()) }
+
+// unchanged tells whether the status already describes the chosen version as it is read.
+func (r *run) unchanged() bool { return r.confirmed == nil && r.settled() && r.isHeld(r.read()) }
 
 // ready tells whether the object is ready by its current spec.
 func (r *run) ready() bool {
