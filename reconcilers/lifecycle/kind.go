@@ -64,6 +64,9 @@ type Kind[T Object, R any] struct {
 	// Until returns when something that the status says ceases to hold; the object is looked at again by then, and not only when
 	// its interval is over. A time that is zero or past says nothing; so does nil.
 	Until func(obj T) time.Time
+	// Halt ends what goes on beside the steps for an object that is suspended, deleted or gone; one that is gone has nothing but its
+	// name. What it changes in the status of a suspended object is written. It may be nil.
+	Halt func(obj T)
 	// Finalizer keeps deleted objects until Undo returns nil. It is for what lies outside the cluster, and is found by nothing but
 	// the object; both are empty for all other kinds, so that no deletion of theirs ever waits.
 	Finalizer string
@@ -101,6 +104,8 @@ type Reconciler[T Object, R any] struct {
 	backoff workqueue.TypedRateLimiter[reconcile.Request]
 	written *freshness
 	waiting *waiting
+	// interrupted are the faults that were reported before work began beside the steps.
+	interrupted *interrupted
 }
 
 // New returns the reconciler of a kind. A missing dependency is an error here rather than a panic later.
@@ -125,6 +130,9 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 	if kind.Until == nil {
 		kind.Until = func(T) time.Time { return time.Time{} }
 	}
+	if kind.Halt == nil {
+		kind.Halt = func(T) {}
+	}
 	if kind.Progress == nil {
 		kind.Progress = func(obj T) string {
 			return fmt.Sprintf("reconciliation in progress for %s", client.ObjectKeyFromObject(obj))
@@ -136,6 +144,8 @@ func New[T Object, R any](kind Kind[T, R], o Options) (*Reconciler[T, R], error)
 		backoff: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](o.MinRetryDelay, o.MaxRetryDelay),
 		written: newFreshness(),
 		waiting: newWaiting(),
+
+		interrupted: newInterrupted(),
 	}, nil
 }
 

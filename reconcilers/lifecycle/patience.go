@@ -88,7 +88,7 @@ func (w *waiting) forget(key types.NamespacedName) {
 // holdBack tells for how long the status need not say that the object waits for another: most sources are ready in a moment,
 // and a chain that is created at once would otherwise write every object twice. Anything but conditions is written at once.
 func (r *Reconciler[T, R]) holdBack(req ctrl.Request, obj, base T, out outcome) time.Duration {
-	if r.opts.Patience <= 0 || out.verdict == nil || out.verdict.kind != wait || !onlyConditions(obj, base) {
+	if r.opts.Patience <= 0 || out.verdict == nil || out.verdict.kind != wait && out.verdict.kind != busy || !onlyConditions(obj, base) {
 		r.waiting.forget(req.NamespacedName)
 		return 0
 	}

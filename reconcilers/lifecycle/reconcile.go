@@ -30,6 +30,10 @@ func (r *Reconciler[T, R]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	obj, err := r.get(ctx, req)
 	if err != nil {
 		if apierrors.IsNotFound(err) {
+			obj = r.kind.New()
+			obj.SetNamespace(req.Namespace)
+			obj.SetName(req.Name)
+			r.kind.Halt(obj)
 			r.forget(req)
 			return ctrl.Result{}, nil
 		}
@@ -44,7 +48,9 @@ func (r *Reconciler[T, R]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	if obj.GetSchedule().Suspend {
 		r.waiting.forget(req.NamespacedName)
 		ctrl.LoggerFrom(ctx).V(1).Info("Suspended, nothing to do")
-		return ctrl.Result{}, nil
+		before := clone(obj)
+		r.kind.Halt(obj)
+		return ctrl.Result{}, r.patch(ctx, obj, before)
 	}
 	defer r.observe(req, start)
 	return r.run(ctx, req, obj)
@@ -177,6 +183,7 @@ func (r *Reconciler[T, R]) keep(ctx context.Context, obj T) error {
 
 // end undoes what lies outside the cluster for a deleted object, and lets it go.
 func (r *Reconciler[T, R]) end(ctx context.Context, req ctrl.Request, obj T) (ctrl.Result, error) {
+	r.kind.Halt(obj)
 	if r.kind.Undo != nil && controllerutil.ContainsFinalizer(obj, r.kind.Finalizer) {
 		if err := r.kind.Undo(ctx, obj); err != nil {
 			ctrl.LoggerFrom(ctx).Info("The deletion goes on later", "cause", err.Error())
@@ -234,7 +241,7 @@ func (r *Reconciler[T, R]) requeue(req ctrl.Request, obj T, out outcome) ctrl.Re
 
 // delay is for how long nobody needs to look at the object, as far as the outcome of its reconciliation goes; zero is for ever.
 func (r *Reconciler[T, R]) delay(req ctrl.Request, obj T, out outcome) time.Duration {
-	if out.verdict == nil || !out.verdict.backsOff() {
+	if out.verdict == nil || !out.verdict.backsOff() && out.verdict.kind != busy {
 		r.backoff.Forget(req)
 	}
 	schedule := obj.GetSchedule()
@@ -255,6 +262,7 @@ func (r *Reconciler[T, R]) forget(req ctrl.Request) {
 	r.backoff.Forget(req)
 	r.written.forget(req.NamespacedName)
 	r.waiting.forget(req.NamespacedName)
+	r.interrupted.forget(req.NamespacedName)
 	r.opts.Metrics.forget(r.kind.Name, req.NamespacedName)
 	if r.opts.Durations != nil {
 		r.opts.Durations.DeleteDuration(reference(r.kind.Name, req))

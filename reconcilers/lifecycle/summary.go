@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
@@ -44,8 +46,15 @@ func (r *Reconciler[T, R]) summarise(obj, before T, run R, verdict *Verdict) out
 
 	out.message = clip(verdict.Error())
 	out.event = cmp.Or(clip(verdict.Event), out.message)
-	out.stands = readyAt(before) && (verdict.kind == wait || verdict.kind == retry)
+	out.stands = readyAt(before) && !verdict.Final()
 	switch {
+	case verdict.kind == busy:
+		conditions.Delete(obj, meta.StalledCondition)
+		conditions.MarkReconciling(obj, verdict.Reason, "%s", out.message)
+		if !slices.ContainsFunc(before.GetConditions(), concerns(obj)) {
+			conditions.MarkUnknown(obj, meta.ReadyCondition, verdict.Reason, "%s", r.kind.Progress(obj))
+		}
+		return out
 	case verdict.kind == stall:
 		conditions.Delete(obj, meta.ReconcilingCondition)
 		conditions.MarkStalled(obj, verdict.Reason, "%s", out.message)
@@ -64,7 +73,7 @@ func (r *Reconciler[T, R]) summarise(obj, before T, run R, verdict *Verdict) out
 
 // progressReason is the reason of Reconciling: what is waited for, or that there will be another try.
 func progressReason(v *Verdict) string {
-	if v.kind == wait {
+	if v.kind == wait || v.kind == busy {
 		return v.Reason
 	}
 	return meta.ProgressingWithRetryReason
@@ -75,6 +84,9 @@ func (r *Reconciler[T, R]) report(ctx context.Context, obj, before T, out outcom
 	events := r.events(ctx)
 	interval := obj.GetSchedule().Interval.Duration
 	r.opts.Metrics.outcome(r.kind.Name, obj, out)
+	if out.verdict == nil || out.verdict.kind != busy {
+		defer r.interrupted.forget(client.ObjectKeyFromObject(obj))
+	}
 	switch {
 	case out.verdict == nil:
 		if !readyAt(before) || !sameCondition(obj, before, meta.ReadyCondition) {
@@ -84,10 +96,12 @@ func (r *Reconciler[T, R]) report(ctx context.Context, obj, before T, out outcom
 			}
 			events.Delivered(obj, r.kind.Delivered(obj), meta.SucceededReason, message)
 		}
+	case out.verdict.kind == busy:
+		r.interrupted.note(before)
 	case out.verdict.kind == wait:
 		// Waiting is no event: what is waited for reports itself.
 	case out.stands:
-		if !sameCondition(obj, before, meta.ReconcilingCondition) {
+		if !sameCondition(obj, before, meta.ReconcilingCondition) && !r.interrupted.reported(obj) {
 			events.Warning(obj, out.verdict.Reason, out.event)
 		}
 	case !sameCondition(obj, before, meta.ReadyCondition):

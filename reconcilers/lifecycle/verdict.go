@@ -25,6 +25,8 @@ const (
 	stall
 	// hinder: a verdict that passes by itself. Not Ready, backoff.
 	hinder
+	// busy: work goes on beside the steps. The last verdict stands, whatever it was; what does the work wakes the object.
+	busy
 )
 
 // Verdict is the error by which a step tells the lifecycle more than that it didn't work.
@@ -51,6 +53,12 @@ func (v *Verdict) Unwrap() error { return v.Err }
 // watch wakes the object or its interval is over.
 func Wait(reason string, after time.Duration, err error) error {
 	return &Verdict{kind: wait, Reason: reason, After: after, Err: err}
+}
+
+// Busy says that work goes on beside the steps, whose end or progress wakes the object. Until then it stays what it is, Ready or
+// not: a verdict that is being tried once more is none that was lifted. The text is the message of the condition Reconciling.
+func Busy(reason string, err error) error {
+	return &Verdict{kind: busy, Reason: reason, Err: err}
 }
 
 // Fail is a verdict against the object that may change by itself, such as a version that doesn't exist yet. The object is

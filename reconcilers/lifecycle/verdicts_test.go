@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fluxcd/pkg/apis/meta"
+
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
@@ -81,6 +83,11 @@ func TestVerdicts(t *testing.T) {
 			neverReady:  {map[string]string{"Ready": "False " + reason, "Reconciling": "True " + reason}, 0, nil, 7 * time.Second, 2},
 			readyBefore: {stands(reason), 1, nil, 7 * time.Second, 1},
 		}},
+		"busy": {lifecycle.Busy(meta.ProgressingReason, errUnreachable), "work that goes on is no verdict", map[string]wanted{
+			neverReady:  {inProgress, 0, nil, interval, 2},
+			readyBefore: {stands(meta.ProgressingReason), 1, nil, interval, 1},
+			specChanged: {inProgress, 1, nil, interval, 2},
+		}},
 		"fail": {lifecycle.Fail(reason, errUnreachable), "a verdict clears Ready", map[string]wanted{
 			neverReady:  {failed(reason), 0, late, interval, 2},
 			readyBefore: {failed(reason), 1, late, interval, 1},
@@ -144,6 +151,7 @@ func TestUnchangedWorldIsSilent(t *testing.T) {
 	for name, err := range map[string]error{
 		"success": nil,
 		"wait":    lifecycle.Wait(reason, 0, errUnreachable),
+		"busy":    lifecycle.Busy(meta.ProgressingReason, errUnreachable),
 		"fail":    lifecycle.Fail(reason, errUnreachable),
 		"stall":   lifecycle.Stall(reason, errUnreachable),
 		"retry":   lifecycle.Retry(reason, errUnreachable),
