@@ -96,6 +96,7 @@ type Provider struct {
 	// listings and tags are answers that objects of one component share.
 	listings answers[[]string]
 	tags     answers[tagged]
+	wakes    wakes
 	proofs   *proofs
 }
 
@@ -132,52 +133,77 @@ func New(o Options) (*Provider, error) {
 	}, nil
 }
 
-// Repository is an opened component repository.
+// Repository is an opened component repository, as one object uses it.
 type Repository struct {
 	*ocm.Repository
 	// key is the address and the credentials that the repository was opened with.
 	key      string
 	provider *Provider
+	user     User
+}
+
+// as returns the repository for another object with the same access.
+func (r *Repository) as(user User) *Repository {
+	own := *r
+	own.user = user
+	return &own
 }
 
 // Source opens the repository that a component version is followed in. It returns an *UnusableError when something that the user has
 // to provide is missing.
 func (p *Provider) Source(ctx context.Context, cv *v1alpha1.ComponentVersion) (*Repository, error) {
-	return p.open(ctx, cv, cv.Spec.Repository)
+	return p.Open(ctx, ComponentVersionUser(cv), cv.Spec.Repository, repositoryField)
 }
 
-// Effective opens the repository that the accepted version of a component version is read from.
+// Effective opens the repository that the accepted version of a component version is read from: its destination, once the version
+// was transferred there, with what the spec says of that.
 func (p *Provider) Effective(ctx context.Context, cv *v1alpha1.ComponentVersion) (*Repository, error) {
-	repository, destination := cv.Spec.Repository, cv.Spec.Destination
-	if destination != nil && destination.URL == cv.Status.ReplicatedRepositoryURL {
-		repository = *destination
+	url, destination := cv.Status.ReplicatedRepositoryURL, cv.Spec.Destination
+	if destination != nil && destination.URL == url {
+		return p.Open(ctx, ComponentVersionUser(cv), *destination, destinationField)
 	}
-	repository.URL = cv.Status.ReplicatedRepositoryURL
-	return p.open(ctx, cv, repository)
+	return p.open(ctx, ComponentVersionUser(cv), cv.Spec.Repository, repositoryField, url)
 }
 
-func (p *Provider) open(ctx context.Context, cv *v1alpha1.ComponentVersion, repository v1alpha1.Repository) (*Repository, error) {
-	found, err := p.gather(ctx, cv, repository)
+// Open opens a repository for an object with the credentials that the spec names for it, and no others: each repository of an
+// object has its own, also at the same host. The field is where it stands in the spec, such as spec.source, and goes into
+// messages. It returns an *UnusableError when something that the user has to provide is missing. Nothing is sent before the
+// repository is used.
+func (p *Provider) Open(ctx context.Context, user User, repository v1alpha1.Repository, field string) (*Repository, error) {
+	return p.open(ctx, user, repository, field, repository.URL)
+}
+
+// open opens a repository that lies at another address than the spec says, if the spec has changed since. What the spec names
+// is for the host that the spec names.
+func (p *Provider) open(ctx context.Context, user User, repository v1alpha1.Repository, field, url string) (*Repository, error) {
+	found, err := p.gather(ctx, user, repository, field)
 	if err != nil {
 		return nil, err
 	}
-	key := fmt.Sprintf("%s %s %s", repository.URL, repository.ComponentNameMapping, found.fingerprint)
+	if hostOf(url) != hostOf(repository.URL) {
+		found.connection, found.fingerprint = found.connection.forOthers(), found.fingerprint+" elsewhere"
+	}
+	repository.URL = url
+	if isArchive(url) {
+		return p.openArchive(ctx, user, repository, field, found)
+	}
+	key := fmt.Sprintf("%s %s %s", url, repository.ComponentNameMapping, found.fingerprint)
 	if known, ok := p.repositories.get(key); ok {
-		return known, nil
+		return known.as(user), nil
 	}
 	options, err := p.options(found)
 	if err != nil {
 		// Only certificates can be wrong here, and they come from one Secret.
-		return nil, &UnusableError{Kind: "Secret", Namespace: cv.Namespace, Name: nameOf(repository.CertSecretRef), Why: "can't be used for TLS: " + err.Error()}
+		return nil, &UnusableError{Kind: "Secret", Namespace: user.Namespace, Name: nameOf(repository.CertSecretRef), Why: "can't be used for TLS: " + err.Error()}
 	}
 	options.NameMapping = ocm.NameMapping(repository.ComponentNameMapping)
-	opened, err := ocm.Open(repository.URL, options)
+	opened, err := ocm.Open(url, options)
 	if err != nil {
-		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, err)
+		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("%s.url: %w", field, err))
 	}
 	r := &Repository{Repository: opened, key: key, provider: p}
 	p.repositories.add(key, r)
-	return r, nil
+	return r.as(user), nil
 }
 
 func nameOf(ref *meta.LocalObjectReference) string {

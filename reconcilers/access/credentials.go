@@ -55,10 +55,12 @@ type gathered struct {
 	fingerprint string
 }
 
-// gatherer reads what one component version is accessed with.
+// gatherer reads what one repository is accessed with.
 type gatherer struct {
-	live       client.Reader
-	namespace  string
+	live      client.Reader
+	namespace string
+	// field is where the repository stands in the spec, for messages.
+	field      string
 	store      *credentials.Store
 	account    *corev1.ServiceAccount
 	connection connection
@@ -66,10 +68,11 @@ type gatherer struct {
 }
 
 // gather reads the pull secrets of the service account, then the Secret of the repository, which wins, and logs in at a
-// cloud where neither has a credential.
-func (p *Provider) gather(ctx context.Context, cv *v1alpha1.ComponentVersion, repository v1alpha1.Repository) (gathered, error) {
-	g := &gatherer{live: p.opts.Live, namespace: cv.Namespace, store: &credentials.Store{}, sum: sha256.New()}
-	if name := cv.Spec.ServiceAccountName; name != "" {
+// cloud where neither has a credential. What it finds is for that repository only: an object with two of them has two sets,
+// even at one host.
+func (p *Provider) gather(ctx context.Context, user User, repository v1alpha1.Repository, field string) (gathered, error) {
+	g := &gatherer{live: p.opts.Live, namespace: user.Namespace, field: field, store: &credentials.Store{}, sum: sha256.New()}
+	if name := user.ServiceAccountName; name != "" {
 		if err := g.serviceAccount(ctx, name); err != nil {
 			return gathered{}, err
 		}
@@ -91,15 +94,15 @@ func (p *Provider) gather(ctx context.Context, cv *v1alpha1.ComponentVersion, re
 	}
 	if repository.WantsIdentity() && !g.has(repository.URL) {
 		if g.account == nil && p.opts.NoOperatorIdentity {
-			return gathered{}, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("repository.provider %s would log in with the identity of the operator, "+
-				"which --no-operator-identity refuses: name a ServiceAccount in spec.serviceAccountName", repository.Provider))
+			return gathered{}, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("%s.provider %s would log in with the identity of the operator, "+
+				"which --no-operator-identity refuses: name a ServiceAccount in spec.serviceAccountName", field, repository.Provider))
 		}
 		if g.account == nil && len(g.connection.authority) > 0 {
 			// With a proxy of the same namespace it would read the token of the operator, which is no tenant's.
 			return gathered{}, g.unusable(repository.CertSecretRef.Name, fmt.Sprintf("has the key %q, but whom to trust with the identity of the operator is not up to an object: "+
 				"remove the key, or log in as a ServiceAccount with spec.serviceAccountName", authorityKey))
 		}
-		credential, err := p.identities.login(ctx, cv, repository, g.account, g.connection.proxy)
+		credential, err := p.identities.login(ctx, user, repository, field, g.account, g.connection.proxy)
 		if err != nil {
 			return gathered{}, err
 		}
@@ -144,7 +147,7 @@ func (g *gatherer) serviceAccount(ctx context.Context, name string) error {
 
 func (g *gatherer) secret(ctx context.Context, name, url string) error {
 	secret := &corev1.Secret{}
-	if err := g.get(ctx, "Secret", name, secret, "spec.repository.secretRef"); err != nil {
+	if err := g.get(ctx, "Secret", name, secret, g.field+".secretRef"); err != nil {
 		return err
 	}
 	if found, err := g.config(secret); found || err != nil {
@@ -185,7 +188,7 @@ func (g *gatherer) config(secret *corev1.Secret) (bool, error) {
 
 func (g *gatherer) certificates(ctx context.Context, name string) error {
 	secret := &corev1.Secret{}
-	if err := g.get(ctx, "Secret", name, secret, "spec.repository.certSecretRef"); err != nil {
+	if err := g.get(ctx, "Secret", name, secret, g.field+".certSecretRef"); err != nil {
 		return err
 	}
 	c := connection{authority: secret.Data[authorityKey], certificate: secret.Data[certificateKey], key: secret.Data[privateKeyKey]}
@@ -203,7 +206,7 @@ func (g *gatherer) certificates(ctx context.Context, name string) error {
 
 func (g *gatherer) proxy(ctx context.Context, name string) error {
 	secret := &corev1.Secret{}
-	if err := g.get(ctx, "Secret", name, secret, "spec.repository.proxySecretRef"); err != nil {
+	if err := g.get(ctx, "Secret", name, secret, g.field+".proxySecretRef"); err != nil {
 		return err
 	}
 	if len(secret.Data[addressKey]) == 0 {

@@ -33,7 +33,7 @@ const (
 
 // LoginError says that a cloud did not give a token for a registry.
 type LoginError struct {
-	// Provider is the cloud, as in spec.repository.provider, and Host the registry.
+	// Provider is the cloud, as in the spec of a repository, and Host the registry.
 	Provider, Host string
 	// Account is the ServiceAccount that was to log in; it is empty for the operator itself.
 	Account string
@@ -101,18 +101,18 @@ func newIdentities(accounts client.Client) (*identities, error) {
 
 // login returns the credential of the operator, or of a ServiceAccount if there is one, for the registry of a repository. The
 // proxy is for the ServiceAccount only.
-func (i *identities) login(ctx context.Context, cv *v1alpha1.ComponentVersion, r v1alpha1.Repository, account *corev1.ServiceAccount, proxy *url.URL) (credentials.Credential, error) {
+func (i *identities) login(ctx context.Context, user User, r v1alpha1.Repository, field string, account *corev1.ServiceAccount, proxy *url.URL) (credentials.Credential, error) {
 	host := hostOf(r.URL)
 	known, ok := clouds[r.Provider]
 	if !ok {
 		return credentials.Credential{}, lifecycle.Stall(v1alpha1.InvalidSpecReason,
-			fmt.Errorf("repository.provider %q is not known: want generic, aws, azure or gcp", r.Provider))
+			fmt.Errorf("%s.provider %q is not known: want generic, aws, azure or gcp", field, r.Provider))
 	}
-	if err := known.serves(r.Provider, host); err != nil {
+	if err := known.serves(field, r.Provider, host); err != nil {
 		return credentials.Credential{}, lifecycle.Stall(v1alpha1.InvalidSpecReason, err)
 	}
 	options := []auth.Option{auth.WithCache(*i.tokens, cache.InvolvedObject{
-		Kind: v1alpha1.ComponentVersionKind, Namespace: cv.Namespace, Name: cv.Name, Operation: cache.OperationReconcile,
+		Kind: user.Kind, Namespace: user.Namespace, Name: user.Name, Operation: cache.OperationReconcile,
 	})}
 	failed := &LoginError{Provider: r.Provider, Host: host}
 	if account != nil {
@@ -143,13 +143,13 @@ func (i *identities) login(ctx context.Context, cv *v1alpha1.ComponentVersion, r
 }
 
 // serves returns an error unless a registry is one of the cloud's, whose tokens must not go anywhere else.
-func (c cloud) serves(provider, host string) error {
+func (c cloud) serves(field, provider, host string) error {
 	if strings.HasPrefix(host, "http://") {
-		return fmt.Errorf("repository.url is read without TLS, which provider %s never is: write https:// or nothing in front", provider)
+		return fmt.Errorf("%s.url is read without TLS, which provider %s never is: write https:// or nothing in front", field, provider)
 	}
 	if _, err := c.login.ParseArtifactRepository(host); err != nil {
-		return fmt.Errorf("repository.provider %s does not serve the registry %s: it serves such as %s; use secretRef, or provider generic, for others",
-			provider, host, c.registries)
+		return fmt.Errorf("%s.provider %s does not serve the registry %s: it serves such as %s; use secretRef, or provider generic, for others",
+			field, provider, host, c.registries)
 	}
 	return nil
 }

@@ -43,16 +43,17 @@ func (e *KeyMissingError) Error() string {
 	return fmt.Sprintf("%s: Secret %s/%s %s", KeyNotFound, e.Namespace, e.Secret, e.Why)
 }
 
-// keyReader reads what the signatures of one component version are checked with.
+// keyReader reads what the signatures are checked with that one object asks for.
 type keyReader struct {
 	live client.Reader
-	cv   *v1alpha1.ComponentVersion
+	user User
 	// secrets are those that were read; nil is one that doesn't exist.
 	secrets map[string]*corev1.Secret
 }
 
-// request returns what one entry of spec.verify asks for, and what its answer depends on.
-func (k *keyReader) request(ctx context.Context, signature v1alpha1.Signature) (signing.Request, []string, error) {
+// request returns what one entry of spec.verify asks for, and what its answer depends on. The field is where the entry names
+// the Secret of a public key.
+func (k *keyReader) request(ctx context.Context, signature v1alpha1.Signature, keyField string) (signing.Request, []string, error) {
 	var (
 		request = signing.Request{Name: signature.Name}
 		err     error
@@ -71,7 +72,7 @@ func (k *keyReader) request(ctx context.Context, signature v1alpha1.Signature) (
 	case signature.PublicKey.Value != "":
 		request.Keys, err = k.inline(signature.Name, signature.PublicKey.Value)
 	default:
-		request.Keys, err = k.stored(ctx, signature.Name, nameOf(signature.PublicKey.SecretRef))
+		request.Keys, err = k.stored(ctx, signature.Name, nameOf(signature.PublicKey.SecretRef), keyField)
 	}
 	if err != nil {
 		return request, nil, err
@@ -100,14 +101,14 @@ func (k *keyReader) inline(signature, value string) (*signing.Keys, error) {
 }
 
 // stored reads the keys that a Secret holds under the name of the signature.
-func (k *keyReader) stored(ctx context.Context, signature, name string) (*signing.Keys, error) {
+func (k *keyReader) stored(ctx context.Context, signature, name, field string) (*signing.Keys, error) {
 	if name == "" {
 		return nil, k.wrong(signature, "names no key: set publicKey.secretRef.name or publicKey.value")
 	}
 	if problems := validation.IsConfigMapKey(signature); len(problems) > 0 {
 		return nil, k.wrong(signature, "has a name that no key of a Secret can have: set publicKey.value to the public key instead of publicKey.secretRef")
 	}
-	data, err := k.data(ctx, signature, name, signature, "publicKey.secretRef")
+	data, err := k.data(ctx, signature, name, signature, field)
 	if err != nil {
 		return nil, err
 	}
@@ -144,16 +145,16 @@ func (k *keyReader) data(ctx context.Context, signature, name, key, field string
 	secret, known := k.secrets[name]
 	if !known {
 		read := &corev1.Secret{}
-		err := k.live.Get(ctx, client.ObjectKey{Namespace: k.cv.Namespace, Name: name}, read)
+		err := k.live.Get(ctx, client.ObjectKey{Namespace: k.user.Namespace, Name: name}, read)
 		switch {
 		case err == nil:
 			secret = read
 		case !apierrors.IsNotFound(err):
-			return nil, fmt.Errorf("get Secret %s/%s: %w", k.cv.Namespace, name, err)
+			return nil, fmt.Errorf("get Secret %s/%s: %w", k.user.Namespace, name, err)
 		}
 		k.secrets[name] = secret
 	}
-	missing := &KeyMissingError{Signature: signature, Namespace: k.cv.Namespace, Secret: name, Key: key}
+	missing := &KeyMissingError{Signature: signature, Namespace: k.user.Namespace, Secret: name, Key: key}
 	if secret == nil {
 		missing.Why = fmt.Sprintf("does not exist: create it with the key %q, or change %s of signature %s, which names it", key, field, signature)
 		return nil, missing
@@ -168,13 +169,13 @@ func (k *keyReader) data(ctx context.Context, signature, name, key, field string
 // wrong says that an entry of spec.verify itself can't be used.
 func (k *keyReader) wrong(signature, why string) error {
 	return &UnusableError{
-		Kind: v1alpha1.ComponentVersionKind, Namespace: k.cv.Namespace, Name: k.cv.Name,
+		Kind: k.user.Kind, Namespace: k.user.Namespace, Name: k.user.Name,
 		Why: fmt.Sprintf("has in spec.verify the signature %q, which %s", signature, why),
 	}
 }
 
 func (k *keyReader) unusable(name, why string) error {
-	return &UnusableError{Kind: "Secret", Namespace: k.cv.Namespace, Name: name, Why: why}
+	return &UnusableError{Kind: "Secret", Namespace: k.user.Namespace, Name: name, Why: why}
 }
 
 // parseKeys reads public keys, and knows the usual mistake.

@@ -34,6 +34,29 @@ func (r *Repository) VersionsSince(ctx context.Context, component string, since 
 	return slices.Clone(found), err
 }
 
+// VersionsWithin is ListVersions for those who ask at each interval: it returns an answer that is fresh enough.
+func (r *Repository) VersionsWithin(ctx context.Context, component string, f Freshness) ([]string, error) {
+	return r.VersionsSince(ctx, component, f.since())
+}
+
+// ResolveWithin is Resolve for those who ask at each interval.
+func (r *Repository) ResolveWithin(ctx context.Context, component, version string, f Freshness) (digest.Digest, error) {
+	return r.ResolveSince(ctx, component, version, f.since())
+}
+
+// ReadWithin is ReadSince for those who ask at each interval.
+func (r *Repository) ReadWithin(ctx context.Context, component, version string, f Freshness) (digest.Digest, bool, error) {
+	return r.ReadSince(ctx, component, version, f.since())
+}
+
+// since is what is fresh for an object that nobody wakes.
+func (f Freshness) since() time.Time {
+	if soon := time.Now().Add(-shortAge); f.Interval > 0 && soon.After(f.Since) {
+		return soon
+	}
+	return f.Since
+}
+
 // tagged is what the tag of a version leads to.
 type tagged struct {
 	manifest digest.Digest

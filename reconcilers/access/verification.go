@@ -22,7 +22,8 @@ import (
 // rules names what a verification checks. It changes when that gets stricter, so that everything is verified again.
 const rules = "ocm-operator/verification/v1"
 
-// Policy is what the signatures of a component version are checked with.
+// Policy is what the signatures of a component version are checked with. It is the same for all objects that ask for the same
+// signatures with the same keys, of whatever kind.
 type Policy struct {
 	// Requests are the signatures that must hold.
 	Requests []signing.Request
@@ -30,14 +31,19 @@ type Policy struct {
 	Fingerprint string
 }
 
-// Policy reads the keys and certificates that spec.verify of a component version names. It returns a *KeyMissingError when a
+// Policy is PolicyOf for a ComponentVersion.
+func (p *Provider) Policy(ctx context.Context, cv *v1alpha1.ComponentVersion) (*Policy, error) {
+	return p.PolicyOf(ctx, ComponentVersionUser(cv))
+}
+
+// PolicyOf reads the keys and certificates that spec.verify of an object names. It returns a *KeyMissingError when a
 // Secret does not hold one, and an *UnusableError when one can't be used. Secrets are read once for each call, and only in the
 // namespace of the object.
-func (p *Provider) Policy(ctx context.Context, cv *v1alpha1.ComponentVersion) (*Policy, error) {
-	reader := &keyReader{live: p.opts.Live, cv: cv, secrets: map[string]*corev1.Secret{}}
+func (p *Provider) PolicyOf(ctx context.Context, user User) (*Policy, error) {
+	reader := &keyReader{live: p.opts.Live, user: user, secrets: map[string]*corev1.Secret{}}
 	policy, parts := &Policy{}, []string{rules}
-	for _, signature := range cv.Spec.Verify {
-		request, made, err := reader.request(ctx, signature)
+	for i, signature := range user.Verify {
+		request, made, err := reader.request(ctx, signature, user.keyField(i))
 		if err != nil {
 			return nil, err
 		}
