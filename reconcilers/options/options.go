@@ -65,6 +65,8 @@ type Options struct {
 
 	// Limits bounds what Localizations and Configurations read and compute.
 	Limits Limits
+	// Transfers bounds the copies between component repositories.
+	Transfers Transfers
 	// Registry configures the embedded registry.
 	Registry Registry
 	// External configures the registry that is used in its place.
@@ -150,9 +152,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.Namespace, "runtime-namespace", envOr("RUNTIME_NAMESPACE", "ocm-system"),
 		"Namespace of the operator's own Secrets and lease; the default is taken from RUNTIME_NAMESPACE.")
 	f.StringVar(&o.WatchNamespace, "watch-namespace", "", "The only namespace to watch; empty watches all.")
-	f.IntVar(&o.Concurrent, "concurrent", 4, "How many objects of a kind are reconciled at once, 1 to 1000.")
-	f.StringToIntVar(&o.ConcurrentKinds, "concurrent-kinds", nil, "The same by `kind=n`, as in Resource=8,Localization=2. "+
-		"By default Snapshot and FluxDeployer have twice as many, and Localization and Configuration at most two for a processor.")
+	o.bindWorkers(f)
 	f.BoolVar(&o.NoCrossNamespaceRefs, "no-cross-namespace-refs", false, "Refuse references to objects in other namespaces.")
 	f.BoolVar(&o.DenyUnprotected, "deny-unprotected-resources", false,
 		"Deny content and images of resources that no signature can protect: those without a digest, and those that are excluded from signing.")
@@ -225,7 +225,7 @@ func (o *Options) complete() error {
 	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 || o.Registry.MaxStagedBytes < 1 {
 		return errors.New("--max-resource-size, --registry-max-blob-size and --registry-max-staged-size must be at least 1 byte")
 	}
-	if err := errors.Join(o.Limits.check(), o.Registry.Room.check()); err != nil {
+	if err := errors.Join(o.Limits.check(), o.Transfers.check(), o.Registry.Room.check()); err != nil {
 		return err
 	}
 	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {

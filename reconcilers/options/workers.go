@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/spf13/pflag"
 )
 
 // maxConcurrent bounds how many objects of a kind are reconciled at once.
@@ -18,6 +20,13 @@ var (
 	// busy kinds need a processor for as long as they work, and memory for what they edit.
 	busy = []string{"Localization", "Configuration"}
 )
+
+func (o *Options) bindWorkers(f *pflag.FlagSet) {
+	f.IntVar(&o.Concurrent, "concurrent", 4, "How many objects of a kind are reconciled at once, 1 to 1000.")
+	f.StringToIntVar(&o.ConcurrentKinds, "concurrent-kinds", nil, "The same by `kind=n`, as in Resource=8,Localization=2. "+
+		"By default Snapshot and FluxDeployer have twice as many, and Localization and Configuration at most two for a processor.")
+	o.Transfers.bind(f)
+}
 
 // Workers returns how many objects of a kind are reconciled at once: what --concurrent-kinds says, or what follows from
 // --concurrent. Cheap kinds have twice as many, and kinds that need a processor no more than can get one.

@@ -1,0 +1,34 @@
+package options
+
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
+
+// maxTransfers bounds how many copies are made at once: each has connections and buffers of its own.
+const maxTransfers = 256
+
+// Transfers bounds the copies of component versions between repositories.
+type Transfers struct {
+	// Concurrent is how many are made at once, and PerHost how many of them between the same two hosts.
+	Concurrent, PerHost int
+}
+
+func (t *Transfers) bind(f *pflag.FlagSet) {
+	f.IntVar(&t.Concurrent, "concurrent-transfers", 4,
+		fmt.Sprintf("How many component versions are copied at once, 1 to %d; each is copied with several connections.", maxTransfers))
+	f.IntVar(&t.PerHost, "transfers-per-host", 2,
+		fmt.Sprintf("How many of them are copied between the same two hosts, 1 to %d. No host ever takes all of --concurrent-transfers, "+
+			"so that a slow one keeps nobody else waiting, unless --concurrent-transfers is not above this.", maxTransfers))
+}
+
+func (t *Transfers) check() error {
+	if t.Concurrent < 1 || t.Concurrent > maxTransfers {
+		return fmt.Errorf("--concurrent-transfers is %d, want 1 to %d", t.Concurrent, maxTransfers)
+	}
+	if t.PerHost < 1 || t.PerHost > maxTransfers {
+		return fmt.Errorf("--transfers-per-host is %d, want 1 to %d", t.PerHost, maxTransfers)
+	}
+	return nil
+}
