@@ -12,7 +12,7 @@ import (
 // Schema names the format a descriptor was read from.
 type Schema string
 
-// Schemas this package reads. Only SchemaV2 is written.
+// Schemas this package reads and writes.
 const (
 	SchemaV2       Schema = "v2"
 	SchemaV3Alpha1 Schema = "ocm.software/v3alpha1"
@@ -27,8 +27,8 @@ const (
 // Descriptor is a component descriptor, independent of the schema it was read
 // from.
 type Descriptor struct {
-	// Schema is the format the descriptor was read from. It matters to
-	// signatures only; an empty value means SchemaV2.
+	// Schema is the format the descriptor was read from, and is written in. It
+	// matters to signatures only; an empty value means SchemaV2.
 	Schema Schema
 	// Component is the described component version.
 	Component Component

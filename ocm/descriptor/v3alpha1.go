@@ -2,23 +2,34 @@ package descriptor
 
 import "encoding/json"
 
+// kindV3 is the kind of the documents of schema v3alpha1.
+const kindV3 = "ComponentVersion"
+
 // wireV3 is schema ocm.software/v3alpha1 as it is stored.
 type wireV3 struct {
-	Metadata struct {
-		Name         string       `json:"name"`
-		Version      string       `json:"version"`
-		CreationTime string       `json:"creationTime"`
-		Labels       []Label      `json:"labels"`
-		Provider     wireProvider `json:"provider"`
-	} `json:"metadata"`
+	APIVersion         string            `json:"apiVersion"`
+	Kind               string            `json:"kind"`
+	Metadata           wireV3Metadata    `json:"metadata"`
 	RepositoryContexts []json.RawMessage `json:"repositoryContexts"`
-	Spec               struct {
-		Sources    []Source    `json:"sources"`
-		References []Reference `json:"references"`
-		Resources  []Resource  `json:"resources"`
-	} `json:"spec"`
-	Signatures    []Signature    `json:"signatures"`
-	NestedDigests []NestedDigest `json:"nestedDigests"`
+	Spec               wireV3Spec        `json:"spec"`
+	Signatures         []Signature       `json:"signatures,omitempty"`
+	NestedDigests      []NestedDigest    `json:"nestedDigests,omitempty"`
+}
+
+type wireV3Metadata struct {
+	Name         string       `json:"name"`
+	Version      string       `json:"version"`
+	CreationTime string       `json:"creationTime,omitempty"`
+	Labels       []Label      `json:"labels,omitempty"`
+	Provider     wireProvider `json:"provider"`
+}
+
+// wireV3Spec has lists that are left out when they are empty, other than those of
+// schema v2.
+type wireV3Spec struct {
+	Sources    []Source    `json:"sources,omitempty"`
+	References []Reference `json:"references,omitempty"`
+	Resources  []Resource  `json:"resources,omitempty"`
 }
 
 func decodeV3(js []byte) (*Descriptor, error) {
@@ -42,5 +53,25 @@ func decodeV3(js []byte) (*Descriptor, error) {
 		},
 		Signatures:    w.Signatures,
 		NestedDigests: w.NestedDigests,
+	}, nil
+}
+
+// encodeV3 returns the document of schema v3alpha1.
+func encodeV3(d *Descriptor) (any, error) {
+	c := &d.Component
+	return wireV3{
+		APIVersion: string(SchemaV3Alpha1),
+		Kind:       kindV3,
+		Metadata: wireV3Metadata{
+			Name:         c.Name,
+			Version:      c.Version,
+			CreationTime: c.CreationTime,
+			Labels:       c.Labels,
+			Provider:     wireProvider{Name: c.Provider.Name, Labels: c.Provider.Labels},
+		},
+		RepositoryContexts: orEmpty(c.RepositoryContexts),
+		Spec:               wireV3Spec{Sources: c.Sources, References: c.References, Resources: c.Resources},
+		Signatures:         d.Signatures,
+		NestedDigests:      d.NestedDigests,
 	}, nil
 }

@@ -17,7 +17,9 @@ import (
 // document returns a descriptor as it is stored, in its schema.
 func document(tb testing.TB, d *descriptor.Descriptor) map[string]any {
 	tb.Helper()
-	stored, err := descriptor.Encode(d)
+	v2 := *d
+	v2.Schema = descriptor.SchemaV2
+	stored, err := descriptor.Encode(&v2)
 	if err != nil {
 		tb.Fatal(err)
 	}

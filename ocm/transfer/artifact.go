@@ -1,0 +1,146 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/access"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// artifactPlace is where an artifact is put that has a repository of its own.
+type artifactPlace struct {
+	storage oci.Storage
+	// wanted is the tag that it had, tag the one that it gets.
+	wanted, tag string
+	// leads is what the wanted tag leads to at the target; empty if there is none.
+	leads digest.Digest
+}
+
+// advise says how to go on without the content of an element that can't be read.
+func advise(e *element, err error) error {
+	if e.kind != "resource" || !errors.Is(err, ocm.ErrUnsupported) {
+		return err
+	}
+	return fmt.Errorf("%w; or leave it where it is: omit access of type %s, or resources of type %s", err, e.res.Access.Kind(), e.res.Type)
+}
+
+// artifact keeps an OCI artifact, in a repository of its own or beside the
+// component version.
+func (r *run) artifact(ctx context.Context, e *element, place *access.Place) error {
+	var err error
+	if e.tree, err = readTree(ctx, place.Repository, place.Manifest); err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	e.from = place.Repository
+	return r.settle(ctx, e, place.Hint)
+}
+
+// settle decides where the tree of an element is put.
+func (r *run) settle(ctx context.Context, e *element, hint string) error {
+	if r.options.Artifacts == SeparateArtifacts {
+		separate, err := r.separate(ctx, hint, e.tree.root().Digest)
+		if err != nil {
+			return fmt.Errorf("%s: %w", e, err)
+		}
+		if e.separate = separate; separate != nil {
+			return nil
+		}
+	}
+	root := e.tree.root()
+	var err error
+	e.access, err = descriptor.NewAccess(access.LocalBlob{
+		Type: access.KindLocalBlob, LocalReference: root.Digest.String(), MediaType: root.MediaType, ReferenceName: hint,
+	})
+	return err
+}
+
+// separate returns the place of an artifact that has a repository of its own, or
+// nil if nothing says a name that it can have.
+func (r *run) separate(ctx context.Context, hint string, d digest.Digest) (*artifactPlace, error) {
+	ref, err := oci.ParseRelative(oci.Location{}, hint)
+	if hint == "" || err != nil || reserved(ref.Path) {
+		return nil, nil //nolint:nilerr,nilnil // it is kept with the component version then
+	}
+	storage, err := r.places.at(r.target, ref.Path)
+	if err != nil {
+		return nil, err
+	}
+	p := &artifactPlace{storage: storage, wanted: ref.Tag}
+	if p.wanted == "" {
+		p.wanted = short(d)
+	}
+	p.leads, err = storage.Resolve(ctx, p.wanted)
+	if err != nil && !errors.Is(err, ocm.ErrNotFound) {
+		return nil, err
+	}
+	return p, nil
+}
+
+// reserved tells whether a repository is for component versions. Who names an image
+// must not be able to write one.
+func reserved(path string) bool {
+	const components = "component-descriptors"
+	return path == components || strings.HasPrefix(path, components+"/") || strings.Contains(path, "/"+components+"/")
+}
+
+// short is the tag of an artifact that has only a digest.
+func short(d digest.Digest) string { return d.Encoded()[:12] }
+
+// places are the repositories of the target, each once.
+type places struct{ group[oci.Storage] }
+
+func (p *places) at(target *ocm.Repository, path string) (oci.Storage, error) {
+	return p.of(path, func() (oci.Storage, error) { return target.At(path) })
+}
+
+// tag chooses the tag of an artifact. One that leads elsewhere is not moved, as
+// other component versions may rely on it.
+func (r *run) tag(e *element) error {
+	p, d := e.separate, e.tree.root().Digest
+	p.tag = p.wanted
+	if p.leads != "" && p.leads != d && !r.options.Overwrite {
+		p.tag = suffixed(p.wanted, d)
+	}
+	// Two images of one component may have had one name in two registries.
+	if !r.claim(p.storage, p.tag, d) {
+		if p.tag = suffixed(p.wanted, d); !r.claim(p.storage, p.tag, d) {
+			return fmt.Errorf("no tag is left for %s in %s", d, p.storage)
+		}
+	}
+	ref := oci.Reference{Location: p.storage.Location(), Tag: p.tag, Digest: d}
+	var err error
+	if ref.Host == "" {
+		e.access, err = descriptor.NewAccess(access.RelativeOCIReference{Type: access.KindRelativeOCIReference, Reference: ref.String()})
+		return err
+	}
+	e.access, err = access.NewArtifact(ref)
+	return err
+}
+
+// maxTag is the length of the longest tag.
+const maxTag = 128
+
+func suffixed(tag string, d digest.Digest) string {
+	end := "-" + short(d)
+	return tag[:min(len(tag), maxTag-len(end))] + end
+}
+
+// claim reports whether a tag is free for an artifact in this run.
+func (r *run) claim(s oci.Storage, tag string, d digest.Digest) bool {
+	if r.claimed == nil {
+		r.claimed = map[[2]string]digest.Digest{}
+	}
+	key := [2]string{s.String(), tag}
+	known, ok := r.claimed[key]
+	if !ok {
+		r.claimed[key] = d
+	}
+	return !ok || known == d
+}

@@ -1,0 +1,159 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/ocm/access"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+)
+
+// element is a resource or a source of a component version, and what becomes of
+// its content.
+type element struct {
+	node     *node
+	kind     string
+	identity descriptor.Identity
+	// res is the resource. For a source it is one that stands in for it.
+	res *descriptor.Resource
+
+	// access is that at the target.
+	access descriptor.Access
+	// layers are blobs in the repository of the component version.
+	layers []ocispec.Descriptor
+	// from has the blobs of layers and tree.
+	from opener
+	// tree is an artifact; it goes beside the component version unless a separate
+	// place is set.
+	tree     *tree
+	separate *artifactPlace
+	// omitted is set if not all of the content is written, as Options.Have says.
+	omitted bool
+}
+
+// String names the element.
+func (e *element) String() string {
+	return fmt.Sprintf("%s %s of %s", e.kind, &e.res.Element, e.node.name())
+}
+
+// elements returns the elements of a component version.
+func (n *node) newElements() []*element {
+	d := n.found.Descriptor()
+	var out []*element
+	for i, id := range d.ResourceIdentities() {
+		res := &d.Component.Resources[i]
+		out = append(out, &element{node: n, kind: "resource", identity: id, res: res, access: res.Access})
+	}
+	for i, id := range d.SourceIdentities() {
+		s := &d.Component.Sources[i]
+		out = append(out, &element{node: n, kind: "source", identity: id, res: &descriptor.Resource{Element: s.Element, Type: s.Type, Access: s.Access}, access: s.Access})
+	}
+	return out
+}
+
+// plan decides what becomes of each content, and reads all manifests for it.
+func (r *run) plan(ctx context.Context) error {
+	var all []*element
+	for _, n := range r.versions {
+		var err error
+		if n.storage, err = r.target.Storage(n.component); err != nil {
+			return err
+		}
+		n.elements = n.newElements()
+		all = append(all, n.elements...)
+	}
+	err := each(ctx, r.options.Concurrency, len(all), func(ctx context.Context, i int) error {
+		err := r.decide(ctx, all[i])
+		r.progress.step()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if err := r.enter(ctx, e); err != nil {
+			return fmt.Errorf("%s: %w", e, err)
+		}
+	}
+	for _, n := range r.versions {
+		if n.written, err = r.rewrite(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decide finds out what becomes of the content of an element.
+func (r *run) decide(ctx context.Context, e *element) error {
+	if access.IsNone(e.res.Access) {
+		return nil
+	}
+	if !access.IsLocal(e.res.Access) && !r.byValue(e) {
+		absolute, ok, err := e.node.found.Source().Absolute(e.res.Access)
+		if e.access = absolute; ok || err != nil {
+			return err
+		}
+	}
+	place, err := e.node.found.Source().Place(ctx, e.res)
+	if err != nil {
+		return advise(e, err)
+	}
+	switch place.Form {
+	case access.Nothing:
+		return nil
+	case access.Stream:
+		return r.stream(ctx, e)
+	case access.Artifact:
+		return r.artifact(ctx, e, place)
+	case access.Packed:
+		return r.packed(ctx, e, place)
+	case access.Blobs:
+	}
+	return e.keep(place)
+}
+
+// byValue tells whether an element that is elsewhere is copied.
+func (r *run) byValue(e *element) bool {
+	o := &r.options
+	switch {
+	case omits(o.OmitAccessTypes, e.res.Access):
+		return false
+	case e.kind == "source":
+		return o.Sources
+	case o.Resources == NoResources, o.Resources == LocalResources && e.res.Relation != descriptor.LocalRelation:
+		return false
+	}
+	return !slices.Contains(o.OmitResourceTypes, e.res.Type)
+}
+
+// omits tells whether a list names a kind of access, in any of its spellings.
+func omits(kinds []string, a descriptor.Access) bool {
+	kind, err := access.Kind(a)
+	return slices.Contains(kinds, a.Kind()) || slices.Contains(kinds, a.Type) || err == nil && slices.Contains(kinds, kind)
+}
+
+// keep keeps content that is made of blobs as it is, among the blobs of the
+// component version.
+func (e *element) keep(place *access.Place) error {
+	e.layers, e.from = place.Blobs, place.Repository
+	var err error
+	if access.IsLocal(e.res.Access) {
+		e.access, err = withoutGlobal(e.res.Access)
+		return err
+	}
+	e.access, err = access.NewLocalBlob(place.Blobs[0].Digest, orDefault(place.MediaType))
+	return err
+}
+
+// defaultMediaType is that of content that nothing says one of.
+const defaultMediaType = "application/octet-stream"
+
+func orDefault(mediaType string) string {
+	if mediaType == "" {
+		return defaultMediaType
+	}
+	return mediaType
+}

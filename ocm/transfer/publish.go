@@ -1,0 +1,119 @@
+package transfer
+
+import (
+	"context"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// creator is what manifests name as the tool that made them.
+const creator = "ocm-operator"
+
+// publish writes what leads to the blobs: artifacts, then component versions,
+// references before those that refer to them.
+func (r *run) publish(ctx context.Context) error {
+	for _, n := range r.versions {
+		for _, e := range n.elements {
+			if err := r.publishTree(ctx, e); err != nil {
+				return err
+			}
+		}
+		if err := r.publishVersion(ctx, n); err != nil {
+			return err
+		}
+		r.progress.step()
+	}
+	return nil
+}
+
+// publishTree writes the manifests of an artifact, the tag last.
+func (r *run) publishTree(ctx context.Context, e *element) error {
+	if e.tree == nil {
+		return nil
+	}
+	to, tag := e.node.storage, e.tree.root().Digest.String()
+	if e.separate != nil {
+		to, tag = e.separate.storage, e.separate.tag
+	}
+	for _, m := range e.tree.manifests {
+		ref := m.Digest.String()
+		if m == e.tree.root() {
+			ref = tag
+		}
+		if _, err := to.PushManifest(ctx, m.MediaType, m.Bytes, ref); err != nil {
+			return err
+		}
+		r.progress.step()
+	}
+	return nil
+}
+
+// publishVersion writes the manifest of a component version.
+func (r *run) publishVersion(ctx context.Context, n *node) error {
+	if n.outcome == Unchanged {
+		return nil
+	}
+	pack, err := n.pack()
+	if err != nil {
+		return err
+	}
+	if err := oci.Publish(ctx, &prepared{Storage: n.storage, elements: n.elements}, pack); err != nil {
+		return err
+	}
+	n.target = pack.Digest
+	return nil
+}
+
+// pack lays a component version out for the target.
+func (n *node) pack() (*oci.Package, error) {
+	var blobs []oci.LocalBlob
+	var artifacts []oci.LocalArtifact
+	blobAt, artifactAt := map[digest.Digest]int{}, map[digest.Digest]int{}
+	for _, e := range n.elements {
+		user := oci.BlobUser{Kind: e.kind, Identity: e.identity}
+		for _, l := range e.layers {
+			i, known := blobAt[l.Digest]
+			if !known {
+				i = len(blobs)
+				blobAt[l.Digest] = i
+				blobs = append(blobs, oci.LocalBlob{Digest: l.Digest, Size: l.Size, MediaType: orDefault(l.MediaType)})
+			}
+			blobs[i].Users = append(blobs[i].Users, user)
+		}
+		if e.tree == nil || e.separate != nil {
+			continue
+		}
+		root := e.tree.root()
+		i, known := artifactAt[root.Digest]
+		if !known {
+			i = len(artifacts)
+			artifactAt[root.Digest] = i
+			artifacts = append(artifacts, oci.LocalArtifact{Manifest: root})
+		}
+		artifacts[i].Users = append(artifacts[i].Users, user)
+	}
+	return oci.Pack(n.written, blobs, artifacts, creator)
+}
+
+// prepared is a repository that has the contents of some elements.
+type prepared struct {
+	oci.Storage
+
+	elements []*element
+}
+
+// PushBlob leaves out what was copied before, or is left out deliberately.
+func (p *prepared) PushBlob(ctx context.Context, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) error {
+	for _, e := range p.elements {
+		for _, l := range e.layers {
+			if l.Digest == desc.Digest {
+				return nil
+			}
+		}
+	}
+	return p.Storage.PushBlob(ctx, desc, open)
+}

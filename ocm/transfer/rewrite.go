@@ -1,0 +1,156 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/normalize"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// enter has the blobs of an element copied. It is called for one element after the
+// other, in the same order each time.
+func (r *run) enter(_ context.Context, e *element) error {
+	to := e.node.storage
+	if e.separate != nil {
+		if err := r.tag(e); err != nil {
+			return err
+		}
+		to = e.separate.storage
+	}
+	blobs := e.layers
+	if e.tree != nil {
+		blobs = slices.Concat(e.layers, e.tree.blobs)
+	}
+	for _, b := range blobs {
+		if r.omits(e, b) {
+			e.omitted = true
+			r.copies.omitted[b.Digest] = true
+			continue
+		}
+		if err := r.copies.add(b, e.from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// omits tells whether who reads the archive has a blob already.
+func (r *run) omits(_ *element, b ocispec.Descriptor) bool {
+	return r.target.Archive() && r.options.Have.Has(b.Digest)
+}
+
+// withoutGlobal returns the access of a local blob without what it says about
+// another place, which need not have it any longer.
+func withoutGlobal(a descriptor.Access) (descriptor.Access, error) {
+	var fields map[string]json.RawMessage
+	if err := a.Decode(&fields); err != nil {
+		return a, err
+	}
+	if _, has := fields["globalAccess"]; !has {
+		return a, nil
+	}
+	delete(fields, "globalAccess")
+	return descriptor.NewAccess(fields)
+}
+
+// rewrite returns the descriptor of a component version as it is at the target. It
+// is an error if anything changed that a signature covers.
+func (r *run) rewrite(n *node) (*descriptor.Descriptor, error) {
+	out := *n.found.Descriptor()
+	c := &out.Component
+	c.Resources, c.Sources = slices.Clone(c.Resources), slices.Clone(c.Sources)
+	resources, sources := c.Resources, c.Sources
+	for _, e := range n.elements {
+		if e.kind == "resource" {
+			resources[0].Access, resources = e.access, resources[1:]
+		} else {
+			sources[0].Access, sources = e.access, sources[1:]
+		}
+	}
+	var err error
+	if c.RepositoryContexts, err = withContext(c.RepositoryContexts, n.storage.Location(), n.component); err != nil {
+		return nil, err
+	}
+	return &out, unchanged(n.found.Descriptor(), &out)
+}
+
+// repositoryContext says where a component version is.
+type repositoryContext struct {
+	BaseURL     string `json:"baseUrl"`
+	NameMapping string `json:"componentNameMapping,omitempty"`
+	SubPath     string `json:"subPath,omitempty"`
+	Type        string `json:"type"`
+}
+
+// withContext appends where a component version is, unless it says so already. An
+// archive has no address that means anything to others.
+func withContext(all []json.RawMessage, at oci.Location, component string) ([]json.RawMessage, error) {
+	if at.Host == "" {
+		return all, nil
+	}
+	base := oci.Location{PlainHTTP: at.PlainHTTP, Host: at.Host}
+	at.Path = at.Path[:max(0, len(at.Path)-len(oci.ComponentPath(component))-1)]
+	if slices.ContainsFunc(all, func(raw json.RawMessage) bool { return leadsTo(raw, at) }) {
+		return all, nil
+	}
+	context := repositoryContext{BaseURL: base.Host, NameMapping: "urlPath", SubPath: at.Path, Type: "OCIRegistry"}
+	if base.PlainHTTP {
+		context.BaseURL = base.String()
+	}
+	raw, err := json.Marshal(context)
+	if err != nil {
+		return nil, fmt.Errorf("encode the repository context: %w", err)
+	}
+	return append(slices.Clone(all), raw), nil
+}
+
+func leadsTo(raw json.RawMessage, at oci.Location) bool {
+	var c repositoryContext
+	if json.Unmarshal(raw, &c) != nil || c.BaseURL == "" {
+		return false
+	}
+	if c.SubPath != "" {
+		c.BaseURL += "/" + c.SubPath
+	}
+	l, err := oci.ParseURL(c.BaseURL)
+	return err == nil && l == at
+}
+
+// algorithms are those that signatures and references are made with.
+var algorithms = []string{normalize.V1, normalize.V2, normalize.V3, normalize.V4Alpha1}
+
+// unchanged compares all canonical texts of a descriptor with those of what will be
+// read in its place.
+func unchanged(source, written *descriptor.Descriptor) error {
+	name := source.Component.Name + ":" + source.Component.Version
+	text, err := descriptor.Encode(written)
+	if err != nil {
+		return err
+	}
+	read, err := descriptor.Parse(text)
+	if err != nil {
+		return fmt.Errorf("%s: read what is written: %w", name, err)
+	}
+	for _, algorithm := range algorithms {
+		want, err := normalize.Normalise(source, algorithm)
+		if err != nil {
+			continue // so nothing can have been signed in this form
+		}
+		got, err := normalize.Normalise(read, algorithm)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if !bytes.Equal(got, want) {
+			return fmt.Errorf("%s: its %s would not be the same at the target, so no signature would hold; nothing was copied: please report this", name, algorithm)
+		}
+	}
+	return nil
+}
+
