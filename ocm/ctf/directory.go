@@ -1,13 +1,16 @@
 package ctf
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -17,19 +20,25 @@ import (
 // blobFolder is where the blobs are.
 const blobFolder = "blobs"
 
-// directory is a store that is not packed. The index is read each time, because
-// other programs may add to the directory.
+// partialPrefix is what the names of files begin with that are being written.
+const partialPrefix = ".partial-"
+
+// directory is a store that is not packed. What is there is looked up each time,
+// because other programs may add to the directory.
 type directory struct {
 	root    *os.Root
 	options Options
-	mu      sync.Mutex // held while the index is changed
+
+	mu sync.Mutex
+	// known is the index as it was read last, from a file that was this one.
+	known   *index
+	info    fs.FileInfo
+	read    time.Time
+	unsaved bool // blobs whose names are not synchronised
 }
 
-func openDirectory(path string, o Options) (*directory, error) {
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, err
-	}
+// openDirectory opens a directory, which it closes when it fails.
+func openDirectory(root *os.Root, o Options) (*directory, error) {
 	d := &directory{root: root, options: o}
 	if _, err := d.index(); err != nil {
 		return nil, errors.Join(err, root.Close())
@@ -37,53 +46,58 @@ func openDirectory(path string, o Options) (*directory, error) {
 	return d, nil
 }
 
-func newDirectory(path string, o Options) (*directory, error) {
-	if err := os.MkdirAll(path, 0o750); err != nil {
-		return nil, err
+// fillDirectory makes a store of an empty directory.
+func fillDirectory(root *os.Root, o Options) (*directory, error) {
+	d := &directory{root: root, options: o, known: &index{SchemaVersion: schemaVersion}}
+	if err := d.makeBlobs(); err != nil {
+		return nil, errors.Join(err, root.Close())
 	}
-	root, err := os.OpenRoot(path)
+	l, err := d.takeLock(context.Background())
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, root.Close())
 	}
-	d := &directory{root: root, options: o}
-	if err := errors.Join(root.Mkdir(blobFolder, 0o750), d.writeIndex(&index{SchemaVersion: schemaVersion})); err != nil {
+	// Somebody else may have been quicker.
+	if _, err = d.root.Lstat(indexFile); errors.Is(err, fs.ErrNotExist) {
+		err = d.writeIndex(&index{SchemaVersion: schemaVersion})
+	}
+	if err := errors.Join(err, l.release()); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	return d, nil
 }
 
-// maxReplaced bounds how often a file is opened again because it was replaced in
-// between.
-const maxReplaced = 100
-
-// file opens a regular file. Links lead out of what the directory is, and other
-// kinds may block.
-func (d *directory) file(name string) (*os.File, int64, error) {
-	for range maxReplaced {
-		before, err := d.root.Lstat(name)
-		if err != nil {
-			return nil, 0, err
-		}
-		if !before.Mode().IsRegular() {
-			return nil, 0, fmt.Errorf("%s is no regular file", name)
-		}
-		f, err := d.root.Open(name)
-		if err != nil {
-			return nil, 0, err
-		}
-		after, err := f.Stat()
-		if err == nil && os.SameFile(before, after) {
-			return f, after.Size(), nil
-		}
-		if err := errors.Join(err, f.Close()); err != nil {
-			return nil, 0, err
-		}
+func (d *directory) makeBlobs() error {
+	err := d.root.Mkdir(blobFolder, 0o750)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
 	}
-	return nil, 0, fmt.Errorf("%s is replaced all the time", name)
+	return err
 }
 
+func (d *directory) takeLock(ctx context.Context) (*lock, error) {
+	l, err := waitLock(ctx, d.root, indexFile)
+	if l == nil && err == nil {
+		err = &BusyError{Path: d.options.label}
+	}
+	return l, err
+}
+
+func (d *directory) view(context.Context, bool) (view, error) { return d, nil }
+
+func (d *directory) done() {}
+
+// settled is after how long a file is taken for the same as before if its times
+// and its size are: clocks of file systems are coarse.
+const settled = 3 * time.Second
+
 func (d *directory) index() (*index, error) {
-	f, size, err := d.file(indexFile)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now, err := d.root.Lstat(indexFile); err == nil && d.info != nil && !unlike(d.info, now) && d.read.Sub(now.ModTime()) > settled {
+		return d.known, nil
+	}
+	read := time.Now()
+	f, info, err := openRegular(d.root, indexFile, d.options)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("it has no %s, so it is no transport archive", indexFile)
 	}
@@ -91,24 +105,47 @@ func (d *directory) index() (*index, error) {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	if size > d.options.IndexBytes {
+	if size := info.Size(); size > d.options.IndexBytes {
 		return nil, fmt.Errorf("%s is %w: %d bytes, at most %d are read", indexFile, oci.ErrTooLarge, size, d.options.IndexBytes)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, d.options.IndexBytes))
 	if err != nil {
 		return nil, err
 	}
-	return parseIndex(data)
+	i, err := parseIndex(data)
+	if err == nil {
+		d.known, d.info, d.read = i, info, read
+	}
+	return i, err
 }
 
-func (d *directory) update(change func(*index) *index) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	i, err := d.index()
+// update changes the index under a lock, so that nothing of another writer is
+// lost.
+func (d *directory) update(ctx context.Context, change func(*index) *index) error {
+	l, err := d.takeLock(ctx)
 	if err != nil {
 		return err
 	}
-	return d.writeIndex(change(i))
+	i, err := d.index()
+	if err == nil {
+		err = d.saveBlobs()
+	}
+	if err == nil {
+		err = d.writeIndex(change(i))
+	}
+	return errors.Join(err, l.release())
+}
+
+// saveBlobs synchronises the names of the blobs before the index leads to them.
+func (d *directory) saveBlobs() error {
+	d.mu.Lock()
+	unsaved := d.unsaved
+	d.unsaved = false
+	d.mu.Unlock()
+	if !unsaved {
+		return nil
+	}
+	return syncNames(d.root, blobFolder)
 }
 
 func (d *directory) writeIndex(i *index) error {
@@ -116,38 +153,78 @@ func (d *directory) writeIndex(i *index) error {
 	if err != nil {
 		return err
 	}
-	return d.write(indexFile, strings.NewReader(string(data)))
+	if int64(len(data)) > d.options.IndexBytes {
+		return fmt.Errorf("%s is %w: %d bytes, at most %d are read", indexFile, oci.ErrTooLarge, len(data), d.options.IndexBytes)
+	}
+	if err := sweep(d.root, partialPrefix, partialAge); err != nil {
+		return err
+	}
+	err = replace(d.root, indexFile, partialPrefix, func(f *os.File) error {
+		_, err := f.Write(data)
+		return err
+	})
+	return errors.Join(err, syncNames(d.root, "."))
 }
 
 func (d *directory) open(dgst digest.Digest) (io.ReadCloser, int64, error) {
-	return d.file(blobName(dgst))
+	f, info, err := openRegular(d.root, blobName(dgst), d.options)
+	if err != nil {
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
 }
 
-func (d *directory) add(dgst digest.Digest, content io.Reader) error {
-	if err := d.root.Mkdir(blobFolder, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+func (d *directory) add(_ context.Context, dgst digest.Digest, _ int64, content io.Reader) error {
+	if err := d.makeBlobs(); err != nil {
 		return err
 	}
-	return d.write(blobName(dgst), content)
-}
-
-// write replaces a file as a whole, so that no reader sees half of it.
-func (d *directory) write(name string, content io.Reader) error {
-	partial := ".partial-" + unique()
-	f, err := d.root.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
+	err := replace(d.root, blobName(dgst), partialPrefix, func(f *os.File) error {
+		_, err := copyBuffered(f, content)
 		return err
-	}
-	_, err = io.Copy(f, content)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = d.root.Rename(partial, name)
-	}
-	if err != nil {
-		return errors.Join(err, d.root.Remove(partial))
-	}
-	return nil
+	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unsaved = true
+	return err
 }
 
-func (d *directory) close() error { return d.root.Close() }
+func (d *directory) close(commit bool) error {
+	var err error
+	if commit {
+		err = d.saveBlobs()
+	}
+	return errors.Join(err, d.root.Close())
+}
+
+// blobNames returns the digests of all blobs in order.
+func (d *directory) blobNames() ([]digest.Digest, error) {
+	f, err := d.root.Open(blobFolder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	var all []digest.Digest
+	for {
+		names, err := f.Readdirnames(1000)
+		for _, name := range names {
+			if dgst, ok := blobOf(blobFolder + "/" + name); ok {
+				all = append(all, dgst)
+			}
+		}
+		switch {
+		case len(all) > d.options.Entries:
+			return nil, fmt.Errorf("it is %w: more than %d blobs", oci.ErrTooLarge, d.options.Entries)
+		case errors.Is(err, io.EOF):
+			slices.Sort(all)
+			return all, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
 
 func blobName(d digest.Digest) string {
 	return blobFolder + "/" + strings.Replace(d.String(), ":", ".", 1)

@@ -3,8 +3,10 @@ package ctf
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -15,10 +17,42 @@ const indexFile = "artifact-index.json"
 // schemaVersion is the version of the index that is read and written.
 const schemaVersion = 1
 
-// index lists the artifacts.
+// index lists the artifacts. It is not changed once it was made.
 type index struct {
 	SchemaVersion int        `json:"schemaVersion"`
 	Artifacts     []artifact `json:"artifacts"`
+
+	once sync.Once
+	// found leads to those of a repository, and of a tag in it.
+	found map[string]*entries
+}
+
+// entries are the artifacts of one repository.
+type entries struct {
+	tags       map[string]artifact
+	mediaTypes map[digest.Digest]string
+}
+
+// of returns the artifacts of a repository.
+func (i *index) of(repository string) (*entries, bool) {
+	i.once.Do(func() {
+		i.found = map[string]*entries{}
+		for _, a := range i.Artifacts {
+			e, ok := i.found[a.Repository]
+			if !ok {
+				e = &entries{tags: map[string]artifact{}, mediaTypes: map[digest.Digest]string{}}
+				i.found[a.Repository] = e
+			}
+			if a.Tag != "" {
+				e.tags[a.Tag] = a
+			}
+			if a.MediaType != "" {
+				e.mediaTypes[a.Digest] = a.MediaType
+			}
+		}
+	})
+	e, ok := i.found[repository]
+	return e, ok
 }
 
 // artifact is one entry of the index. The tag may be missing, and so may the
@@ -59,39 +93,29 @@ func parseIndex(data []byte) (*index, error) {
 
 // tagged returns the artifact with a tag.
 func (i *index) tagged(repository, tag string) (artifact, bool) {
-	for _, a := range i.Artifacts {
-		if a.Repository == repository && a.Tag == tag {
-			return a, true
-		}
+	e, ok := i.of(repository)
+	if !ok {
+		return artifact{}, false
 	}
-	return artifact{}, false
+	a, ok := e.tags[tag]
+	return a, ok
 }
 
 // mediaType returns what the index says about a manifest, if anything.
 func (i *index) mediaType(repository string, d digest.Digest) string {
-	for _, a := range i.Artifacts {
-		if a.Repository == repository && a.Digest == d && a.MediaType != "" {
-			return a.MediaType
-		}
+	if e, ok := i.of(repository); ok {
+		return e.mediaTypes[d]
 	}
 	return ""
 }
 
 // tags returns the tags of a repository, and whether there is such a one.
 func (i *index) tags(repository string) ([]string, bool) {
-	var all []string
-	found := false
-	for _, a := range i.Artifacts {
-		if a.Repository != repository {
-			continue
-		}
-		found = true
-		if a.Tag != "" {
-			all = append(all, a.Tag)
-		}
+	e, ok := i.of(repository)
+	if !ok {
+		return nil, false
 	}
-	slices.Sort(all)
-	return slices.Compact(all), found
+	return slices.Sorted(maps.Keys(e.tags)), true
 }
 
 // with returns the index with an artifact in place of what had its tag.
@@ -115,11 +139,11 @@ func (i *index) with(added artifact) *index {
 }
 
 func (i *index) encode() ([]byte, error) {
-	out := *i
+	out := index{SchemaVersion: i.SchemaVersion, Artifacts: i.Artifacts}
 	if out.Artifacts == nil {
 		out.Artifacts = []artifact{}
 	}
-	data, err := json.Marshal(out)
+	data, err := json.Marshal(&out)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", indexFile, err)
 	}

@@ -3,6 +3,7 @@ package ctf
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -26,23 +27,30 @@ func (r *repository) String() string { return r.name + " in " + r.store.path }
 // Location implements oci.Storage. There is no host.
 func (r *repository) Location() oci.Location { return oci.Location{Path: r.name} }
 
-func (r *repository) index() (*index, error) {
-	i, err := r.store.layout.index()
-	if err != nil {
-		return nil, fmt.Errorf("transport archive %s: %w", r.store.path, err)
+// view returns a fresh view with its index. The caller must be done with it.
+func (r *repository) view(ctx context.Context, fresh bool) (view, *index, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
 	}
-	return i, nil
+	v, err := r.store.layout.view(ctx, fresh)
+	if err != nil {
+		return nil, nil, fmt.Errorf("transport archive %s: %w", r.store.path, err)
+	}
+	i, err := v.index()
+	if err != nil {
+		v.done()
+		return nil, nil, fmt.Errorf("transport archive %s: %w", r.store.path, err)
+	}
+	return v, i, nil
 }
 
 // Tags implements oci.Storage.
 func (r *repository) Tags(ctx context.Context) ([]string, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	i, err := r.index()
+	v, i, err := r.view(ctx, true)
 	if err != nil {
 		return nil, err
 	}
+	defer v.done()
 	tags, ok := i.tags(r.name)
 	if !ok {
 		return nil, fmt.Errorf("list tags of %s: %w", r, oci.ErrNotFound)
@@ -52,13 +60,15 @@ func (r *repository) Tags(ctx context.Context) ([]string, error) {
 
 // Resolve implements oci.Storage.
 func (r *repository) Resolve(ctx context.Context, tag string) (digest.Digest, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	i, err := r.index()
+	v, i, err := r.view(ctx, true)
 	if err != nil {
 		return "", err
 	}
+	defer v.done()
+	return r.resolve(i, tag)
+}
+
+func (r *repository) resolve(i *index, tag string) (digest.Digest, error) {
 	a, ok := i.tagged(r.name, tag)
 	if !ok {
 		return "", fmt.Errorf("resolve %s of %s: %w", tag, r, oci.ErrNotFound)
@@ -66,20 +76,32 @@ func (r *repository) Resolve(ctx context.Context, tag string) (digest.Digest, er
 	return a.Digest, nil
 }
 
-// Manifest implements oci.Storage.
+// Manifest implements oci.Storage. A tag and what it leads to are read from one
+// view, so that an archive that is replaced meanwhile makes no difference.
 func (r *repository) Manifest(ctx context.Context, ref string) (*oci.Manifest, error) {
-	d, err := digest.Parse(ref)
-	if err != nil {
-		if d, err = r.Resolve(ctx, ref); err != nil {
-			return nil, err
+	if d, err := digest.Parse(ref); err == nil {
+		m, err := r.manifest(ctx, ref, d, false)
+		if errors.Is(err, oci.ErrNotFound) {
+			return r.manifest(ctx, ref, d, true)
 		}
+		return m, err
 	}
-	i, err := r.index()
+	return r.manifest(ctx, ref, "", true)
+}
+
+func (r *repository) manifest(ctx context.Context, ref string, d digest.Digest, fresh bool) (*oci.Manifest, error) {
+	v, i, err := r.view(ctx, fresh)
 	if err != nil {
 		return nil, err
 	}
+	defer v.done()
+	if d == "" {
+		if d, err = r.resolve(i, ref); err != nil {
+			return nil, err
+		}
+	}
 	object := fmt.Sprintf("manifest %s of %s", ref, r)
-	rc, size, err := r.store.openBlob(object, d, -1)
+	rc, size, err := r.store.openIn(v, object, d, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -99,12 +121,30 @@ func (r *repository) Manifest(ctx context.Context, ref string) (*oci.Manifest, e
 	return m, nil
 }
 
+// Has implements oci.Storage. A blob of another size is not the one.
+func (r *repository) Has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
+	size, ok, err := r.store.has(ctx, desc.Digest)
+	if err != nil {
+		return false, fmt.Errorf("blob %s of %s: %w", desc.Digest, r, err)
+	}
+	return ok && size == desc.Size, nil
+}
+
+// HasManifest implements oci.Storage. Manifests are blobs here.
+func (r *repository) HasManifest(ctx context.Context, d digest.Digest) (bool, error) {
+	_, ok, err := r.store.has(ctx, d)
+	if err != nil {
+		return false, fmt.Errorf("manifest %s of %s: %w", d, r, err)
+	}
+	return ok, nil
+}
+
 // Blob implements oci.Storage.
 func (r *repository) Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
-	return r.store.openBlob(fmt.Sprintf("blob %s of %s", d, r), d, size, also...)
+	return r.store.openBlob(ctx, fmt.Sprintf("blob %s of %s", d, r), d, size, also...)
 }
 
 // PushBlob implements oci.Storage.
@@ -133,7 +173,7 @@ func (r *repository) PushManifest(ctx context.Context, mediaType string, body []
 	if added.Tag == "" {
 		return d, nil
 	}
-	if err := r.store.layout.update(func(i *index) *index { return i.with(added) }); err != nil {
+	if err := r.store.layout.update(ctx, func(i *index) *index { return i.with(added) }); err != nil {
 		return "", fmt.Errorf("%s: %w", object, err)
 	}
 	return d, nil

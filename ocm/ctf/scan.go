@@ -2,8 +2,6 @@ package ctf
 
 import (
 	"archive/tar"
-	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
@@ -20,47 +19,40 @@ import (
 // maxName bounds the names of entries.
 const maxName = 1024
 
-// scan finds out what is where in the archive. Blobs of a compressed one are
-// copied into a temporary file, because there is no other way to read them in
-// any order.
-func (a *archive) scan() error {
-	if !a.compressed {
-		info, err := a.file.Stat()
-		if err != nil {
-			return err
+// gzipMagic is what compressed archives begin with.
+var gzipMagic = []byte{0x1f, 0x8b}
+
+// scanFile finds out what is where in the file of an archive.
+func (a *archive) scanFile(size int64) error {
+	return a.entries(tar.NewReader(a.file), func(h *tar.Header, _ io.Reader) (extent, error) {
+		// The reader reads no further than to the start of the content.
+		offset, err := a.file.Seek(0, io.SeekCurrent)
+		if err == nil && h.Size > size-offset {
+			err = io.ErrUnexpectedEOF
 		}
-		return a.entries(tar.NewReader(a.file), func(h *tar.Header, _ io.Reader) (extent, error) {
-			// The reader reads no further than to the start of the content.
-			offset, err := a.file.Seek(0, io.SeekCurrent)
-			if err == nil && h.Size > info.Size()-offset {
-				err = io.ErrUnexpectedEOF
-			}
-			return extent{file: a.file, offset: offset, size: h.Size}, err
-		})
+		return extent{file: a.file, offset: offset, size: h.Size}, err
+	})
+}
+
+// scanStream copies what is in a stream into a temporary file, because there is
+// no other way to read it in any order.
+func (a *archive) scanStream(r io.Reader) error {
+	if a.compressed {
+		zr, err := gzip.NewReader(r)
+		if err != nil {
+			return fmt.Errorf("it is no archive: %w", err)
+		}
+		r = zr
 	}
-	defer a.dropFile()
-	zr, err := gzip.NewReader(bufio.NewReader(a.file))
-	if err != nil {
-		return fmt.Errorf("it is no archive: %w", err)
-	}
-	s, err := a.openSpool()
-	if err != nil {
+	unpacked := &bounded{r: r, left: a.options.ArchiveBytes, max: a.options.ArchiveBytes}
+	if err := a.entries(tar.NewReader(unpacked), func(h *tar.Header, content io.Reader) (extent, error) { return a.keep(content, h.Size) }); err != nil {
 		return err
 	}
-	unpacked := &bounded{r: zr, left: a.options.ArchiveBytes, max: a.options.ArchiveBytes}
-	if err := a.entries(tar.NewReader(unpacked), func(_ *tar.Header, content io.Reader) (extent, error) { return s.add(content) }); err != nil {
-		return err
-	}
-	if _, err := io.Copy(io.Discard, unpacked); err != nil {
+	// What follows the archive belongs to the stream, whose end tells whether it is whole.
+	if _, err := copyBuffered(io.Discard, unpacked); err != nil {
 		return fmt.Errorf("it is damaged: %w", err)
 	}
 	return nil
-}
-
-// dropFile closes the compressed archive, which is not needed any more.
-func (a *archive) dropFile() {
-	a.file.Close() //nolint:errcheck // it was only read
-	a.file = nil
 }
 
 func (a *archive) entries(tr *tar.Reader, keep func(*tar.Header, io.Reader) (extent, error)) error {

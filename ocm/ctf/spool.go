@@ -1,60 +1,83 @@
 package ctf
 
 import (
-	"archive/tar"
-	"bufio"
-	"compress/gzip"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
 // spool is a temporary file that has no name, so that nothing is left of it
-// whatever becomes of the process.
+// whatever becomes of the process. Several blobs may be added at once.
 type spool struct {
 	file *os.File
 	max  int64
+	room *Room
 	left string // its name, where files in use keep it
 
 	mu   sync.Mutex
 	size int64
-	buf  []byte
+	used int64 // of the room
 }
 
-func newSpool(dir string, limit int64) (*spool, error) {
-	f, err := os.CreateTemp(dir, "ocm-ctf-")
+func newSpool(o Options) (*spool, error) {
+	f, err := os.CreateTemp(o.TempDir, "ocm-ctf-")
 	if err != nil {
 		return nil, fmt.Errorf("temporary file: %w", err)
 	}
-	s := &spool{file: f, max: limit, buf: make([]byte, 64<<10)}
+	s := &spool{file: f, max: o.ArchiveBytes, room: o.Room}
 	if err := os.Remove(f.Name()); err != nil {
 		s.left = f.Name()
 	}
 	return s, nil
 }
 
-// add appends a blob. Of one that fails nothing remains.
-func (s *spool) add(content io.Reader) (extent, error) {
+// add stores a blob of a size that is known.
+func (s *spool) add(content io.Reader, size int64) (extent, error) {
+	s.mu.Lock()
+	start := s.size
+	if size < 0 || size > s.max-start {
+		s.mu.Unlock()
+		return extent{}, fmt.Errorf("it is %w: more than %d bytes unpacked", oci.ErrTooLarge, s.max)
+	}
+	s.size += size
+	s.mu.Unlock()
+	n, err := copyBuffered(&part{spool: s, at: start, end: start + size}, content)
+	if err == nil && n != size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		s.undo(start, size)
+	}
+	return extent{file: s.file, offset: start, size: size}, err
+}
+
+// undo lets the next blob have the place of one that failed, unless another one
+// came behind it.
+func (s *spool) undo(start, size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	start := s.size
-	if _, err := s.file.Seek(start, io.SeekStart); err != nil {
-		return extent{}, err
+	if s.size == start+size {
+		s.size = start
 	}
-	// Hiding that the file can copy by itself makes it use one buffer for all.
-	n, err := io.CopyBuffer(struct{ io.Writer }{s.file}, &bounded{r: content, left: s.max - start, max: s.max}, s.buf)
-	if err != nil {
-		return extent{}, errors.Join(err, s.file.Truncate(start))
+}
+
+// take takes room for bytes that are about to be written.
+func (s *spool) take(n int64) error {
+	if s.room == nil {
+		return nil
 	}
-	s.size += n
-	return extent{file: s.file, offset: start, size: n}, nil
+	if err := s.room.take(n); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used += n
+	return nil
 }
 
 func (s *spool) close() error {
@@ -62,7 +85,42 @@ func (s *spool) close() error {
 	if s.left != "" {
 		err = errors.Join(err, os.Remove(s.left))
 	}
+	if s.room != nil {
+		s.room.give(s.used)
+	}
 	return err
+}
+
+// part is a writer for one blob.
+type part struct {
+	spool   *spool
+	at, end int64
+}
+
+// Write implements io.Writer.
+func (p *part) Write(data []byte) (int, error) {
+	if int64(len(data)) > p.end-p.at {
+		return 0, errors.New("there is more of it than was promised")
+	}
+	if err := p.spool.take(int64(len(data))); err != nil {
+		return 0, err
+	}
+	n, err := p.spool.file.WriteAt(data, p.at)
+	p.at += int64(n)
+	return n, err
+}
+
+var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+// copyBuffered copies with a buffer that is used again.
+func copyBuffered(w io.Writer, r io.Reader) (int64, error) {
+	buf, ok := buffers.Get().(*[128 << 10]byte)
+	if !ok {
+		return io.Copy(w, r)
+	}
+	defer buffers.Put(buf)
+	// Hiding what else the two can do makes it use the buffer.
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf[:])
 }
 
 // bounded fails instead of ending when there is more than it may pass on.
@@ -83,54 +141,6 @@ func (b *bounded) Read(p []byte) (int, error) {
 	}
 	b.left -= int64(n)
 	return n, err
-}
-
-// epoch is the time of all entries, so that equal content gives equal archives.
-var epoch = time.Unix(0, 0)
-
-// replace writes an archive beside the old one and puts it in its place.
-func replace(path string, compressed bool, fill func(*tar.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".partial-")
-	if err != nil {
-		return err
-	}
-	err = pack(f, compressed, fill)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
-}
-
-func pack(w io.Writer, compressed bool, fill func(*tar.Writer) error) error {
-	buffered := bufio.NewWriterSize(w, 64<<10)
-	var packed io.WriteCloser = nopCloser{buffered}
-	if compressed {
-		packed = gzip.NewWriter(buffered)
-	}
-	tw := tar.NewWriter(packed)
-	if err := fill(tw); err != nil {
-		return err
-	}
-	return errors.Join(tw.Close(), packed.Close(), buffered.Flush())
-}
-
-type nopCloser struct{ io.Writer }
-
-// Close implements io.Closer.
-func (nopCloser) Close() error { return nil }
-
-func writeFile(tw *tar.Writer, name string, size int64, content io.Reader) error {
-	if err := tw.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: size, ModTime: epoch}); err != nil {
-		return err
-	}
-	_, err := io.Copy(tw, content)
-	return err
 }
 
 // unique returns a name nobody else uses.

@@ -29,6 +29,15 @@ type Options struct {
 	// TempDir is where compressed archives are unpacked, the default directory
 	// of the system if empty.
 	TempDir string
+	// Room bounds what all archives that share it take of that directory. Nil is
+	// no common bound.
+	Room *Room
+	// OneName refuses files that have several names by hard links, which may be
+	// somebody else's.
+	OneName bool
+
+	// label is what messages call the store.
+	label string
 }
 
 func (o Options) withDefaults() Options {
@@ -46,19 +55,34 @@ func or[T int | int64](v, def T) T {
 	return v
 }
 
+// errReadOnly says that a store is for reading.
+var errReadOnly = errors.New("it was opened for reading only")
+
 // layout keeps an index and blobs. Its errors name neither itself nor what was
 // asked for.
 type layout interface {
+	// view returns what is there now, and what is no older than a moment if it
+	// is to be fresh. It must be done with in the end.
+	view(ctx context.Context, fresh bool) (view, error)
+	// update replaces the index by what the function makes of it.
+	update(ctx context.Context, change func(*index) *index) error
+	// add stores a blob, whose reader verifies it. A size below zero is not known.
+	add(ctx context.Context, d digest.Digest, size int64, content io.Reader) error
+	// close ends the use, and stores what is not stored yet, or forgets it.
+	close(commit bool) error
+}
+
+// view is an index with the blobs that it leads to.
+type view interface {
 	// index returns the index, which must not be changed.
 	index() (*index, error)
-	// update replaces the index by what the function makes of it.
-	update(change func(*index) *index) error
-	// open opens a blob, unverified; without it the error is fs.ErrNotExist.
+	// open opens a blob, unverified; without it the error is fs.ErrNotExist. It
+	// can be read when the view is done with, too.
 	open(d digest.Digest) (io.ReadCloser, int64, error)
-	// add stores a blob, whose reader verifies it.
-	add(d digest.Digest, content io.Reader) error
-	// close ends the use, and stores what is not stored yet.
-	close() error
+	// blobNames returns the digests of all blobs in order.
+	blobNames() ([]digest.Digest, error)
+	// done ends the use of the view.
+	done()
 }
 
 // Store is a directory or an archive in the common transport format. It is safe
@@ -72,42 +96,91 @@ type Store struct {
 // Open opens a directory or an archive that exists. What it is tells its
 // content, not its name.
 func Open(path string, o Options) (*Store, error) {
-	s := &Store{path: path, options: o.withDefaults()}
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("transport archive %s: %w; check the path, or create it", path, oci.ErrNotFound)
-	case err != nil:
-		return nil, fmt.Errorf("transport archive: %w", err)
-	case info.IsDir():
-		s.layout, err = openDirectory(path, s.options)
-	case info.Mode().IsRegular():
-		s.layout, err = openArchive(path, s.options)
-	default:
-		err = errors.New("it is neither a file nor a directory")
+	return o.open(path, func() (spot, error) { return spotOf(path) })
+}
+
+// OpenBelow opens a directory or an archive below another directory. No link is
+// followed on the way. The name is separated by slashes, and the label is what
+// messages call the store.
+func OpenBelow(root *os.Root, name, label string, o Options) (*Store, error) {
+	return o.open(label, func() (spot, error) { return below(root, name, false) })
+}
+
+func (o Options) open(path string, find func() (spot, error)) (*Store, error) {
+	o = o.withDefaults()
+	o.label = path
+	at, err := find()
+	if err != nil {
+		return nil, opening(path, err)
+	}
+	info, err := at.tell()
+	if err != nil {
+		return nil, errors.Join(opening(path, err), at.dir.Close())
+	}
+	s := &Store{path: path, options: o}
+	if info.IsDir() {
+		var root *os.Root
+		root, err = step(at.dir, at.name, false)
+		if err = errors.Join(err, at.dir.Close()); err == nil {
+			s.layout, err = openDirectory(root, o)
+		}
+	} else {
+		s.layout, err = openArchive(at, o)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("transport archive %s: %w", path, err)
+		return nil, opening(path, err)
 	}
 	return s, nil
+}
+
+func opening(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("transport archive %s: %w; check the path, or create it", path, oci.ErrNotFound)
+	}
+	return fmt.Errorf("transport archive %s: %w", path, err)
 }
 
 // Create opens a directory or an archive, which it makes if there is none. A
 // name that ends in .tar, .tgz or .tar.gz is that of an archive, which appears
 // when the store is closed.
 func Create(path string, o Options) (*Store, error) {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return Open(path, o)
+	s, err := Open(path, o)
+	if !errors.Is(err, oci.ErrNotFound) {
+		return s, err
 	}
-	s := &Store{path: path, options: o.withDefaults()}
-	var err error
-	switch name := strings.ToLower(filepath.Base(path)); {
-	case strings.HasSuffix(name, ".tar"):
-		s.layout = newArchive(path, false, s.options)
-	case strings.HasSuffix(name, ".tgz"), strings.HasSuffix(name, ".tar.gz"):
-		s.layout = newArchive(path, true, s.options)
+	if !packed(path) {
+		if err := os.MkdirAll(path, 0o750); err != nil {
+			return nil, fmt.Errorf("create transport archive: %w", err)
+		}
+	}
+	return o.create(path, func() (spot, error) { return spotOf(path) })
+}
+
+// CreateBelow is to OpenBelow what Create is to Open. It makes the folders on the
+// way.
+func CreateBelow(root *os.Root, name, label string, o Options) (*Store, error) {
+	s, err := OpenBelow(root, name, label, o)
+	if !errors.Is(err, oci.ErrNotFound) {
+		return s, err
+	}
+	return o.create(label, func() (spot, error) { return below(root, name, true) })
+}
+
+func (o Options) create(path string, find func() (spot, error)) (*Store, error) {
+	o = o.withDefaults()
+	o.label = path
+	s := &Store{path: path, options: o}
+	at, err := find()
+	switch {
+	case err != nil:
+	case packed(at.name):
+		s.layout, err = newArchive(at, !strings.HasSuffix(strings.ToLower(at.name), ".tar"), o)
 	default:
-		s.layout, err = newDirectory(path, s.options)
+		var root *os.Root
+		root, err = step(at.dir, at.name, true)
+		if err = errors.Join(err, at.dir.Close()); err == nil {
+			s.layout, err = fillDirectory(root, o)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create transport archive %s: %w", path, err)
@@ -115,16 +188,63 @@ func Create(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// packed tells whether a name is that of an archive.
+func packed(path string) bool {
+	name := strings.ToLower(filepath.Base(path))
+	return strings.HasSuffix(name, ".tar") || strings.HasSuffix(name, ".tgz") || strings.HasSuffix(name, ".tar.gz")
+}
+
+// Receive reads an archive, which may be compressed, from a stream into temporary
+// files. It can't be changed. The label is what messages call it.
+func Receive(r io.Reader, label string, o Options) (*Store, error) {
+	o = o.withDefaults()
+	o.label = label
+	a, err := receive(r, o)
+	if err != nil {
+		return nil, fmt.Errorf("transport archive %s: %w", label, err)
+	}
+	return &Store{path: label, options: o, layout: a}, nil
+}
+
 // Path returns where the store is.
 func (s *Store) Path() string { return s.path }
 
+// Packed tells whether the store is an archive, which is written when it is
+// closed, and no directory.
+func (s *Store) Packed() bool {
+	_, ok := s.layout.(*archive)
+	return ok
+}
+
 // Close ends the use of the store, and writes an archive that was changed. What
-// was opened from the store cannot be read any longer.
-func (s *Store) Close() error {
-	if err := s.layout.close(); err != nil {
+// was opened from the store cannot be read any longer. If it returns an error,
+// the archive is what it was before.
+func (s *Store) Close() error { return s.end(true) }
+
+// Discard ends the use of the store, and leaves an archive as it was before.
+// Nothing is taken out of a directory again.
+func (s *Store) Discard() error { return s.end(false) }
+
+func (s *Store) end(commit bool) error {
+	if err := s.layout.close(commit); err != nil {
 		return fmt.Errorf("close transport archive %s: %w", s.path, err)
 	}
 	return nil
+}
+
+// Blobs returns the digests of all blobs, manifests among them, in order. They
+// are what somebody who has the store needs not be sent again.
+func (s *Store) Blobs(ctx context.Context) ([]digest.Digest, error) {
+	v, err := s.layout.view(ctx, true)
+	if err != nil {
+		return nil, fmt.Errorf("transport archive %s: %w", s.path, err)
+	}
+	defer v.done()
+	all, err := v.blobNames()
+	if err != nil {
+		return nil, fmt.Errorf("list the blobs of transport archive %s: %w", s.path, err)
+	}
+	return all, nil
 }
 
 // Repository returns one of the repositories, which may still be empty.
@@ -135,14 +255,32 @@ func (s *Store) Repository(name string) (oci.Storage, error) {
 	return &repository{store: s, name: name}, nil
 }
 
-// openBlob opens a blob with its digest checked at the end.
-func (s *Store) openBlob(object string, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
+// openBlob opens a blob with its digest checked at the end. If it is missing, it
+// is looked for once more in what is there now.
+func (s *Store) openBlob(ctx context.Context, object string, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
+	var missing error
+	for _, fresh := range []bool{false, true} {
+		v, err := s.layout.view(ctx, fresh)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", object, err)
+		}
+		rc, have, err := s.openIn(v, object, d, size, also...)
+		v.done()
+		if !errors.Is(err, oci.ErrNotFound) {
+			return rc, have, err
+		}
+		missing = err
+	}
+	return nil, 0, missing
+}
+
+func (s *Store) openIn(v view, object string, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
 	if err := d.Validate(); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", object, err)
 	}
-	rc, have, err := s.layout.open(d)
+	rc, have, err := v.open(d)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, fmt.Errorf("%s: %w", object, oci.ErrNotFound)
+		return nil, 0, fmt.Errorf("%s: %w; an archive lacks what was left out for those who have it already", object, oci.ErrNotFound)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", object, err)
@@ -159,18 +297,37 @@ func (s *Store) openBlob(object string, d digest.Digest, size int64, also ...dig
 	return verified, have, nil
 }
 
+// has returns the size of a blob, and whether it is there.
+func (s *Store) has(ctx context.Context, d digest.Digest) (int64, bool, error) {
+	if err := d.Validate(); err != nil {
+		return 0, false, err
+	}
+	v, err := s.layout.view(ctx, false)
+	if err != nil {
+		return 0, false, err
+	}
+	defer v.done()
+	rc, size, err := v.open(d)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	rc.Close()
+	return size, true, nil
+}
+
 // addBlob stores a blob unless it is there already.
 func (s *Store) addBlob(ctx context.Context, object string, d digest.Digest, size int64, open func() (io.ReadCloser, error)) error {
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", object, err)
 	}
-	rc, _, err := s.layout.open(d)
-	if err == nil {
-		rc.Close()
+	if have, ok, err := s.has(ctx, d); err != nil || ok && (size < 0 || size == have) {
+		if err != nil {
+			return fmt.Errorf("%s: %w", object, err)
+		}
 		return nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", object, err)
 	}
 	content, err := open()
 	if err != nil {
@@ -181,7 +338,7 @@ func (s *Store) addBlob(ctx context.Context, object string, d digest.Digest, siz
 	if err != nil {
 		return err
 	}
-	if err := s.layout.add(d, &interruptible{ctx: ctx, r: verified}); err != nil {
+	if err := s.layout.add(ctx, d, size, &interruptible{ctx: ctx, r: verified}); err != nil {
 		return fmt.Errorf("%s: %w", object, err)
 	}
 	return nil
