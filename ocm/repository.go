@@ -53,6 +53,17 @@ type Options struct {
 	// TempDir is where compressed transport archives are unpacked, the default
 	// directory of the system if empty.
 	TempDir string
+	// Budget bounds what is sent to a host at once, by all repositories that are
+	// opened with it; nil means no bounds. It counts what is sent through Transport,
+	// whose maker must not count it, too.
+	Budget *oci.Budget
+	// Memory remembers listings and manifests of tags for all repositories that are
+	// opened with it, so that what did not change is not sent again; nil means that
+	// nothing is remembered.
+	Memory *oci.Memory
+	// Field is the field of an object that says where the repository is, for
+	// messages; spec.repository by default.
+	Field string
 }
 
 // Repository is a place component versions are stored in: a registry, or a
@@ -128,6 +139,9 @@ func (o Options) client(home string) *oci.Client {
 		Hosts:         o.Hosts,
 		UserAgent:     o.UserAgent,
 		Limits:        o.Limits,
+		Budget:        o.Budget,
+		Memory:        o.Memory,
+		Field:         o.Field,
 	})
 }
 

@@ -1,7 +1,9 @@
-// Package artifactset reads OCI artifacts that are packed into an archive: the
-// artifact sets component versions hold as local blobs, and OCI image layouts.
+// Package artifactset reads and writes OCI artifacts that are packed into an
+// archive: the artifact sets component versions hold as local blobs, and OCI image
+// layouts, which are read only.
 //
-// An archive is read as a stream, up to three times, and never held in memory
-// or on disk. Whatever is taken from it, the archive is read to its end, so
-// that its own digest is compared as well. It writes no archives.
+// Read takes one thing out of an archive, which is read as a stream, up to three
+// times, and never held in memory or on disk. Unpack is for whoever needs all of
+// it. Whatever is taken from it, the archive is read to its end, so that its own
+// digest is compared as well.
 package artifactset

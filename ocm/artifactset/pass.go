@@ -53,6 +53,7 @@ type pass struct {
 	packed  *bufio.Reader // raw
 	stream  io.Reader     // unpacked
 	tar     *tar.Reader
+	buf     []byte // of copies; made when it is needed
 	limits  Limits
 	entries int
 	indexes int
@@ -116,6 +117,25 @@ func (p *pass) next() (entry, error) {
 		}
 		return e, nil
 	}
+}
+
+// readSmall reads an entry that has to fit into memory.
+func (p *pass) readSmall(e entry) ([]byte, error) {
+	if e.size > p.limits.ManifestBytes {
+		return nil, fmt.Errorf("%s of the archive is %w: %d bytes, at most %d are read", e.name, oci.ErrTooLarge, e.size, p.limits.ManifestBytes)
+	}
+	raw, err := io.ReadAll(p.tar)
+	if err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	return raw, nil
+}
+
+func (p *pass) buffer() []byte {
+	if p.buf == nil {
+		p.buf = make([]byte, 128<<10)
+	}
+	return p.buf
 }
 
 // end reads what comes after the archive, so that all of it was compared with

@@ -71,27 +71,23 @@ func Read(ctx context.Context, open Opener, l Limits) (*Set, error) {
 func (s *Set) readMain(ctx context.Context) error {
 	e, err := s.find(ctx, entry.isIndex)
 	if errors.Is(err, oci.ErrNotFound) {
-		return fmt.Errorf("archive has neither %s nor %s: it holds no OCI artifact", indexFile, descriptorFile)
+		return errNoIndex()
 	}
 	if err != nil {
 		return err
 	}
-	raw, err := s.read(e)
+	raw, err := s.pass.readSmall(e)
 	if err != nil {
 		return err
 	}
-	var index ocispec.Index
-	if err := json.Unmarshal(raw, &index); err != nil {
-		return fmt.Errorf("%s of the archive: %w", e.name, err)
-	}
-	main, err := mainOf(&index)
+	main, err := parseIndex(e, raw)
 	if err != nil {
-		return fmt.Errorf("%s of the archive: %w", e.name, err)
+		return err
 	}
 	if e, err = s.find(ctx, isBlob(main.Digest)); err != nil {
 		return fmt.Errorf("manifest %s of the archive: %w", main.Digest, err)
 	}
-	if raw, err = s.read(e); err != nil {
+	if raw, err = s.pass.readSmall(e); err != nil {
 		return err
 	}
 	if got := main.Digest.Algorithm().FromBytes(raw); got != main.Digest {
@@ -102,6 +98,23 @@ func (s *Set) readMain(ctx context.Context) error {
 	}
 	s.Main.Digest = main.Digest
 	return nil
+}
+
+func errNoIndex() error {
+	return fmt.Errorf("archive has neither %s nor %s: it holds no OCI artifact", indexFile, descriptorFile)
+}
+
+// parseIndex returns the artifact that an archive with this index is about.
+func parseIndex(e entry, raw []byte) (ocispec.Descriptor, error) {
+	var index ocispec.Index
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("%s of the archive: %w", e.name, err)
+	}
+	main, err := mainOf(&index)
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("%s of the archive: %w", e.name, err)
+	}
+	return main, nil
 }
 
 // mainOf returns the artifact an archive is about.
@@ -158,18 +171,6 @@ func (s *Set) find(ctx context.Context, want func(entry) bool) (entry, error) {
 			return entry{}, fmt.Errorf("%w in the archive", oci.ErrNotFound)
 		}
 	}
-}
-
-// read reads the entry that was found.
-func (s *Set) read(e entry) ([]byte, error) {
-	if e.size > s.limits.ManifestBytes {
-		return nil, fmt.Errorf("%s of the archive is %w: %d bytes, at most %d are read", e.name, oci.ErrTooLarge, e.size, s.limits.ManifestBytes)
-	}
-	raw, err := io.ReadAll(s.pass.tar)
-	if err != nil {
-		return nil, fmt.Errorf("archive: %w", err)
-	}
-	return raw, nil
 }
 
 // Open opens a blob of the archive and hands the set over to its reader: with

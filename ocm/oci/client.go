@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -36,6 +37,15 @@ type Options struct {
 	UserAgent string
 	// Limits bound what is accepted.
 	Limits Limits
+	// Budget bounds what is sent to a host at once; nil means no bounds. Clients
+	// that are used side by side should share one.
+	Budget *Budget
+	// Memory remembers listings and manifests of tags, so that nothing is sent
+	// again that did not change; nil means that nothing is remembered.
+	Memory *Memory
+	// Field is the field of an object that says where the home is, for messages;
+	// spec.repository by default.
+	Field string
 }
 
 // Client makes repositories that share tokens and connections. It is safe for
@@ -72,6 +82,7 @@ func NewClient(o Options) *Client {
 	if o.HomeTransport == nil {
 		o.HomeTransport = o.Transport
 	}
+	o.Field = cmp.Or(o.Field, "spec.repository")
 	return &Client{options: o, limits: o.Limits.WithDefaults(), auths: map[authKey]login{}}
 }
 
@@ -147,7 +158,7 @@ func (c *Client) guard(l Location, credential credentials.Credential) (*guard, f
 		closeOwn(own, base)
 		closeOwn(other, c.options.Transport)
 	}
-	return &guard{own: own, other: other, registry: apiHost(l.Host), home: home, hosts: c.options.Hosts}, forget, nil
+	return &guard{own: c.options.Budget.Over(own), other: c.options.Budget.Over(other), registry: apiHost(l.Host), home: home, hosts: c.options.Hosts}, forget, nil
 }
 
 // closeOwn closes the idle connections of a transport unless it is the shared

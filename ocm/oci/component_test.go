@@ -57,6 +57,18 @@ func (s shelf) Blob(_ context.Context, d digest.Digest, size int64, also ...dige
 	return rc, int64(len(content)), err
 }
 
+// Has implements Storage.
+func (s shelf) Has(_ context.Context, desc ocispec.Descriptor) (bool, error) {
+	content, ok := s[desc.Digest]
+	return ok && int64(len(content)) == desc.Size, nil
+}
+
+// HasManifest implements Storage.
+func (s shelf) HasManifest(_ context.Context, d digest.Digest) (bool, error) {
+	_, ok := s[d]
+	return ok, nil
+}
+
 // PushBlob implements Storage.
 func (s shelf) PushBlob(context.Context, ocispec.Descriptor, func() (io.ReadCloser, error)) error {
 	return errors.New("the shelf is full")

@@ -149,6 +149,8 @@ func (r *Repository) explain(object string, err error) error {
 			"and a public address, or the address of the registry itself", object, why), ErrUnauthorized, err}
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return r.unauthorized(object, "the registry wants a log-in", err)
+	case response != nil && r.writeRefused(object, response, err) != nil:
+		return r.writeRefused(object, response, err)
 	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
 		return r.unauthorized(object, fmt.Sprintf("the registry answered %d %s", response.StatusCode, http.StatusText(response.StatusCode)), err)
 	case errors.Is(err, errdef.ErrTooManyPages), errors.Is(err, errdef.ErrSizeExceedsLimit):
@@ -161,7 +163,7 @@ func (r *Repository) explain(object string, err error) error {
 	}
 	if errors.Is(err, io.EOF) {
 		// Without the cause, which readers of content would take for the end of it.
-		return &hint{fmt.Sprintf("%s: the registry at %s closed the connection without an answer", object, r.location.base()), ErrUnreachable, nil}
+		return &hint{fmt.Sprintf("%s: the registry at %s closed the connection without an answer", object, r.location.base()), ErrUnreachable, errClosed}
 	}
 	return fmt.Errorf("%s: %w", object, err)
 }
@@ -169,7 +171,7 @@ func (r *Repository) explain(object string, err error) error {
 func (r *Repository) unauthorized(object, what string, err error) error {
 	used := fmt.Sprintf("%s was used; check the password and that access to %s is granted", r.credential, r.location.Path)
 	if r.credential.IsZero() {
-		used = fmt.Sprintf("no credentials for %s were given; add them, for example with spec.repository.secretRef", r.location.Host)
+		used = fmt.Sprintf("no credentials for %s were given; add them, for example with %s.secretRef", r.location.Host, r.field)
 	}
 	return &hint{fmt.Sprintf("%s: %s; %s", object, what, used), ErrUnauthorized, err}
 }
@@ -177,7 +179,7 @@ func (r *Repository) unauthorized(object, what string, err error) error {
 // checkWhere names what told where this repository is.
 func (r *Repository) checkWhere() string {
 	if strings.EqualFold(r.location.Host, r.home) {
-		return "; check spec.repository.url"
+		return "; check " + r.field + ".url"
 	}
 	return "; check the access of the resource, which names this registry"
 }

@@ -20,6 +20,8 @@ const (
 const (
 	dockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
 	dockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
+	// artifactManifest was in a draft of the specification and is in registries still.
+	artifactManifest = "application/vnd.oci.artifact.manifest.v1+json"
 )
 
 // Manifest is a manifest or an index as the registry stores it.

@@ -3,31 +3,20 @@ package oci
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry"
-	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
-)
-
-const (
-	// digestHeader is where a registry states the digest of a manifest. It may be left out.
-	digestHeader = "Docker-Content-Digest"
-	tagPageSize  = 1000
-	// errorBytes bounds how much of the answer to a failed request is read.
-	errorBytes = 8 << 10
 )
 
 // Repository is one repository of a registry.
@@ -35,10 +24,16 @@ type Repository struct {
 	location   Location
 	credential credentials.Credential
 	client     *auth.Client
-	remote     *remote.Repository
-	limits     Limits
+	// remote names the repository to whom gives tokens for it.
+	remote registry.Reference
+	limits Limits
+	// credentialAt returns the credential that is used for another repository.
+	credentialAt func(Location) credentials.Credential
 	// home is the host that the user chose.
 	home string
+	// field is the field that says so, for messages.
+	field  string
+	memory *Memory
 	// patience is for manifests; who reads blobs has their own.
 	patience time.Duration
 }
@@ -46,8 +41,13 @@ type Repository struct {
 // Repository returns the repository at a location, using the credentials for
 // its host and path.
 func (c *Client) Repository(l Location) (*Repository, error) {
+	return c.repository(l, c.credentialAt(l))
+}
+
+// credentialAt returns the credential for a location that the user chose.
+func (c *Client) credentialAt(l Location) credentials.Credential {
 	credential, _ := c.options.Credentials.Find(credentials.Consumer{Scheme: l.scheme(), Host: l.Host, Path: l.Path})
-	return c.repository(l, credential)
+	return credential
 }
 
 // ForeignRepository returns the repository at a location that somebody else
@@ -71,20 +71,16 @@ func (c *Client) repository(l Location, credential credentials.Credential) (*Rep
 		return nil, fmt.Errorf("repository %s: %w", l, err)
 	}
 	return &Repository{
-		location:   l,
-		credential: credential,
-		client:     client,
-		limits:     c.limits,
-		home:       c.options.Home,
-		patience:   Patience,
-		remote: &remote.Repository{
-			Client:           client,
-			Reference:        ref,
-			PlainHTTP:        l.PlainHTTP,
-			TagListPageSize:  tagPageSize,
-			TagListMaxPages:  c.limits.TagPages,
-			MaxMetadataBytes: c.limits.ManifestBytes,
-		},
+		location:     l,
+		credential:   credential,
+		client:       client,
+		limits:       c.limits,
+		home:         c.options.Home,
+		field:        c.options.Field,
+		memory:       c.options.Memory,
+		patience:     Patience,
+		remote:       ref,
+		credentialAt: c.credentialAt,
 	}, nil
 }
 
@@ -94,27 +90,10 @@ func (r *Repository) Location() Location { return r.location }
 // String returns where the repository is, for messages.
 func (r *Repository) String() string { return r.location.String() }
 
-// Tags lists all tags.
-func (r *Repository) Tags(ctx context.Context) ([]string, error) {
-	object := "list tags of " + r.location.String()
-	var all []string
-	err := r.remote.Tags(ctx, "", func(page []string) error {
-		if len(all)+len(page) > r.limits.Tags {
-			return &hint{fmt.Sprintf("more than %d tags; --max-tags allows more", r.limits.Tags), ErrTooLarge, nil}
-		}
-		all = append(all, page...)
-		return nil
-	})
-	if err != nil {
-		return nil, r.explain(object, err)
-	}
-	return all, nil
-}
-
 // Resolve returns the digest a tag points to.
 func (r *Repository) Resolve(ctx context.Context, tag string) (digest.Digest, error) {
 	object := fmt.Sprintf("resolve %s:%s", r.location, tag)
-	resp, err := r.do(ctx, http.MethodHead, "manifests", tag)
+	resp, err := r.do(ctx, http.MethodHead, "manifests", tag, http.Header{"Accept": {acceptTag}})
 	var response *errcode.ErrorResponse
 	if err != nil && (!errors.As(err, &response) || response.StatusCode != http.StatusMethodNotAllowed && response.StatusCode != http.StatusNotFound) {
 		return "", r.explain(object, err)
@@ -137,41 +116,70 @@ func (r *Repository) Resolve(ctx context.Context, tag string) (digest.Digest, er
 // Manifest reads the manifest of a tag or a digest. Its digest is computed from
 // the bytes, and compared if it was asked for by digest.
 func (r *Repository) Manifest(ctx context.Context, ref string) (*Manifest, error) {
-	object := fmt.Sprintf("manifest %s of %s", ref, r.location)
 	want, err := digest.Parse(ref)
 	byDigest := err == nil
+	if byDigest {
+		m, _, err := r.readManifest(ctx, ref, want, accept(true))
+		return m, err
+	}
+	address := r.url("manifests", ref)
+	header := accept(false)
+	known, _ := r.recall(address, header).(*Manifest)
+	m, etag, err := r.readManifest(ctx, ref, "", header)
+	switch {
+	case known != nil && answered(err, http.StatusNotModified):
+		r.memory.told(KindManifest, true)
+		return known.clone(), nil
+	case err != nil:
+		return nil, err
+	}
+	r.memory.told(KindManifest, false)
+	r.remember(address, etag, m.clone(), len(m.Bytes))
+	return m, nil
+}
+
+// clone returns a copy whose fields can be set.
+func (m *Manifest) clone() *Manifest {
+	out := *m
+	return &out
+}
+
+// readManifest reads a manifest, whose digest is compared if it is not empty, and
+// the tag of its content.
+func (r *Repository) readManifest(ctx context.Context, ref string, want digest.Digest, header http.Header) (*Manifest, string, error) {
+	object := fmt.Sprintf("manifest %s of %s", ref, r.location)
 	ctx, watch := NewWatch(ctx, r.patience)
 	defer watch.End()
-	resp, err := r.do(ctx, http.MethodGet, "manifests", ref)
+	resp, err := r.do(ctx, http.MethodGet, "manifests", ref, header)
 	if err != nil {
-		return nil, r.explain(object, err)
+		return nil, "", r.explain(object, err)
 	}
 	defer resp.Body.Close()
 	body := watch.Over(resp.Body)
 	defer body.Close()
 	data, err := readAll(body, object, r.limits.ManifestBytes)
 	if errors.Is(err, ErrTooLarge) {
-		return nil, doubtPage(resp, err)
+		return nil, "", doubtPage(resp, err)
 	}
 	if err != nil {
-		return nil, r.explain(object, err)
+		return nil, "", r.explain(object, err)
 	}
-	if byDigest {
+	if want != "" {
 		if got := want.Algorithm().FromBytes(data); got != want {
-			return nil, doubtPage(resp, &DigestMismatchError{Object: object, Want: want.String(), Got: got.String()})
+			return nil, "", doubtPage(resp, &DigestMismatchError{Object: object, Want: want.String(), Got: got.String()})
 		}
 	}
 	m, err := NewManifest(data, resp.Header.Get("Content-Type"))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", object, err)
+		return nil, "", fmt.Errorf("%s: %w", object, err)
 	}
 	if stated, err := digest.Parse(resp.Header.Get(digestHeader)); err == nil {
 		m.Stated = stated
 	}
-	if byDigest {
+	if want != "" {
 		m.Digest = want
 	}
-	return m, nil
+	return m, resp.Header.Get("ETag"), nil
 }
 
 // Blob opens a blob. The reader compares size and digest at the end; a size
@@ -181,7 +189,7 @@ func (r *Repository) Blob(ctx context.Context, d digest.Digest, size int64, also
 	if err := d.Validate(); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", object, err)
 	}
-	resp, err := r.do(ctx, http.MethodGet, "blobs", d.String())
+	resp, err := r.do(ctx, http.MethodGet, "blobs", d.String(), nil)
 	if err != nil {
 		return nil, 0, r.explain(object, err)
 	}
@@ -204,96 +212,87 @@ func (r *Repository) Blob(ctx context.Context, d digest.Digest, size int64, also
 	return rc, size, nil
 }
 
-// do sends a request and turns every status but 200 into an error.
-func (r *Repository) do(ctx context.Context, method, class, ref string) (*http.Response, error) {
-	ctx = auth.AppendRepositoryScope(ctx, r.remote.Reference, auth.ActionPull)
-	l := r.location
-	l.Host = apiHost(l.Host)
-	url := fmt.Sprintf("%s/v2/%s/%s/%s", l.base(), l.Path, class, ref)
-	req, err := http.NewRequestWithContext(ctx, method, url, nil) //nolint:gocritic // with http.NoBody the client of oras doesn't retry
-	if err != nil {
-		return nil, err
+// accept returns which media types of a manifest are asked for.
+func accept(byDigest bool) http.Header {
+	if byDigest {
+		return http.Header{"Accept": {acceptDigest}}
 	}
-	// Transparent compression would change the bytes the digest is over.
-	req.Header.Set("Accept-Encoding", "identity")
-	if class == "manifests" {
-		req.Header.Set("Accept", strings.Join([]string{
-			ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerManifest, dockerManifestList,
-		}, ", "))
-	}
-	resp, err := r.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode == http.StatusOK {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	failure := &errcode.ErrorResponse{Method: method, URL: req.URL, StatusCode: resp.StatusCode}
-	var body struct {
-		Errors errcode.Errors `json:"errors"`
-	}
-	if data, err := io.ReadAll(io.LimitReader(resp.Body, errorBytes)); err == nil && json.Unmarshal(data, &body) == nil {
-		failure.Errors = body.Errors
-	}
-	return nil, failure
+	return http.Header{"Accept": {acceptTag}}
 }
 
-// PushBlob uploads a blob unless it is there already. The content is opened
-// again when the registry asks to try later.
-func (r *Repository) PushBlob(ctx context.Context, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) error {
-	object := fmt.Sprintf("push blob %s to %s", desc.Digest, r.location)
-	exists, err := r.remote.Blobs().Exists(ctx, desc)
-	if err != nil {
-		return r.explain(object, err)
-	}
-	for attempt := 0; !exists; attempt++ {
-		err := r.pushOnce(ctx, desc, object, open)
-		var response *errcode.ErrorResponse
-		again := errors.As(err, &response) && retryable(&http.Response{StatusCode: response.StatusCode}, nil)
-		if isDigestInvalid(response) {
-			return &DigestMismatchError{Object: object, Want: desc.Digest.String(), Got: "other content, says the registry"}
-		}
-		if !again || attempt >= maxRetries {
-			return r.explain(object, err)
-		}
-		timer := time.NewTimer(backoff(attempt))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("%s: %w", object, ctx.Err())
-		case <-timer.C:
-		}
-	}
-	return nil
+// Has reports whether a blob is there, and of the size that it must have.
+func (r *Repository) Has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
+	return r.has(ctx, fmt.Sprintf("blob %s of %s", desc.Digest, r.location), desc)
 }
 
-// isDigestInvalid reports whether a registry compared the digest and found it
-// wrong. Its answer may come before the reader of the content has said so.
-func isDigestInvalid(response *errcode.ErrorResponse) bool {
-	return response != nil && slices.ContainsFunc(response.Errors, func(e errcode.Error) bool { return e.Code == errcode.ErrorCodeDigestInvalid })
+func (r *Repository) has(ctx context.Context, object string, desc ocispec.Descriptor) (bool, error) {
+	if err := desc.Digest.Validate(); err != nil {
+		return false, fmt.Errorf("%s: %w", object, err)
+	}
+	resp, err := r.do(ctx, http.MethodHead, "blobs", desc.Digest.String(), nil)
+	if answered(err, http.StatusNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, r.explain(object, err)
+	}
+	resp.Body.Close()
+	return desc.Size < 0 || resp.ContentLength < 0 || resp.ContentLength == desc.Size, nil
 }
 
-func (r *Repository) pushOnce(ctx context.Context, desc ocispec.Descriptor, object string, open func() (io.ReadCloser, error)) error {
-	content, err := open()
-	if err != nil {
-		return err
+// HasManifest reports whether a manifest is there.
+func (r *Repository) HasManifest(ctx context.Context, d digest.Digest) (bool, error) {
+	object := fmt.Sprintf("manifest %s of %s", d, r.location)
+	if err := d.Validate(); err != nil {
+		return false, fmt.Errorf("%s: %w", object, err)
 	}
-	defer content.Close()
-	verified, err := Verify(content, object, desc.Size, desc.Digest)
-	if err != nil {
-		return err
+	resp, err := r.do(ctx, http.MethodHead, "manifests", d.String(), accept(true))
+	switch {
+	case err == nil:
+		return true, resp.Body.Close()
+	case answered(err, http.StatusNotFound):
+		return false, nil
+	case !answered(err, http.StatusMethodNotAllowed):
+		return false, r.explain(object, err)
 	}
-	return r.remote.Blobs().Push(ctx, desc, verified)
+	if _, err = r.Manifest(ctx, d.String()); errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// answered reports whether an error is an answer with one of some statuses.
+func answered(err error, statuses ...int) bool {
+	refusal, ok := errors.AsType[*refusal](err)
+	return ok && slices.Contains(statuses, refusal.StatusCode)
 }
 
 // PushManifest uploads a manifest and lets the tag point to it, in one request,
-// so that no reader sees the one without the other.
+// so that no reader sees the one without the other. The tag may be the digest.
 func (r *Repository) PushManifest(ctx context.Context, mediaType string, body []byte, tag string) (digest.Digest, error) {
-	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(body), Size: int64(len(body))}
-	err := r.remote.Manifests().PushReference(ctx, desc, bytes.NewReader(slices.Clone(body)), tag)
-	if err != nil {
-		return "", r.explain(fmt.Sprintf("push manifest %s:%s", r.location, tag), err)
+	object := fmt.Sprintf("push manifest %s:%s", r.location, tag)
+	d := digest.FromBytes(body)
+	if want, err := digest.Parse(tag); err == nil {
+		object = fmt.Sprintf("push manifest %s@%s", r.location, tag)
+		if d = want.Algorithm().FromBytes(body); d != want {
+			return "", &DigestMismatchError{Object: object, Want: want.String(), Got: d.String()}
+		}
+	} else if err := CheckTag(tag); err != nil {
+		return "", fmt.Errorf("%s: %w", object, err)
 	}
-	return desc.Digest, nil
+	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, r.url("manifests", tag), bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", mediaType)
+	resp, err := r.client.Do(req)
+	if err == nil && resp.StatusCode != http.StatusCreated {
+		err = answer(resp)
+	}
+	if err != nil {
+		return "", sided(ctx, Target, r.explain(object, err))
+	}
+	resp.Body.Close()
+	return d, at(Target, stated(resp, d))
 }

@@ -12,7 +12,7 @@ import (
 // Storage is one repository of manifests and blobs: a *Repository of a
 // registry, or a repository in an archive. Its errors are those of this
 // package.
-type Storage interface {
+type Storage interface { //nolint:interfacebloat // a repository is what all of this can be done with
 	fmt.Stringer
 
 	// Location returns where the repository is. The host is empty if it is in
@@ -27,8 +27,14 @@ type Storage interface {
 	// Blob opens a blob, whose reader compares size and digests at the end. A
 	// size below zero is not known; the returned one may be.
 	Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error)
+	// Has reports whether a blob is there, and of the size that it must have. One
+	// that is not there is no error.
+	Has(ctx context.Context, desc ocispec.Descriptor) (bool, error)
+	// HasManifest reports whether a manifest is there.
+	HasManifest(ctx context.Context, d digest.Digest) (bool, error)
 	// PushBlob stores a blob unless it is there already. The content may be
-	// opened several times.
+	// opened several times; it is compared with its digest unless its reader
+	// comes from Verify and does that.
 	PushBlob(ctx context.Context, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) error
 	// PushManifest stores a manifest and lets the tag point to it; the tag may
 	// be the digest of the manifest.

@@ -1,0 +1,169 @@
+package oci
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// flow passes content from one place to another and knows which of them is to
+// blame when it stops: the source while it is read, the target in between.
+type flow struct {
+	ctx      context.Context //nolint:containedctx // a reader has no other way to get it
+	stop     context.CancelCauseFunc
+	patience time.Duration
+	report   func(int64)
+
+	rc   io.ReadCloser
+	size int64
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	read    int64 // bytes so far
+	before  int64 // bytes when the timer was set
+	waiting bool  // for the source
+	ended   bool  // all bytes were read, and were right
+	closed  bool
+	err     error // of the source
+}
+
+// newFlow returns a flow, which must be closed, and the context to open the
+// content and to send it with.
+func newFlow(ctx context.Context, patience time.Duration, report func(int64)) (context.Context, *flow) {
+	ctx, stop := context.WithCancelCause(ctx)
+	if report == nil {
+		report = func(int64) {}
+	}
+	return ctx, &flow{ctx: ctx, stop: stop, patience: patience, report: report}
+}
+
+// over sets the content, which has the given number of bytes and ends with an
+// error if it is wrong.
+func (f *flow) over(rc io.ReadCloser, size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rc, f.size = rc, size
+	f.timer = time.AfterFunc(f.patience, f.check)
+}
+
+// check gives up if too little has passed since it was last called.
+func (f *flow) check() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.closed:
+		return
+	case f.read-f.before >= leastBytes:
+		f.before = f.read
+	case f.ended && f.before >= 0:
+		f.before = -1 // once more for the answer
+	case f.waiting:
+		f.stop(at(Source, fmt.Errorf("content is %w: less than %d bytes of it came in %s", ErrUnreachable, leastBytes, f.patience)))
+		return
+	default:
+		f.stop(at(Target, fmt.Errorf("the registry is %w: it took less than %d bytes in %s", ErrUnreachable, leastBytes, f.patience)))
+		return
+	}
+	f.timer.Reset(f.patience)
+}
+
+// Read implements io.Reader. The last bytes are passed on only when all of them
+// have proven to be right, so that wrong content never arrives as a whole.
+func (f *flow) Read(p []byte) (int, error) {
+	if err := f.enter(); err != nil {
+		return 0, err
+	}
+	n, err := f.rc.Read(p)
+	if err == nil && f.read+int64(n) == f.size {
+		err = readEnd(f.rc)
+	}
+	if err != nil && err != io.EOF { //nolint:errorlint // one that wraps it is no end
+		n = 0
+	}
+	f.leave(n, err)
+	f.report(int64(n))
+	return n, err
+}
+
+// readEnd returns io.EOF if there is nothing more to be read.
+func readEnd(r io.Reader) error {
+	var one [1]byte
+	for range 100 {
+		if n, err := r.Read(one[:]); n > 0 || err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+func (f *flow) enter() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.closed:
+		return fs.ErrClosed
+	case f.err != nil:
+		return f.err
+	case f.ended:
+		return io.EOF
+	}
+	f.waiting = true
+	return nil
+}
+
+func (f *flow) leave(n int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = false
+	f.read += int64(n)
+	switch {
+	case err == io.EOF: //nolint:errorlint // only this is the end
+		f.ended = true
+	case err != nil && !f.closed:
+		f.err = err
+	}
+}
+
+// passed returns how many bytes were passed on.
+func (f *flow) passed() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.read
+}
+
+// failure returns what is wrong with the source, or which side stopped, or nil.
+func (f *flow) failure() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if stopped := context.Cause(f.ctx); SideOf(stopped) != "" {
+		return stopped
+	}
+	return at(Source, f.err)
+}
+
+// Close implements io.Closer. Nothing is read from the content afterwards.
+func (f *flow) Close() error {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return nil
+	}
+	f.closed = true
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+	rc := f.rc
+	f.mu.Unlock()
+	if rc == nil {
+		return nil
+	}
+	return rc.Close()
+}
+
+// promises implements promising: the flow ends as its content does.
+func (f *flow) promises(size int64, d digest.Digest) bool { return promises(f.rc, size, d) }
