@@ -29,6 +29,9 @@ func CreateCTF(path string, o Options) (*Repository, error) {
 	return o.inArchive(store)
 }
 
+// InCTF returns the repository in a store, which closing it closes.
+func InCTF(store *ctf.Store, o Options) (*Repository, error) { return o.inArchive(store) }
+
 func (o Options) ctf() ctf.Options {
 	return ctf.Options{ManifestBytes: o.Limits.ManifestBytes, Entries: o.Limits.ArchiveEntries, ArchiveBytes: o.Limits.ArchiveBytes, TempDir: o.TempDir}
 }
@@ -37,7 +40,7 @@ func (o Options) inArchive(store *ctf.Store) (*Repository, error) {
 	// Archives name repositories in one way only.
 	o.NameMapping = URLPath
 	if err := o.complete(); err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, errors.Join(err, store.Discard())
 	}
 	return o.repository(&transportArchive{store: store}, o.client("")), nil
 }

@@ -111,11 +111,11 @@ func (o Options) open(path string, find func() (spot, error)) (*Store, error) {
 	o.label = path
 	at, err := find()
 	if err != nil {
-		return nil, opening(path, err)
+		return nil, explain(path, err)
 	}
 	info, err := at.tell()
 	if err != nil {
-		return nil, errors.Join(opening(path, err), at.dir.Close())
+		return nil, errors.Join(explain(path, err), at.dir.Close())
 	}
 	s := &Store{path: path, options: o}
 	if info.IsDir() {
@@ -128,12 +128,12 @@ func (o Options) open(path string, find func() (spot, error)) (*Store, error) {
 		s.layout, err = openArchive(at, o)
 	}
 	if err != nil {
-		return nil, opening(path, err)
+		return nil, explain(path, err)
 	}
 	return s, nil
 }
 
-func opening(path string, err error) error {
+func explain(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("transport archive %s: %w; check the path, or create it", path, oci.ErrNotFound)
 	}
