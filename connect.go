@@ -18,6 +18,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
 	"github.com/ocm-operator/ocm-operator/reconcilers/registryserver"
 	"github.com/ocm-operator/ocm-operator/reconcilers/snapshotregistry"
+	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/transform/cuemap"
 )
@@ -33,6 +34,8 @@ type shared struct {
 	external *snapshotregistry.Registry
 	store    snapshot.Store
 	mappings *cuemap.Runner
+	// transfers makes the copies of component versions that reconcilers ask for.
+	transfers *transfers.Pool
 	// deployers lists FluxDeployers where they are no feature, so that no cache does; otherwise it is nil.
 	deployers client.Reader
 }
@@ -67,6 +70,10 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 		}
 	}
 	if s.mappings, err = cuemap.NewRunner(o.Limits.Mappings); err != nil {
+		return nil, err
+	}
+	s.transfers, err = transfers.New(transfers.Options{Workers: o.Transfers.Concurrent, PerHost: o.Transfers.PerHost, Metrics: metrics.Registry})
+	if err != nil {
 		return nil, err
 	}
 	return s, nil

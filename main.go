@@ -78,6 +78,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := mgr.Add(s.transfers); err != nil {
+		return err
+	}
 	if err := manager.Assemble(ctx, mgr, set, s.snapshots(), metrics.Registry); err != nil {
 		return err
 	}
