@@ -229,6 +229,22 @@ func listRules() []rule {
 			}
 			s.same(s.in("/tags/list?n=2"))
 		}},
+		{"tags", "not changed", "who has a page is told whether it is the same still", func(s *spec) {
+			tagged(s, "a", "b")
+			all, first := s.in("/tags/list"), s.in("/tags/list?n=2")
+			etag := func(path string) string { return s.expect(200, "", "GET", path, nil).Header.Get("Etag") }
+			whole, page := etag(all), etag(first)
+			s.is(s.expect(304, "", "GET", all, nil, "If-None-Match", whole), "")
+			s.same(all, "If-None-Match", whole)
+			tagged(s, "c")
+			s.expect(200, "", "GET", all, nil, "If-None-Match", whole)
+			// The page has the same tags, but now there is one after it.
+			s.expect(200, "", "GET", first, nil, "If-None-Match", page)
+			r := s.expect(304, "", "GET", first, nil, "If-None-Match", etag(first))
+			if r.Header.Get("Link") == "" {
+				s.t.Error("no link with a page that has not changed")
+			}
+		}},
 		{"tags", "n=0", "nothing, and nowhere to go on", func(s *spec) {
 			tagged(s, "a", "b")
 			for _, query := range []string{"?n=0", "?n=0&last=a"} {

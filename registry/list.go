@@ -1,6 +1,10 @@
 package registry
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -38,7 +42,24 @@ func (h *Handler) tags(w http.ResponseWriter, r *http.Request, c call) error {
 		return err
 	}
 	setNext(w, r, more, limit, lastOf(tags), "")
-	return writeJSON(w, "application/json", map[string]any{"name": c.name, "tags": orEmpty(tags)})
+	return writeTags(w, r, map[string]any{"name": c.name, "tags": orEmpty(tags)})
+}
+
+// writeTags answers with a page of tags, unless the client has the same. Who looks for new versions asks for it all the time.
+func writeTags(w http.ResponseWriter, r *http.Request, page any) error {
+	body, err := json.Marshal(page)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	// A page is another one when there is another after it.
+	sum := sha256.New()
+	sum.Write(body)
+	sum.Write([]byte(w.Header().Get("Link")))
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Etag", `"`+hex.EncodeToString(sum.Sum(nil))+`"`)
+	w.Header().Set("Cache-Control", "private, no-cache")
+	serveContent(w, r, bytes.NewReader(body))
+	return nil
 }
 
 func (h *Handler) referrers(w http.ResponseWriter, r *http.Request, c call) error {
