@@ -121,13 +121,13 @@ func (r *repository) manifest(ctx context.Context, ref string, d digest.Digest, 
 	return m, nil
 }
 
-// Has implements oci.Storage. A blob of another size is not the one.
+// Has implements oci.Storage.
 func (r *repository) Has(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
 	size, ok, err := r.store.has(ctx, desc.Digest)
 	if err != nil {
 		return false, fmt.Errorf("blob %s of %s: %w", desc.Digest, r, err)
 	}
-	return ok && size == desc.Size, nil
+	return ok && (desc.Size < 0 || size == desc.Size), nil
 }
 
 // HasManifest implements oci.Storage. Manifests are blobs here.
@@ -174,7 +174,7 @@ func (r *repository) PushManifest(ctx context.Context, mediaType string, body []
 		return d, nil
 	}
 	if err := r.store.layout.update(ctx, func(i *index) *index { return i.with(added) }); err != nil {
-		return "", fmt.Errorf("%s: %w", object, err)
+		return "", fmt.Errorf("%s: %w", object, oci.ExplainDisk(err))
 	}
 	return d, nil
 }

@@ -183,7 +183,7 @@ func (o Options) create(path string, find func() (spot, error)) (*Store, error) 
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("create transport archive %s: %w", path, err)
+		return nil, fmt.Errorf("create transport archive %s: %w", path, oci.ExplainDisk(err))
 	}
 	return s, nil
 }
@@ -227,7 +227,7 @@ func (s *Store) Discard() error { return s.end(false) }
 
 func (s *Store) end(commit bool) error {
 	if err := s.layout.close(commit); err != nil {
-		return fmt.Errorf("close transport archive %s: %w", s.path, err)
+		return fmt.Errorf("close transport archive %s: %w", s.path, oci.ExplainDisk(err))
 	}
 	return nil
 }
@@ -339,7 +339,7 @@ func (s *Store) addBlob(ctx context.Context, object string, d digest.Digest, siz
 		return err
 	}
 	if err := s.layout.add(ctx, d, size, &interruptible{ctx: ctx, r: verified}); err != nil {
-		return fmt.Errorf("%s: %w", object, err)
+		return fmt.Errorf("%s: %w", object, oci.ExplainDisk(err))
 	}
 	return nil
 }

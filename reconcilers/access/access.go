@@ -53,6 +53,8 @@ type Options struct {
 	// Proofs and Contents bound how many verified component versions, and how many proven contents, are remembered; zero is a
 	// default of 256 and 16384.
 	Proofs, Contents int
+	// Archives say where transport archives are.
+	Archives ArchiveOptions
 	// Metrics is where the metrics of verifications are registered; nil is nowhere.
 	Metrics prometheus.Registerer
 	// Now is the time that certificates are checked at; nil is the current time.
@@ -98,6 +100,7 @@ type Provider struct {
 	tags     answers[tagged]
 	wakes    wakes
 	proofs   *proofs
+	archives *archives
 }
 
 // New returns a Provider.
@@ -126,6 +129,7 @@ func New(o Options) (*Provider, error) {
 	return &Provider{
 		opts: o, hosts: hosts, identities: identities, transports: newTransports(hosts, o.Transport, maxTransports),
 		repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions),
+		archives: newArchives(o.Archives, o.Limits),
 		proofs: &proofs{
 			now: o.Now, metrics: metrics, verdicts: newMemory[verdict](o.Proofs), contents: newMemory[struct{}](o.Contents),
 			slots: make(chan struct{}, o.Checks), running: map[string]*verification{},
@@ -140,6 +144,8 @@ type Repository struct {
 	key      string
 	provider *Provider
 	user     User
+	// archive is set if it is a file or a folder that can be written to.
+	archive *archiveTarget
 }
 
 // as returns the repository for another object with the same access.
