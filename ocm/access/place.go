@@ -233,3 +233,14 @@ func (s *Source) Absolute(a descriptor.Access) (descriptor.Access, bool, error) 
 	absolute, err := NewArtifact(ref)
 	return absolute, true, err
 }
+
+// Reference returns where the artifact of an access is, and false if the access is
+// none of an artifact.
+func (s *Source) Reference(a descriptor.Access) (oci.Reference, bool, error) {
+	kind, err := kindOf(a)
+	if err != nil || kind != KindOCIArtifact && kind != KindRelativeOCIReference {
+		return oci.Reference{}, false, err
+	}
+	ref, err := s.artifactReference(kind, a)
+	return ref, err == nil, err
+}

@@ -21,8 +21,10 @@ type Component struct {
 	// Digest is the digest of what the version is tagged with, which pins it:
 	// the manifest, or the index the manifest is in.
 	Digest digest.Digest
-	// Manifest is the manifest of the component version.
+	// Manifest is the manifest of the component version, and Inner its digest if it
+	// is in an index.
 	Manifest *ocispec.Manifest
+	Inner    digest.Digest
 	// Nested are the OCI artifacts that are stored beside the manifest, in an
 	// index with it.
 	Nested []ocispec.Descriptor
@@ -107,6 +109,7 @@ func (c *Component) enter(ctx context.Context, s Storage, m *Manifest) (*Manifes
 		return nil, err
 	}
 	desc := index.Manifests[at]
+	c.Inner = desc.Digest
 	c.Nested = slices.Delete(slices.Clone(index.Manifests), at, at+1)
 	inner, err := s.Manifest(ctx, desc.Digest.String())
 	if err != nil {

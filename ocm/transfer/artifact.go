@@ -35,7 +35,7 @@ func advise(e *element, err error) error {
 // component version.
 func (r *run) artifact(ctx context.Context, e *element, place *access.Place) error {
 	var err error
-	if e.tree, err = readTree(ctx, place.Repository, place.Manifest); err != nil {
+	if e.tree, err = oci.TreeOf(ctx, place.Repository, place.Manifest, oci.TreeLimits{}); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
 	}
 	e.from = place.Repository
@@ -45,7 +45,7 @@ func (r *run) artifact(ctx context.Context, e *element, place *access.Place) err
 // settle decides where the tree of an element is put.
 func (r *run) settle(ctx context.Context, e *element, hint string) error {
 	if r.options.Artifacts == SeparateArtifacts {
-		separate, err := r.separate(ctx, hint, e.tree.root().Digest)
+		separate, err := r.separate(ctx, hint, e.tree.Root().Digest)
 		if err != nil {
 			return fmt.Errorf("%s: %w", e, err)
 		}
@@ -53,7 +53,10 @@ func (r *run) settle(ctx context.Context, e *element, hint string) error {
 			return nil
 		}
 	}
-	root := e.tree.root()
+	if r.options.Artifacts == PackedArtifacts {
+		return r.pack(ctx, e, hint)
+	}
+	root := e.tree.Root()
 	var err error
 	e.access, err = descriptor.NewAccess(access.LocalBlob{
 		Type: access.KindLocalBlob, LocalReference: root.Digest.String(), MediaType: root.MediaType, ReferenceName: hint,
@@ -64,11 +67,14 @@ func (r *run) settle(ctx context.Context, e *element, hint string) error {
 // separate returns the place of an artifact that has a repository of its own, or
 // nil if nothing says a name that it can have.
 func (r *run) separate(ctx context.Context, hint string, d digest.Digest) (*artifactPlace, error) {
-	ref, err := oci.ParseRelative(oci.Location{}, hint)
-	if hint == "" || err != nil || reserved(ref.Path) {
-		return nil, nil //nolint:nilerr,nilnil // it is kept with the component version then
+	if !canSeparate(hint) {
+		return nil, nil //nolint:nilnil // it is kept with the component version then
 	}
-	storage, err := r.places.at(r.target, ref.Path)
+	ref, err := oci.ParseRelative(oci.Location{}, hint)
+	if err != nil {
+		return nil, err
+	}
+	storage, err := r.places.of("/"+ref.Path, func() (oci.Storage, error) { return r.target.At(ref.Path) })
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +84,7 @@ func (r *run) separate(ctx context.Context, hint string, d digest.Digest) (*arti
 	}
 	p.leads, err = storage.Resolve(ctx, p.wanted)
 	if err != nil && !errors.Is(err, ocm.ErrNotFound) {
-		return nil, err
+		return nil, sided(oci.Target, err)
 	}
 	return p, nil
 }
@@ -93,17 +99,10 @@ func reserved(path string) bool {
 // short is the tag of an artifact that has only a digest.
 func short(d digest.Digest) string { return d.Encoded()[:12] }
 
-// places are the repositories of the target, each once.
-type places struct{ group[oci.Storage] }
-
-func (p *places) at(target *ocm.Repository, path string) (oci.Storage, error) {
-	return p.of(path, func() (oci.Storage, error) { return target.At(path) })
-}
-
 // tag chooses the tag of an artifact. One that leads elsewhere is not moved, as
 // other component versions may rely on it.
 func (r *run) tag(e *element) error {
-	p, d := e.separate, e.tree.root().Digest
+	p, d := e.separate, e.tree.Root().Digest
 	p.tag = p.wanted
 	if p.leads != "" && p.leads != d && !r.options.Overwrite {
 		p.tag = suffixed(p.wanted, d)

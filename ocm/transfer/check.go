@@ -2,21 +2,22 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
-// Memory remembers for Check what component versions are made of, so that it asks
-// only whether that is still there. It is bounded, and safe for concurrent use.
-type Memory struct{}
-
-// NewMemory returns a memory for so many component versions, 1000 if zero.
-func NewMemory(versions int) *Memory { return &Memory{} }
+// maxLost bounds how much a drift names.
+const maxLost = 20
 
 // Drift says what a repository has lost of a component version, or has in its
 // place.
@@ -39,25 +40,167 @@ func (d *Drift) String() string {
 	return text
 }
 
-type inventory struct {
-	blobs []struct{ desc ocispec.Descriptor }
-}
-
-func inventories(context.Context, *ocm.Repository, string, string, Options) ([]inventory, error) {
-	return nil, nil
-}
-
 // Check finds out whether a repository still has all of a component version: the
 // tag leads to the manifest that is wanted, and everything that this leads to is
 // there. It is nil if so. With Options.Memory it sends HEAD requests only, but for
-// what it has not seen yet; nothing is compared with its digest.
+// what it has not seen yet; contents are not read.
 func Check(ctx context.Context, target *ocm.Repository, component, version string, want digest.Digest, o Options) (*Drift, error) {
-	found, err := target.Resolve(ctx, component, version)
-	if err != nil {
+	c := newChecker(target, o)
+	if err := c.check(ctx, component, version, want); err != nil {
+		return nil, fmt.Errorf("check %s:%s in %s: %w", component, version, target.URL(), err)
+	}
+	return c.drift(), nil
+}
+
+// checker checks a component version and all it refers to.
+type checker struct {
+	target  *ocm.Repository
+	options Options
+	places  group[oci.Storage]
+
+	mu    sync.Mutex
+	lost  map[string]bool
+	moved digest.Digest
+	parts []part
+	seen  map[string]bool
+}
+
+func newChecker(target *ocm.Repository, o Options) *checker {
+	return &checker{target: target, options: o.withDefaults(target), lost: map[string]bool{}, seen: map[string]bool{}}
+}
+
+func (c *checker) drift() *Drift {
+	if len(c.lost) == 0 {
+		return nil
+	}
+	d := &Drift{Moved: c.moved}
+	for text := range c.lost {
+		d.Lost = append(d.Lost, text)
+	}
+	slices.Sort(d.Lost)
+	if d.More = len(d.Lost) - maxLost; d.More > 0 {
+		d.Lost = d.Lost[:maxLost]
+	}
+	d.More = max(d.More, 0)
+	return d
+}
+
+func (c *checker) lose(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost[fmt.Sprintf(format, args...)] = true
+}
+
+// wanted is a component version that must be there.
+type wanted struct {
+	component, version string
+	// manifest is the digest of its manifest, as far as it is known; reference is
+	// what who refers to it promises.
+	manifest  digest.Digest
+	reference *descriptor.Digest
+}
+
+func (c *checker) check(ctx context.Context, component, version string, want digest.Digest) error {
+	if err := c.walk(ctx, wanted{component: component, version: version, manifest: want}); err != nil {
+		return err
+	}
+	return each(ctx, c.options.Concurrency, len(c.parts), func(ctx context.Context, i int) error {
+		return c.checkPart(ctx, c.parts[i])
+	})
+}
+
+// walk finds all parts of a component version and those it refers to.
+func (c *checker) walk(ctx context.Context, root wanted) error {
+	for depth, level := 0, []wanted{root}; len(level) > 0; depth++ {
+		if depth > c.options.MaxDepth {
+			return fmt.Errorf("references lead to more than %d levels", c.options.MaxDepth)
+		}
+		found := make([]*inventory, len(level))
+		err := each(ctx, c.options.Concurrency, len(level), func(ctx context.Context, i int) (err error) {
+			found[i], err = c.inventory(ctx, level[i])
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		var next []wanted
+		for _, i := range found {
+			if i == nil {
+				continue
+			}
+			c.parts = append(c.parts, i.parts...)
+			if !c.options.Flat {
+				next = append(next, i.references...)
+			}
+		}
+		if level, err = c.unseen(next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) unseen(all []wanted) ([]wanted, error) {
+	var out []wanted
+	for _, w := range all {
+		if name := w.component + ":" + w.version; !c.seen[name] {
+			c.seen[name] = true
+			out = append(out, w)
+		}
+	}
+	if len(c.seen) > c.options.MaxVersions {
+		return nil, fmt.Errorf("references lead to more than %d component versions", c.options.MaxVersions)
+	}
+	return out, nil
+}
+
+// inventory returns what a component version is made of, or nil if that is lost.
+func (c *checker) inventory(ctx context.Context, w wanted) (*inventory, error) {
+	found, err := c.target.Resolve(ctx, w.component, w.version)
+	name := w.component + ":" + w.version
+	switch {
+	case errors.Is(err, ocm.ErrNotFound):
+		c.lose("%s", name)
+		return nil, nil //nolint:nilnil // it is noted
+	case err != nil:
 		return nil, err
+	case w.manifest != "" && found != w.manifest:
+		c.lose("%s is %s in place of %s", name, found, w.manifest)
+		c.moved = found
+		return nil, nil //nolint:nilnil // it is noted
 	}
-	if found != want {
-		return &Drift{Moved: found, Lost: []string{"tag"}}, nil
+	i, err := c.options.Memory.of(ctx, c, w, found)
+	if err != nil && verify.IsAnswer(err) {
+		c.lose("%s: %v", name, err)
+		return nil, nil //nolint:nilnil // it is noted
 	}
-	return nil, nil
+	return i, err
+}
+
+// checkPart asks for a part.
+func (c *checker) checkPart(ctx context.Context, p part) error {
+	s, err := c.at(p)
+	if err != nil {
+		return err
+	}
+	var has bool
+	what := "blob"
+	if p.manifest {
+		what = "manifest"
+		has, err = s.HasManifest(ctx, p.desc.Digest)
+	} else {
+		has, err = s.Has(ctx, p.desc)
+	}
+	if err == nil && !has {
+		c.lose("%s %s of %s", what, p.desc.Digest, s)
+	}
+	return err
+}
+
+// at returns the repository that a part is in.
+func (c *checker) at(p part) (oci.Storage, error) {
+	if p.component != "" {
+		return c.places.of(p.component, func() (oci.Storage, error) { return c.target.Storage(p.component) })
+	}
+	return c.places.of("/"+p.path, func() (oci.Storage, error) { return c.target.At(p.path) })
 }

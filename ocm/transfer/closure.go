@@ -25,8 +25,6 @@ type node struct {
 	elements []*element
 	// written is its descriptor at the target.
 	written *descriptor.Descriptor
-	// there is what the target had before; nil if nothing.
-	there *ocm.ComponentVersion
 
 	outcome Outcome
 	target  digest.Digest

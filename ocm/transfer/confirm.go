@@ -2,24 +2,66 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/access"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/signing"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
-// reader reads component versions for a verification.
-type reader struct {
-	repository *ocm.Repository
-	known      map[string]*ocm.ComponentVersion
+// checked is a component version whose contents are compared, which moves the
+// progress on with each piece that is read.
+type checked struct {
+	*ocm.ComponentVersion
+
+	source access.Source
+	// skip leaves contents alone.
+	skip bool
 }
 
-// Version implements verify.Source.
-func (s *reader) Version(ctx context.Context, component, version string) (verify.Version, error) {
-	if v := s.known[component+":"+version]; v != nil {
-		return v, nil
+func (r *run) checked(v *ocm.ComponentVersion, skip bool) *checked {
+	c := &checked{ComponentVersion: v, source: *v.Source(), skip: skip}
+	c.source.Repository = &observed{Storage: c.source.Repository, moved: r.progress.step}
+	return c
+}
+
+// Check implements verify.Version.
+func (c *checked) Check(ctx context.Context, res *descriptor.Resource) error {
+	if c.skip {
+		return nil
 	}
-	return s.repository.Get(ctx, component, version)
+	return c.source.Check(ctx, res)
+}
+
+// observed tells when something was read.
+type observed struct {
+	oci.Storage
+
+	moved func()
+}
+
+// Blob implements oci.Storage.
+func (o *observed) Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
+	rc, size, err := o.Storage.Blob(ctx, d, size, also...)
+	if err != nil {
+		return nil, 0, err
+	}
+	return &noted{ReadCloser: rc, moved: o.moved}, size, nil
+}
+
+// reader reads component versions for a verification.
+type reader func(ctx context.Context, component, version string) (verify.Version, error)
+
+// Version implements verify.Source.
+func (read reader) Version(ctx context.Context, component, version string) (verify.Version, error) {
+	return read(ctx, component, version)
 }
 
 // prove verifies the signatures at the source, and all that they cover. What was
@@ -28,14 +70,26 @@ func (r *run) prove(ctx context.Context) error {
 	if len(r.options.Verify) == 0 || r.options.Pinned != nil {
 		return nil
 	}
-	s := &reader{repository: r.source, known: map[string]*ocm.ComponentVersion{}}
+	known := map[string]*ocm.ComponentVersion{}
 	for _, n := range r.versions {
-		s.known[n.name()] = n.found
+		known[n.name()] = n.found
 	}
-	root := r.versions[len(r.versions)-1].found
-	_, err := verify.Verify(ctx, s, root, r.options.Verify, r.verifyOptions())
+	read := func(ctx context.Context, component, version string) (verify.Version, error) {
+		v, err := known[component+":"+version], error(nil)
+		if v == nil {
+			v, err = r.source.Get(ctx, component, version)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return r.checked(v, false), nil
+	}
+	_, err := verify.Verify(ctx, reader(read), r.checked(r.root().found, false), r.options.Verify, r.verifyOptions())
 	return err
 }
+
+// root is the component version that was asked for.
+func (r *run) root() *node { return r.versions[len(r.versions)-1] }
 
 func (r *run) verifyOptions() verify.Options {
 	return verify.Options{
@@ -44,18 +98,92 @@ func (r *run) verifyOptions() verify.Options {
 	}
 }
 
-// confirm reads back what was written.
+// confirm reads back by their tags what was written, as everybody does.
 func (r *run) confirm(ctx context.Context) error {
 	r.progress.set(func(p *Progress) { p.Phase = Verifying; p.Steps++ })
-	for _, n := range r.versions {
-		there, err := r.target.GetPinned(ctx, n.component, n.version, n.target)
-		if err != nil {
-			return fmt.Errorf("read back: %w", err)
-		}
-		if err := unchanged(n.found.Descriptor(), there.Descriptor()); err != nil {
-			return fmt.Errorf("read back: %w", err)
-		}
-		r.progress.step()
+	there := make([]*ocm.ComponentVersion, len(r.versions))
+	err := each(ctx, r.options.Concurrency, len(r.versions), func(ctx context.Context, i int) (err error) {
+		defer r.progress.step()
+		there[i], err = r.readBack(ctx, r.versions[i])
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	whole := len(r.options.Verify) > 0 && !r.options.Flat && len(r.copies.omitted) == 0
+	if whole {
+		err = r.verifyBack(ctx, there)
+	} else {
+		err = r.checkBack(ctx, there)
+	}
+	if err != nil {
+		return fmt.Errorf("at the target, after everything was copied: %w", err)
 	}
 	return nil
+}
+
+// readBack reads the descriptor of a component version at the target.
+func (r *run) readBack(ctx context.Context, n *node) (*ocm.ComponentVersion, error) {
+	there, err := r.target.Get(ctx, n.component, n.version)
+	if err != nil {
+		return nil, fmt.Errorf("read back what was written: %w", err)
+	}
+	if got := there.ManifestDigest(); got != n.target {
+		return nil, fmt.Errorf("%s in %s is %s and was written as %s: somebody else writes there, too", n.name(), r.target.URL(), got, n.target)
+	}
+	return there, unchanged(n.found.Descriptor(), there.Descriptor())
+}
+
+// verifyBack verifies the signatures at the target.
+func (r *run) verifyBack(ctx context.Context, there []*ocm.ComponentVersion) error {
+	known := map[string]verify.Version{}
+	skip := r.options.Confirm == ConfirmDescriptors
+	for i, n := range r.versions {
+		known[n.name()] = r.checked(there[i], skip)
+	}
+	read := func(_ context.Context, component, version string) (verify.Version, error) {
+		return known[component+":"+version], nil
+	}
+	_, err := verify.Verify(ctx, reader(read), known[r.root().name()], r.options.Verify, r.verifyOptions())
+	return err
+}
+
+// checkBack compares contents at the target with their digests, as far as they are
+// there.
+func (r *run) checkBack(ctx context.Context, there []*ocm.ComponentVersion) error {
+	for _, request := range r.options.Verify {
+		if _, err := signing.Check(there[len(there)-1].Descriptor(), request, r.options.Now()); err != nil {
+			return err
+		}
+	}
+	if r.options.Confirm == ConfirmDescriptors {
+		return nil
+	}
+	type content struct {
+		in  *checked
+		res *descriptor.Resource
+	}
+	var all []content
+	for i, n := range r.versions {
+		in := r.checked(there[i], false)
+		resources := there[i].Descriptor().Component.Resources
+		for _, e := range n.elements {
+			if e.kind != "resource" {
+				continue
+			}
+			res := &resources[0]
+			resources = resources[1:]
+			if !e.omitted && (e.tree != nil || len(e.layers) > 0) {
+				all = append(all, content{in: in, res: res})
+			}
+		}
+	}
+	return each(ctx, r.options.Concurrency, len(all), func(ctx context.Context, i int) error {
+		defer r.progress.step()
+		err := all[i].in.Check(ctx, all[i].res)
+		if errors.Is(err, ocm.ErrNoDigest) {
+			return nil // there is nothing to compare it with
+		}
+		return err
+	})
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -20,6 +20,8 @@ type copies struct {
 	known map[digest.Digest]*copied
 	total int
 	bytes int64
+	// places are all repositories that something is copied to.
+	places []oci.Location
 
 	mu      sync.Mutex
 	done    Result
@@ -30,7 +32,7 @@ type copies struct {
 // copied is a blob and where it goes.
 type copied struct {
 	desc ocispec.Descriptor
-	from opener
+	from oci.Storage
 	to   []oci.Storage
 }
 
@@ -39,27 +41,28 @@ func newCopies() *copies {
 }
 
 // add has a blob copied to a repository.
-func (c *copies) add(desc ocispec.Descriptor, from opener, to oci.Storage) error {
+func (c *copies) add(desc ocispec.Descriptor, from, to oci.Storage) error {
 	if err := desc.Digest.Validate(); err != nil {
 		return fmt.Errorf("blob %q: %w", desc.Digest, err)
 	}
 	b := c.known[desc.Digest]
 	if b == nil {
-		b = &copied{desc: ocispec.Descriptor{Digest: desc.Digest, Size: desc.Size, MediaType: desc.MediaType}, from: from}
+		b = &copied{desc: ocispec.Descriptor{Digest: desc.Digest, Size: desc.Size}, from: from}
 		c.known[desc.Digest] = b
 		c.order = append(c.order, b)
 	}
 	if b.desc.Size != desc.Size {
 		return fmt.Errorf("blob %s has %d bytes in one place and %d in another; publish it again", desc.Digest, b.desc.Size, desc.Size)
 	}
-	for _, known := range b.to {
-		if known.String() == to.String() {
-			return nil
-		}
+	if slices.Contains(b.to, to) {
+		return nil
 	}
 	b.to = append(b.to, to)
 	c.total++
 	c.bytes += desc.Size
+	if l := to.Location(); !slices.Contains(c.places, l) {
+		c.places = append(c.places, l)
+	}
 	return nil
 }
 
@@ -75,11 +78,13 @@ func (c *copies) result() *Result {
 func (r *run) copy(ctx context.Context) error {
 	c := r.copies
 	r.progress.set(func(p *Progress) { p.Phase, p.TotalBlobs, p.TotalBytes = Copying, c.total, c.bytes })
-	err := each(ctx, r.options.Concurrency, len(c.order), func(ctx context.Context, i int) error {
+	err := eachUntil(ctx, r.options.Concurrency, len(c.order), func(ctx context.Context, i int) error {
+		var sent []oci.Location
 		for _, to := range c.order[i].to {
-			if err := r.send(ctx, c.order[i], to); err != nil {
+			if err := r.send(ctx, c.order[i], to, sent); err != nil {
 				return err
 			}
+			sent = append(sent, to.Location())
 		}
 		return nil
 	})
@@ -92,29 +97,58 @@ func (r *run) copy(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) send(ctx context.Context, b *copied, to oci.Storage) error {
-	opened, lacking := false, false
-	err := to.PushBlob(ctx, b.desc, func() (io.ReadCloser, error) {
-		opened = true
-		rc, _, err := b.from.Blob(ctx, b.desc.Digest, b.desc.Size)
-		lacking = errors.Is(err, ocm.ErrNotFound)
-		return rc, err
-	})
-	c := r.copies
+// send has a blob at a repository of the target, which may take it from others that
+// have got it before.
+func (r *run) send(ctx context.Context, b *copied, to oci.Storage, sent []oci.Location) error {
+	var moved int64
+	outcome, err := oci.CopyBlob(ctx, b.from, to, b.desc, oci.CopyOptions{MountFrom: sent, Report: func(n int64) {
+		r.progress.set(func(p *Progress) { moved += n; p.Bytes += n; p.Steps++ })
+	}})
+	if err != nil && ctx.Err() == nil && errors.Is(err, ocm.ErrNotFound) && oci.SideOf(err) == oci.Source {
+		outcome, err = r.find(ctx, b, to)
+	}
+	if err != nil {
+		return err
+	}
+	r.progress.set(func(p *Progress) { p.Blobs++; p.Bytes += b.desc.Size - moved; p.Steps++ })
+	r.copies.note(b, outcome)
+	return nil
+}
+
+func (c *copies) note(b *copied, outcome oci.Outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case err != nil && lacking:
-		c.missing = append(c.missing, b.desc.Digest)
-		return nil
-	case err != nil:
-		return err
-	case opened:
+	switch outcome {
+	case oci.Present:
+		c.done.Present++
+	case oci.Mounted:
+		c.done.Mounted++
+	case oci.Copied:
 		c.done.Copied++
 		c.done.CopiedBytes += b.desc.Size
 	default:
-		c.done.Present++
+		c.missing = append(c.missing, b.desc.Digest)
 	}
-	r.progress.set(func(p *Progress) { p.Blobs++; p.Bytes += b.desc.Size; p.Steps++ })
-	return nil
+}
+
+// find looks for a blob that the source lacks in the other repositories of the
+// target. The outcome is empty if none has it.
+func (r *run) find(ctx context.Context, b *copied, to oci.Storage) (oci.Outcome, error) {
+	registry, ok := to.(*oci.Repository)
+	if !ok {
+		return "", nil
+	}
+	for _, place := range r.copies.places {
+		if place == to.Location() {
+			continue
+		}
+		mounted, err := registry.Mount(ctx, b.desc, place)
+		if err != nil && !errors.Is(err, ocm.ErrNotFound) {
+			return "", err
+		}
+		if mounted {
+			return oci.Mounted, nil
+		}
+	}
+	return "", nil
 }

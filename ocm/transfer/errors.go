@@ -51,7 +51,8 @@ func (e *MissingError) Error() string {
 	if n := len(e.Digests) - maxNamed; n > 0 {
 		more = fmt.Sprintf(" and %d more", n)
 	}
-	return fmt.Sprintf("neither the source nor the target has %d of the blobs: %s%s; if the source was exported without what the target should have, export it again with the list of what it has now", len(e.Digests), strings.Join(names, ", "), more)
+	return fmt.Sprintf("neither the source nor the target has %d of the blobs: %s%s; "+
+		"if the source was exported without what the target should have, export it again with the list of what it has now", len(e.Digests), strings.Join(names, ", "), more)
 }
 
 // Is makes the error match ocm.ErrNotFound.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 
@@ -93,15 +94,29 @@ func WriteHave(w io.Writer, h *Have) error {
 // Digests returns the digests of the blobs that a repository has of a component
 // version and what it refers to, sorted: what a later export need not contain.
 func Digests(ctx context.Context, repository *ocm.Repository, component, version string, o Options) ([]digest.Digest, error) {
-	all, err := inventories(ctx, repository, component, version, o.withDefaults(nil))
+	c := newChecker(repository, o)
+	err := c.walk(ctx, wanted{component: component, version: version})
 	if err != nil {
 		return nil, fmt.Errorf("list the blobs of %s:%s in %s: %w", component, version, repository.URL(), err)
 	}
+	var mu sync.Mutex
 	out := map[digest.Digest]struct{}{}
-	for _, i := range all {
-		for _, b := range i.blobs {
-			out[b.desc.Digest] = struct{}{}
+	err = each(ctx, c.options.Concurrency, len(c.parts), func(ctx context.Context, i int) error {
+		p := c.parts[i]
+		s, err := c.at(p)
+		if err != nil || p.manifest {
+			return err
 		}
+		has, err := s.Has(ctx, p.desc)
+		if has {
+			mu.Lock()
+			defer mu.Unlock()
+			out[p.desc.Digest] = struct{}{}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the blobs of %s:%s in %s: %w", component, version, repository.URL(), err)
 	}
 	return slices.Sorted(maps.Keys(out)), nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
 // element is a resource or a source of a component version, and what becomes of
@@ -25,10 +26,10 @@ type element struct {
 	// layers are blobs in the repository of the component version.
 	layers []ocispec.Descriptor
 	// from has the blobs of layers and tree.
-	from opener
+	from oci.Storage
 	// tree is an artifact; it goes beside the component version unless a separate
 	// place is set.
-	tree     *tree
+	tree     *oci.Tree
 	separate *artifactPlace
 	// omitted is set if not all of the content is written, as Options.Have says.
 	omitted bool
@@ -59,7 +60,7 @@ func (r *run) plan(ctx context.Context) error {
 	var all []*element
 	for _, n := range r.versions {
 		var err error
-		if n.storage, err = r.target.Storage(n.component); err != nil {
+		if n.storage, err = r.places.of(n.component, func() (oci.Storage, error) { return r.target.Storage(n.component) }); err != nil {
 			return err
 		}
 		n.elements = n.newElements()

@@ -35,21 +35,12 @@ func (r *run) publishTree(ctx context.Context, e *element) error {
 	if e.tree == nil {
 		return nil
 	}
-	to, tag := e.node.storage, e.tree.root().Digest.String()
+	to, tag := e.node.storage, ""
 	if e.separate != nil {
 		to, tag = e.separate.storage, e.separate.tag
 	}
-	for _, m := range e.tree.manifests {
-		ref := m.Digest.String()
-		if m == e.tree.root() {
-			ref = tag
-		}
-		if _, err := to.PushManifest(ctx, m.MediaType, m.Bytes, ref); err != nil {
-			return err
-		}
-		r.progress.step()
-	}
-	return nil
+	defer r.progress.step()
+	return oci.PushTree(ctx, to, e.tree, tag)
 }
 
 // publishVersion writes the manifest of a component version.
@@ -87,7 +78,7 @@ func (n *node) pack() (*oci.Package, error) {
 		if e.tree == nil || e.separate != nil {
 			continue
 		}
-		root := e.tree.root()
+		root := e.tree.Root()
 		i, known := artifactAt[root.Digest]
 		if !known {
 			i = len(artifacts)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -26,7 +27,7 @@ func (r *run) enter(_ context.Context, e *element) error {
 	}
 	blobs := e.layers
 	if e.tree != nil {
-		blobs = slices.Concat(e.layers, e.tree.blobs)
+		blobs = slices.Concat(e.layers, e.tree.Blobs)
 	}
 	for _, b := range blobs {
 		if r.omits(e, b) {
@@ -75,7 +76,7 @@ func (r *run) rewrite(n *node) (*descriptor.Descriptor, error) {
 		}
 	}
 	var err error
-	if c.RepositoryContexts, err = withContext(c.RepositoryContexts, n.storage.Location(), n.component); err != nil {
+	if c.RepositoryContexts, err = withContext(c.RepositoryContexts, n.home()); err != nil {
 		return nil, err
 	}
 	return &out, unchanged(n.found.Descriptor(), &out)
@@ -89,20 +90,23 @@ type repositoryContext struct {
 	Type        string `json:"type"`
 }
 
+// home returns the repository that a component version is written to, without the
+// part of the path that comes from its name.
+func (n *node) home() oci.Location {
+	at := n.storage.Location()
+	at.Path = strings.TrimSuffix(strings.TrimSuffix(at.Path, oci.ComponentPath(n.component)), "/")
+	return at
+}
+
 // withContext appends where a component version is, unless it says so already. An
 // archive has no address that means anything to others.
-func withContext(all []json.RawMessage, at oci.Location, component string) ([]json.RawMessage, error) {
-	if at.Host == "" {
+func withContext(all []json.RawMessage, at oci.Location) ([]json.RawMessage, error) {
+	if at.Host == "" || slices.ContainsFunc(all, func(raw json.RawMessage) bool { return leadsTo(raw, at) }) {
 		return all, nil
 	}
-	base := oci.Location{PlainHTTP: at.PlainHTTP, Host: at.Host}
-	at.Path = at.Path[:max(0, len(at.Path)-len(oci.ComponentPath(component))-1)]
-	if slices.ContainsFunc(all, func(raw json.RawMessage) bool { return leadsTo(raw, at) }) {
-		return all, nil
-	}
-	context := repositoryContext{BaseURL: base.Host, NameMapping: "urlPath", SubPath: at.Path, Type: "OCIRegistry"}
-	if base.PlainHTTP {
-		context.BaseURL = base.String()
+	context := repositoryContext{BaseURL: at.Host, NameMapping: "urlPath", SubPath: at.Path, Type: "OCIRegistry"}
+	if at.PlainHTTP {
+		context.BaseURL = "http://" + at.Host
 	}
 	raw, err := json.Marshal(context)
 	if err != nil {
@@ -153,4 +157,3 @@ func unchanged(source, written *descriptor.Descriptor) error {
 	}
 	return nil
 }
-

@@ -3,18 +3,126 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"sync"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/access"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
-// spools are contents in temporary files.
-type spools struct{}
+// maxStream bounds content that is kept in a temporary file.
+const maxStream = 16 << 30
 
-func (s *spools) close() {}
+// made is a place that has one blob, which is made when it is asked for.
+type made struct {
+	oci.Storage // nil: there is nothing else
 
-func (r *run) stream(context.Context, *element) error { return errors.New("not yet") }
+	name string
+	size int64
+	open func(ctx context.Context) (io.ReadCloser, error)
+}
 
-func (r *run) packed(_ context.Context, e *element, p *access.Place) error { return e.keep(p) }
+// String names the place.
+func (m *made) String() string { return m.name }
 
-var _ io.Reader
+// Blob opens the blob.
+func (m *made) Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
+	rc, err := m.open(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	verified, err := oci.Verify(rc, m.name, size, append([]digest.Digest{d}, also...)...)
+	return verified, m.size, err
+}
+
+// stream keeps content that is read from the web as a blob of the component
+// version. It is read once to know what it is, unless that is known.
+func (r *run) stream(ctx context.Context, e *element) error {
+	open := func(ctx context.Context) (*ocm.Blob, error) {
+		return e.node.found.Source().Open(ctx, e.res, access.Options{MaxBytes: maxStream})
+	}
+	ctx, watch := oci.NewWatch(ctx, oci.Patience)
+	defer watch.End()
+	blob, err := open(ctx)
+	if err != nil {
+		return advise(e, err)
+	}
+	defer blob.Close()
+	desc := ocispec.Descriptor{MediaType: orDefault(blob.MediaType), Digest: blob.Digest, Size: blob.Size}
+	from := &made{name: "the content of " + e.String(), open: func(ctx context.Context) (io.ReadCloser, error) { return open(ctx) }}
+	if desc.Size < 0 || desc.Digest.Validate() != nil || desc.Digest.Algorithm() != digest.SHA256 {
+		kept, err := r.spools.keep(watch.Over(blob), r.options.TempDir, r.progress.step)
+		if err != nil {
+			return fmt.Errorf("%s: %w", e, err)
+		}
+		desc.Digest, desc.Size = kept.digest, kept.size
+		from.open = kept.open
+	}
+	from.size = desc.Size
+	e.layers, e.from = []ocispec.Descriptor{desc}, from
+	e.access, err = access.NewLocalBlob(desc.Digest, desc.MediaType)
+	return err
+}
+
+// spools are what is removed when the run ends.
+type spools struct {
+	mu  sync.Mutex
+	all []io.Closer
+}
+
+func (s *spools) add(c io.Closer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, c)
+}
+
+func (s *spools) close() {
+	for _, c := range s.all {
+		c.Close()
+	}
+}
+
+// kept is content in a temporary file.
+type kept struct {
+	file   *os.File
+	digest digest.Digest
+	size   int64
+}
+
+func (k *kept) open(context.Context) (io.ReadCloser, error) {
+	return io.NopCloser(io.NewSectionReader(k.file, 0, k.size)), nil
+}
+
+// Close implements io.Closer.
+func (k *kept) Close() error {
+	return errors.Join(k.file.Close(), os.Remove(k.file.Name()))
+}
+
+// keep reads content into a temporary file.
+func (s *spools) keep(r io.Reader, dir string, moved func()) (*kept, error) {
+	f, err := os.CreateTemp(dir, "ocm-transfer-")
+	if err != nil {
+		return nil, fmt.Errorf("temporary file: %w", err)
+	}
+	k := &kept{file: f}
+	s.add(k)
+	sum := digest.SHA256.Digester()
+	k.size, err = io.Copy(io.MultiWriter(f, sum.Hash(), noting(moved)), r)
+	k.digest = sum.Digest()
+	return k, err
+}
+
+// noting calls a function for each piece that is written.
+type noting func()
+
+// Write implements io.Writer.
+func (n noting) Write(p []byte) (int, error) {
+	n()
+	return len(p), nil
+}

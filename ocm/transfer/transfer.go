@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/signing"
 )
 
@@ -214,8 +215,9 @@ type run struct {
 	// versions are those that are copied, references before those that refer to them.
 	versions []*node
 	copies   *copies
-	places   places
-	spools   spools
+	// places are the repositories of the target by component, or by /path.
+	places group[oci.Storage]
+	spools spools
 	// claimed are the tags of artifacts by repository and name.
 	claimed  map[[2]string]digest.Digest
 	progress progress
@@ -223,15 +225,37 @@ type run struct {
 
 func (r *run) do(ctx context.Context, component, version string) error {
 	r.progress.report = r.options.Progress
-	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return r.read(ctx, component, version) },
-		r.prove, r.plan, r.compare, r.copy, r.publish, r.confirm,
+	read := func(ctx context.Context) error { return r.read(ctx, component, version) }
+	for _, step := range []struct {
+		side oci.Side
+		do   func(context.Context) error
+	}{
+		{oci.Source, read},
+		{oci.Source, r.prove},
+		{oci.Source, r.plan},
+		{oci.Target, r.compare},
+		{oci.Target, r.copy},
+		{oci.Target, r.publish},
+		{oci.Target, r.confirm},
 	} {
-		if err := step(ctx); err != nil {
-			return err
+		err := step.do(ctx)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		default:
+			return sided(step.side, err)
 		}
 	}
 	return nil
+}
+
+// sided notes the side that an error is about, unless it has one.
+func sided(side oci.Side, err error) error {
+	if err == nil || oci.SideOf(err) != "" {
+		return err
+	}
+	return &oci.SideError{Side: side, Err: err}
 }
 
 func (r *run) result() *Result {

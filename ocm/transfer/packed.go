@@ -1,0 +1,103 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/ocm/access"
+	"github.com/ocm-operator/ocm-operator/ocm/artifactset"
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+)
+
+// packed takes an artifact out of its archive if it gets a place of its own. Else
+// the archive is kept as it is: its bytes can't be made again.
+func (r *run) packed(ctx context.Context, e *element, place *access.Place) error {
+	if r.options.Artifacts != SeparateArtifacts || !canSeparate(place.Hint) {
+		return e.keep(place)
+	}
+	source := e.node.found.Source()
+	unpacked, err := artifactset.Unpack(ctx, func(ctx context.Context) (io.ReadCloser, error) {
+		rc, _, err := source.OpenPlace(ctx, place)
+		return &noted{ReadCloser: rc, moved: r.progress.step}, err
+	}, artifactset.UnpackOptions{Limits: source.Archives, TempDir: r.options.TempDir})
+	if err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	r.spools.add(unpacked)
+	is, err := access.IsContentOf(e.res, unpacked.Main)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	if !is {
+		return e.keep(place) // the resource promises the archive
+	}
+	if e.tree, err = oci.TreeOf(ctx, unpacked, unpacked.Main, oci.TreeLimits{}); err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	e.from = unpacked
+	return r.settle(ctx, e, place.Hint)
+}
+
+// noted tells when something was read.
+type noted struct {
+	io.ReadCloser
+
+	moved func()
+}
+
+// Read implements io.Reader.
+func (n *noted) Read(p []byte) (int, error) {
+	n.moved()
+	return n.ReadCloser.Read(p)
+}
+
+// pack keeps an artifact as an archive among the blobs of the component version. It
+// is made twice, once to know its digest, and never kept.
+func (r *run) pack(ctx context.Context, e *element, hint string) error {
+	tree, from := e.tree, e.from
+	var tags []string
+	if ref, err := oci.ParseRelative(oci.Location{}, hint); err == nil && ref.Tag != "" {
+		tags = []string{ref.Tag}
+	}
+	sum := &counted{digester: digest.SHA256.Digester(), moved: r.progress.step}
+	if err := artifactset.Write(ctx, sum, tree, from, tags...); err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	desc := ocispec.Descriptor{MediaType: artifactset.MediaTypeOf(tree.Root()), Digest: sum.digester.Digest(), Size: sum.size}
+	e.tree, e.layers = nil, []ocispec.Descriptor{desc}
+	e.from = &made{name: "the archive of " + e.String(), size: desc.Size, open: func(ctx context.Context) (io.ReadCloser, error) {
+		r, w := io.Pipe()
+		go func() { w.CloseWithError(artifactset.Write(ctx, w, tree, from, tags...)) }()
+		return r, nil
+	}}
+	var err error
+	e.access, err = descriptor.NewAccess(access.LocalBlob{
+		Type: access.KindLocalBlob, LocalReference: desc.Digest.String(), MediaType: desc.MediaType, ReferenceName: hint,
+	})
+	return err
+}
+
+// counted counts and hashes what is written.
+type counted struct {
+	digester digest.Digester
+	size     int64
+	moved    func()
+}
+
+// Write implements io.Writer.
+func (c *counted) Write(p []byte) (int, error) {
+	c.moved()
+	c.size += int64(len(p))
+	return c.digester.Hash().Write(p)
+}
+
+// canSeparate tells whether a hint is a name that an artifact can have.
+func canSeparate(hint string) bool {
+	ref, err := oci.ParseRelative(oci.Location{}, hint)
+	return hint != "" && err == nil && !reserved(ref.Path)
+}
