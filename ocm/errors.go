@@ -38,6 +38,12 @@ var (
 	// ErrHostRefused says that a component leads to a host that requests must
 	// not be sent to.
 	ErrHostRefused = oci.ErrHostRefused
+	// ErrFull says that there is no room for what was to be stored, or that it is
+	// more than is accepted.
+	ErrFull = oci.ErrFull
+	// ErrReadOnly says that nothing can be stored there, at all or with this
+	// credential.
+	ErrReadOnly = oci.ErrReadOnly
 	// ErrExists says that the version is there already with other content.
 	ErrExists = errors.New("component version exists")
 )
