@@ -63,3 +63,11 @@ func SpecOrRequest() predicate.Predicate {
 		},
 	}
 }
+
+// Unowned passes the events of Secrets that no controller made for an object of its own, such as the credentials of FluxDeployers and
+// the releases of Helm: nobody's service account pulls with those.
+func Unowned() predicate.Predicate {
+	return predicate.NewPredicateFuncs(func(obj client.Object) bool {
+		return len(obj.GetOwnerReferences()) == 0 && obj.GetLabels()["owner"] != "helm"
+	})
+}
