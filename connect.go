@@ -85,6 +85,9 @@ func accessTo(live client.Client, o *options.Options) access.Options {
 		Live: live, UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, AccessMethods: o.AccessMethods,
 		NoOperatorIdentity: o.NoOperatorIdentity, Limits: o.Limits.Components(), Metrics: metrics.Registry,
 	}
+	to.Archives = access.ArchiveOptions{
+		Dir: o.Archives.Dir, TempDir: o.Archives.TempDir, TempBytes: o.Archives.TempBytes, MaxBytes: o.Archives.MaxBytes,
+	}
 	if o.ObjectIdentity {
 		to.Identities = live
 	}

@@ -47,12 +47,12 @@ func openDirectory(root *os.Root, o Options) (*directory, error) {
 }
 
 // fillDirectory makes a store of an empty directory.
-func fillDirectory(root *os.Root, o Options) (*directory, error) {
+func fillDirectory(ctx context.Context, root *os.Root, o Options) (*directory, error) {
 	d := &directory{root: root, options: o, known: &index{SchemaVersion: schemaVersion}}
 	if err := d.makeBlobs(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	l, err := d.takeLock(context.Background())
+	l, err := d.takeLock(ctx)
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}

@@ -223,7 +223,7 @@ func (p *Pool) lease(ctx context.Context, key string, from Source, fresh bool) (
 		if e.current != nil {
 			p.use(e.current) // it must not be closed while it is compared
 		}
-		go p.open(e, e.opening, e.current, from)
+		go p.open(e, e.opening, e.current, from) //nolint:contextcheck // others may wait for it when who asked first gives up
 	}
 	o := e.opening
 	o.waiting++

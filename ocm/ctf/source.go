@@ -78,8 +78,8 @@ func tellBelow(root *os.Root, name string) (fs.FileInfo, error) {
 // UpdateBelow calls a function with a store to write to, which is made if there is
 // none. What the function wrote to an archive is there if it returns no error, and
 // nothing of it is if it does.
-func UpdateBelow(root *os.Root, name, label string, o Options, write func(*Store) error) (err error) {
-	store, err := CreateBelow(root, name, label, o)
+func UpdateBelow(ctx context.Context, root *os.Root, name, label string, o Options, write func(*Store) error) (err error) {
+	store, err := CreateBelow(ctx, root, name, label, o)
 	if err != nil {
 		return err
 	}

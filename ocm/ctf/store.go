@@ -153,20 +153,20 @@ func Create(path string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("create transport archive: %w", err)
 		}
 	}
-	return o.create(path, func() (spot, error) { return spotOf(path) })
+	return o.create(context.Background(), path, func() (spot, error) { return spotOf(path) })
 }
 
 // CreateBelow is to OpenBelow what Create is to Open. It makes the folders on the
 // way.
-func CreateBelow(root *os.Root, name, label string, o Options) (*Store, error) {
+func CreateBelow(ctx context.Context, root *os.Root, name, label string, o Options) (*Store, error) {
 	s, err := OpenBelow(root, name, label, o)
 	if !errors.Is(err, oci.ErrNotFound) {
 		return s, err
 	}
-	return o.create(label, func() (spot, error) { return below(root, name, true) })
+	return o.create(ctx, label, func() (spot, error) { return below(root, name, true) })
 }
 
-func (o Options) create(path string, find func() (spot, error)) (*Store, error) {
+func (o Options) create(ctx context.Context, path string, find func() (spot, error)) (*Store, error) {
 	o = o.withDefaults()
 	o.label = path
 	s := &Store{path: path, options: o}
@@ -179,7 +179,7 @@ func (o Options) create(path string, find func() (spot, error)) (*Store, error) 
 		var root *os.Root
 		root, err = step(at.dir, at.name, true)
 		if err = errors.Join(err, at.dir.Close()); err == nil {
-			s.layout, err = fillDirectory(root, o)
+			s.layout, err = fillDirectory(ctx, root, o)
 		}
 	}
 	if err != nil {

@@ -126,10 +126,14 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	archives, err := newArchives(o.Archives, o.Limits)
+	if err != nil {
+		return nil, err
+	}
 	return &Provider{
 		opts: o, hosts: hosts, identities: identities, transports: newTransports(hosts, o.Transport, maxTransports),
 		repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions),
-		archives: newArchives(o.Archives, o.Limits),
+		archives: archives,
 		proofs: &proofs{
 			now: o.Now, metrics: metrics, verdicts: newMemory[verdict](o.Proofs), contents: newMemory[struct{}](o.Contents),
 			slots: make(chan struct{}, o.Checks), running: map[string]*verification{},

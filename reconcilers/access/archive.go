@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path"
 	"strings"
 	"sync"
@@ -52,7 +53,12 @@ type archives struct {
 	writers writers
 }
 
-func newArchives(o ArchiveOptions, limits ocm.Limits) *archives {
+func newArchives(o ArchiveOptions, limits ocm.Limits) (*archives, error) {
+	if o.TempDir != "" {
+		if err := os.MkdirAll(o.TempDir, 0o700); err != nil {
+			return nil, fmt.Errorf("folder for transport archives: %w", err)
+		}
+	}
 	if o.TempBytes <= 0 {
 		o.TempBytes = usualTempBytes
 	}
@@ -61,7 +67,7 @@ func newArchives(o ArchiveOptions, limits ocm.Limits) *archives {
 		ManifestBytes: limits.ManifestBytes, Entries: limits.ArchiveEntries, ArchiveBytes: o.MaxBytes,
 		TempDir: o.TempDir, Room: ctf.NewRoom(o.TempBytes), OneName: true,
 	}
-	return &archives{options: o, stores: stores, pool: ctf.NewPool(ctf.PoolOptions{Options: stores, Stores: maxOpenArchives})}
+	return &archives{options: o, stores: stores, pool: ctf.NewPool(ctf.PoolOptions{Options: stores, Stores: maxOpenArchives})}, nil
 }
 
 // isArchive tells whether an address is that of a transport archive.

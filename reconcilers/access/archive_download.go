@@ -61,7 +61,7 @@ func (d *download) Open(ctx context.Context, known ctf.Version, o ctf.Options) (
 	}
 	ctx, watch := oci.NewWatch(ctx, oci.Patience)
 	defer watch.End()
-	resp, err := d.request(ctx, before)
+	resp, err := d.request(ctx, before) //nolint:bodyclose // it is closed with the reader over it
 	if err != nil {
 		return nil, nil, fmt.Errorf("transport archive %s: %w", d.label, err)
 	}

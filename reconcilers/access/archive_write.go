@@ -38,7 +38,7 @@ func (t *archiveTarget) write(ctx context.Context, write func(context.Context, *
 	if err != nil {
 		return fmt.Errorf("folder of archives, as in --archives-dir: %w", err)
 	}
-	err = ctf.UpdateBelow(root, t.name, t.label, t.archives.stores, func(store *ctf.Store) error {
+	err = ctf.UpdateBelow(ctx, root, t.name, t.label, t.archives.stores, func(store *ctf.Store) error {
 		target, err := ocm.InCTF(store, t.options)
 		if err != nil {
 			return err

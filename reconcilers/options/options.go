@@ -67,6 +67,8 @@ type Options struct {
 	Limits Limits
 	// Transfers bounds the copies between component repositories.
 	Transfers Transfers
+	// Archives says where transport archives are.
+	Archives Archives
 	// Registry configures the embedded registry.
 	Registry Registry
 	// External configures the registry that is used in its place.
@@ -170,6 +172,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 		"Let ComponentVersions log in at a cloud with the identity of their ServiceAccount.")
 	f.BoolVar(&o.NoOperatorIdentity, "no-operator-identity", false,
 		"Refuse that ComponentVersions without a ServiceAccount log in at a cloud with the identity of the operator.")
+	o.Archives.bind(f)
 	f.DurationVar(&o.SnapshotRecheck, "snapshot-recheck-interval", 10*time.Minute, "Time after which the presence of a snapshot's content is proved again.")
 	f.IntVar(&o.Registry.History, "snapshot-history", 2,
 		"How many contents that a Snapshot stood for before stay in the registry while there is room, 0 to 64, so that going back to them is quick.")
@@ -225,7 +228,7 @@ func (o *Options) complete() error {
 	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 || o.Registry.MaxStagedBytes < 1 {
 		return errors.New("--max-resource-size, --registry-max-blob-size and --registry-max-staged-size must be at least 1 byte")
 	}
-	if err := errors.Join(o.Limits.check(), o.Transfers.check(), o.Registry.Room.check()); err != nil {
+	if err := errors.Join(o.Limits.check(), o.Transfers.check(), o.Registry.Room.check(), o.Archives.check()); err != nil {
 		return err
 	}
 	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {
