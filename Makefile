@@ -125,6 +125,10 @@ bench-pipeline: ## Measure whole pipelines in a real cluster and keep that in do
 bench-registry: ## Measure the registry beside the machine's limits and distribution v3 and keep that in docs/performance.md.
 	@$(GO) run ./e2e/registrybench $(or $(BENCHARGS),-write docs/performance.md)
 
+.PHONY: bench-transfer
+bench-transfer: ## Measure transfers between registries beside a plain copy and oras-go and keep that in docs/performance.md.
+	@$(GO) run ./e2e/transferbench $(or $(BENCHARGS),-write docs/performance.md)
+
 .PHONY: conformance
 conformance: ## Serve the registry alone, and print the environment for the conformance suite of the distribution specification.
 	@$(GO) run ./e2e/conformance

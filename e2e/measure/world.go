@@ -30,16 +30,21 @@ const (
 	Ours = "ours"
 	// Distribution is distribution v3.
 	Distribution = "distribution"
+	// ContainerRegistry is the one of go-containerregistry, with blobs in files.
+	ContainerRegistry = "go-containerregistry"
 	// Machine is the least that a server can do.
 	Machine = "machine"
 )
+
+// kinds are those of other projects.
+var kinds = map[string]server.Kind{Distribution: server.Distribution, ContainerRegistry: server.ContainerRegistryDisk}
 
 // World is a folder, and the servers in it.
 type World struct {
 	// Dir is the folder. Prepare makes it.
 	Dir string
-	// Progress gets what the servers log.
-	Progress io.Writer
+	// Progress is told what is built, and Log gets what the servers log; what is nil gets nothing.
+	Progress, Log io.Writer
 	// Namespace begins the names of all repositories that may be written to.
 	Namespace string
 	// Idle is how many connections to one server are kept.
@@ -145,9 +150,9 @@ func (w *World) StartIn(ctx context.Context, name, dir string, secure bool) (*Co
 		p   *server.Process
 		err error
 	)
-	if name == Distribution {
+	if kind, foreign := kinds[name]; foreign {
 		p, err = server.StartRegistry(ctx, server.Registry{
-			Kind: server.Distribution, Dir: dir, Cert: cert, Key: key, Log: w.Progress, Progress: w.Progress,
+			Kind: kind, Dir: dir, Cert: cert, Key: key, Log: w.Log, Progress: w.Progress,
 		})
 		if err == nil {
 			w.servers = append(w.servers, p)
@@ -178,7 +183,7 @@ func (w *World) Self(ctx context.Context, args ...string) (*server.Process, erro
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	p, err := server.Start(ctx, server.Command{
-		Path: self, Args: args, Env: []string{secretVariable + "=" + hex.EncodeToString(w.secret)}, Log: w.Progress,
+		Path: self, Args: args, Env: []string{secretVariable + "=" + hex.EncodeToString(w.secret)}, Log: w.Log,
 	})
 	if err == nil {
 		w.servers = append(w.servers, p)

@@ -151,7 +151,7 @@ func (b *bench) runAll(ctx context.Context, dir string, chosen []part) (err erro
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	for _, p := range chosen {
 		fmt.Fprintln(b.progress, "--- "+p.name)
-		w := &measure.World{Progress: b.progress, Namespace: namespace, Idle: 2 * b.workers}
+		w := &measure.World{Progress: b.progress, Log: b.progress, Namespace: namespace, Idle: 2 * b.workers}
 		err := w.Prepare(b.dir)
 		if err == nil {
 			err = p.run(b, ctx, w)
