@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -488,4 +490,69 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("New(%+v) = %v, %v; want an error", o, pool, err)
 		}
 	}
+}
+
+// TestStorm asks, drops and changes its mind from everywhere: no owner ever has two jobs at work, and in the end nothing is left.
+func TestStorm(t *testing.T) {
+	t.Parallel()
+	const owners, askers, rounds = 20, 8, 300
+	pool, err := transfers.New(transfers.Options{Workers: 6, PerHost: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(ctrl.LoggerInto(t.Context(), logr.Discard()))
+	done := make(chan error, 1)
+	go func() { done <- pool.Start(ctx) }()
+	var working [owners]atomic.Int32
+	var begun, outcomes atomic.Int64
+	job := func(i, key int) transfers.Job {
+		return transfers.Job{Key: strconv.Itoa(key), Hosts: []string{fmt.Sprintf("s%d", i%3), fmt.Sprintf("d%d", key)}, Run: func(ctx context.Context, report func(transfer.Progress)) (*transfer.Result, error) {
+			if n := working[i].Add(1); n != 1 {
+				t.Errorf("owner %d has %d jobs at work", i, n)
+			}
+			defer working[i].Add(-1)
+			begun.Add(1)
+			report(transfer.Progress{Blobs: key})
+			if key == 0 { // only ends when nobody wants it
+				<-ctx.Done()
+			}
+			return &transfer.Result{}, ctx.Err()
+		}}
+	}
+	var group sync.WaitGroup
+	for asker := range askers {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(asker), 1))
+			for range rounds {
+				i, key := random.IntN(owners), random.IntN(3)
+				switch random.IntN(10) {
+				case 0:
+					pool.Drop(owner(strconv.Itoa(i)))
+				case 1:
+					pool.Look(owner(strconv.Itoa(i)))
+				default:
+					if s := pool.Ask(owner(strconv.Itoa(i)), job(i, key)); s.Ended() {
+						outcomes.Add(1)
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+	for i := range owners {
+		pool.Drop(owner(strconv.Itoa(i)))
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for i := range working {
+		if n := working[i].Load(); n != 0 {
+			t.Errorf("owner %d has %d jobs at work after the end", i, n)
+		}
+	}
+	if begun.Load() == 0 || outcomes.Load() == 0 {
+		t.Errorf("%d jobs began and %d outcomes were told, want some", begun.Load(), outcomes.Load())
+	}
+	t.Logf("%d jobs began, %d outcomes were told", begun.Load(), outcomes.Load())
 }
