@@ -36,7 +36,7 @@ func MediaTypeOf(m *oci.Manifest) string {
 // a compressed artifact set. Equal artifacts give equal bytes, so that an archive
 // that was written to know its digest can be written once more instead of being
 // kept. Layers that are fetched from elsewhere are left out.
-func Write(ctx context.Context, w io.Writer, t *oci.Tree, from oci.Storage, tags ...string) error {
+func Write(ctx context.Context, w io.Writer, t *oci.Tree, from oci.Blobs, tags ...string) error {
 	zw := gzip.NewWriter(w)
 	tw := tar.NewWriter(zw)
 	index, err := indexOf(t.Root(), tags)
@@ -66,7 +66,7 @@ func indexOf(root *oci.Manifest, tags []string) ([]byte, error) {
 	})
 }
 
-func writeAll(ctx context.Context, tw *tar.Writer, index []byte, t *oci.Tree, from oci.Storage) error {
+func writeAll(ctx context.Context, tw *tar.Writer, index []byte, t *oci.Tree, from oci.Blobs) error {
 	if err := writeFile(tw, indexFile, index); err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func writeAll(ctx context.Context, tw *tar.Writer, index []byte, t *oci.Tree, fr
 	return nil
 }
 
-func writeBlob(ctx context.Context, tw *tar.Writer, b ocispec.Descriptor, from oci.Storage) error {
+func writeBlob(ctx context.Context, tw *tar.Writer, b ocispec.Descriptor, from oci.Blobs) error {
 	ctx, watch := oci.NewWatch(ctx, oci.Patience)
 	defer watch.End()
 	rc, _, err := from.Blob(ctx, b.Digest, b.Size)

@@ -40,7 +40,7 @@ type CopyOptions struct {
 // one stream, is compared with its digest on the way, and is never held as a
 // whole. What is likely to pass within seconds is tried again. Errors have a side,
 // unless the context ended.
-func CopyBlob(ctx context.Context, from, to Storage, desc ocispec.Descriptor, o CopyOptions) (Outcome, error) {
+func CopyBlob(ctx context.Context, from Blobs, to Storage, desc ocispec.Descriptor, o CopyOptions) (Outcome, error) {
 	if err := desc.Digest.Validate(); err != nil {
 		return "", at(Source, malformed(fmt.Errorf("blob %q of %s: %w", desc.Digest, from, err)))
 	}
@@ -79,7 +79,7 @@ func sided(ctx context.Context, side Side, err error) error {
 }
 
 // receive mounts a blob, or uploads it.
-func (r *Repository) receive(ctx context.Context, from Storage, desc ocispec.Descriptor, o CopyOptions, open opener) (Outcome, error) {
+func (r *Repository) receive(ctx context.Context, from Blobs, desc ocispec.Descriptor, o CopyOptions, open opener) (Outcome, error) {
 	places := o.MountFrom
 	if source, ok := from.(*Repository); ok && source.credential == r.credential {
 		places = append([]Location{source.location}, places...)

@@ -43,6 +43,22 @@ type Storage interface { //nolint:interfacebloat // a repository is what all of 
 
 var _ Storage = (*Repository)(nil)
 
+// Blobs is the part of a Storage that blobs are copied from.
+type Blobs interface {
+	fmt.Stringer
+
+	// Blob is as that of Storage.
+	Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error)
+}
+
+// Manifests is the part of a Storage that manifests are read from.
+type Manifests interface {
+	fmt.Stringer
+
+	// Manifest is as that of Storage.
+	Manifest(ctx context.Context, ref string) (*Manifest, error)
+}
+
 // SmallBlob reads a whole blob that is known to be small.
 func SmallBlob(ctx context.Context, s Storage, desc ocispec.Descriptor, limit int64) ([]byte, error) {
 	object := fmt.Sprintf("blob %s of %s", desc.Digest, s)

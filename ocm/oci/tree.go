@@ -68,7 +68,7 @@ type parts struct {
 
 // ReadTree reads an artifact by the tag or digest of its manifest. Subjects and
 // what refers to the artifact are no part of it.
-func ReadTree(ctx context.Context, from Storage, ref string, l TreeLimits) (*Tree, error) {
+func ReadTree(ctx context.Context, from Manifests, ref string, l TreeLimits) (*Tree, error) {
 	root, err := from.Manifest(ctx, ref)
 	if err != nil {
 		return nil, at(Source, err)
@@ -78,7 +78,7 @@ func ReadTree(ctx context.Context, from Storage, ref string, l TreeLimits) (*Tre
 
 // TreeOf reads what the artifact with a manifest, which was read already, is made
 // of.
-func TreeOf(ctx context.Context, from Storage, root *Manifest, l TreeLimits) (*Tree, error) {
+func TreeOf(ctx context.Context, from Manifests, root *Manifest, l TreeLimits) (*Tree, error) {
 	r := &treeReader{from: from, limits: l.withDefaults(), tree: &Tree{}, manifests: map[digest.Digest]bool{}, blobs: map[digest.Digest]int64{}}
 	if err := r.enter(ctx, root, 0); err != nil {
 		return nil, sided(ctx, Source, fmt.Errorf("artifact %s of %s: %w", root.Digest, from, err))
@@ -87,7 +87,7 @@ func TreeOf(ctx context.Context, from Storage, root *Manifest, l TreeLimits) (*T
 }
 
 type treeReader struct {
-	from      Storage
+	from      Manifests
 	limits    TreeLimits
 	tree      *Tree
 	bytes     int64

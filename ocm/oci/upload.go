@@ -92,9 +92,12 @@ func uploadAgain(ctx context.Context, attempt int, err error) (time.Duration, bo
 		return 0, false
 	}
 	if refusal, ok := errors.AsType[*refusal](err); ok {
-		lost := refusal.Method == http.MethodPut && (refusal.StatusCode == http.StatusNotFound || refusal.StatusCode == http.StatusUnauthorized)
+		// An upload may be unknown to the server that got the content, and a token too old by then.
+		lost := refusal.StatusCode == http.StatusNotFound || refusal.StatusCode == http.StatusUnauthorized
 		resp := &http.Response{StatusCode: refusal.StatusCode}
 		switch wait, ok := retryAfter(refusal.after, time.Now()); {
+		case refusal.Method != http.MethodPut: // other requests were tried again when they were sent
+			return 0, false
 		case errors.Is(err, ErrFull), !lost && !retryable(resp, nil), ok && wait > longestWait:
 			return 0, false
 		case ok:
