@@ -92,7 +92,7 @@ func receive(r io.Reader, o Options) (*archive, error) {
 
 func (a *archive) scanned(err error) (*archive, error) {
 	if err == nil && a.list == nil {
-		err = fmt.Errorf("it has no %s, so it is no transport archive", indexFile)
+		err = errNoIndex
 	}
 	if err != nil {
 		return nil, errors.Join(err, a.release())

@@ -46,10 +46,14 @@ func openDirectory(root *os.Root, o Options) (*directory, error) {
 	return d, nil
 }
 
-// fillDirectory makes a store of an empty directory.
+// errNoIndex says that what is there was not made by anybody who knows the format.
+var errNoIndex = fmt.Errorf("it has no %s, so it is no transport archive", indexFile)
+
+// fillDirectory makes a store of a directory that is empty, or in which somebody
+// was about to make one.
 func fillDirectory(ctx context.Context, root *os.Root, o Options) (*directory, error) {
-	d := &directory{root: root, options: o, known: &index{SchemaVersion: schemaVersion}}
-	if err := d.makeBlobs(); err != nil {
+	d := &directory{root: root, options: o}
+	if err := errors.Join(d.vacant(), d.makeBlobs()); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	l, err := d.takeLock(ctx)
@@ -64,6 +68,29 @@ func fillDirectory(ctx context.Context, root *os.Root, o Options) (*directory, e
 		return nil, errors.Join(err, root.Close())
 	}
 	return d, nil
+}
+
+// vacant returns an error if there is something of others in the directory.
+func (d *directory) vacant() error {
+	if _, err := d.root.Lstat(indexFile); err == nil {
+		return nil
+	}
+	f, err := d.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	names, err := f.Readdirnames(1000)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	others := func(name string) bool {
+		return name != blobFolder && name != indexFile && name != lockName(indexFile) && !strings.HasPrefix(name, partialPrefix)
+	}
+	if err == nil && slices.ContainsFunc(names, others) {
+		err = errNoIndex
+	}
+	return err
 }
 
 func (d *directory) makeBlobs() error {
@@ -99,7 +126,7 @@ func (d *directory) index() (*index, error) {
 	read := time.Now()
 	f, info, err := openRegular(d.root, indexFile, d.options)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("it has no %s, so it is no transport archive", indexFile)
+		return nil, errNoIndex
 	}
 	if err != nil {
 		return nil, err

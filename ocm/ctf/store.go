@@ -145,7 +145,7 @@ func explain(path string, err error) error {
 // when the store is closed.
 func Create(path string, o Options) (*Store, error) {
 	s, err := Open(path, o)
-	if !errors.Is(err, oci.ErrNotFound) {
+	if !creatable(path, err) {
 		return s, err
 	}
 	if !packed(path) {
@@ -160,7 +160,7 @@ func Create(path string, o Options) (*Store, error) {
 // way.
 func CreateBelow(ctx context.Context, root *os.Root, name, label string, o Options) (*Store, error) {
 	s, err := OpenBelow(root, name, label, o)
-	if !errors.Is(err, oci.ErrNotFound) {
+	if !creatable(name, err) {
 		return s, err
 	}
 	return o.create(ctx, label, func() (spot, error) { return below(root, name, true) })
@@ -186,6 +186,11 @@ func (o Options) create(ctx context.Context, path string, find func() (spot, err
 		return nil, fmt.Errorf("create transport archive %s: %w", path, oci.ExplainDisk(err))
 	}
 	return s, nil
+}
+
+// creatable tells whether an error of opening a store says that there is none yet.
+func creatable(path string, err error) bool {
+	return errors.Is(err, oci.ErrNotFound) || errors.Is(err, errNoIndex) && !packed(path)
 }
 
 // packed tells whether a name is that of an archive.
