@@ -29,7 +29,8 @@ var epoch = time.Unix(0, 0)
 
 // MediaTypeOf returns the media type of an archive that holds an artifact.
 func MediaTypeOf(m *oci.Manifest) string {
-	return m.MediaType[:strings.LastIndex(m.MediaType+"+", "+")] + "+tar+gzip"
+	base, _, _ := strings.Cut(m.MediaType, "+")
+	return base + "+tar+gzip"
 }
 
 // Write writes an artifact with all its blobs, which are read from where it is, as

@@ -2,11 +2,13 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -38,6 +40,13 @@ func (r *run) publishTree(ctx context.Context, e *element) error {
 	to, tag := e.node.storage, ""
 	if e.separate != nil {
 		to, tag = e.separate.storage, e.separate.tag
+		found, err := to.Resolve(ctx, tag)
+		if err != nil && !errors.Is(err, ocm.ErrNotFound) {
+			return err
+		}
+		if found == e.tree.Root().Digest {
+			tag = "" // it need not be written again
+		}
 	}
 	defer r.progress.step()
 	return oci.PushTree(ctx, to, e.tree, tag)
