@@ -96,9 +96,9 @@ type Provider struct {
 	transports   *transports
 	identities   *identities
 	// listings and tags are answers that objects of one component share.
-	listings answers[[]string]
-	tags     answers[tagged]
-	wakes    wakes
+	listings *board[[]string]
+	tags     *board[tagged]
+	wakes    *wakes
 	proofs   *proofs
 	archives *archives
 }
@@ -126,14 +126,12 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	archives, err := newArchives(o.Archives, o.Limits)
-	if err != nil {
-		return nil, err
-	}
+	asleep := &wakes{}
 	return &Provider{
+		wakes: asleep, listings: newBoard[[]string](metrics.board(aboutVersions), asleep.wake), tags: newBoard[tagged](metrics.board(aboutDigests), asleep.wake),
 		opts: o, hosts: hosts, identities: identities, transports: newTransports(hosts, o.Transport, maxTransports),
 		repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions),
-		archives: archives,
+		archives: newArchives(o.Archives, o.Limits),
 		proofs: &proofs{
 			now: o.Now, metrics: metrics, verdicts: newMemory[verdict](o.Proofs), contents: newMemory[struct{}](o.Contents),
 			slots: make(chan struct{}, o.Checks), running: map[string]*verification{},
@@ -211,7 +209,7 @@ func (p *Provider) open(ctx context.Context, user User, repository v1alpha1.Repo
 	if err != nil {
 		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("%s.url: %w", field, err))
 	}
-	r := &Repository{Repository: opened, key: key, provider: p}
+	r := &Repository{Repository: opened, key: fmt.Sprintf("%s %s %s", opened.URL(), repository.ComponentNameMapping, found.fingerprint), provider: p}
 	p.repositories.add(key, r)
 	return r.as(user), nil
 }

@@ -17,10 +17,29 @@ const (
 	resultRemembered = "remembered"
 )
 
-// metrics count verifications.
+// What answers of repositories are about.
+const (
+	aboutVersions = "versions"
+	aboutDigests  = "digests"
+)
+
+// metrics count verifications, and what repositories are asked.
 type metrics struct {
 	results  *prometheus.CounterVec
 	duration prometheus.Histogram
+	answers  *prometheus.CounterVec
+	wakes    *prometheus.CounterVec
+}
+
+// boardMetrics count the answers about one thing.
+type boardMetrics struct{ asked, shared, news, due prometheus.Counter }
+
+// board returns the metrics of answers.
+func (m *metrics) board(about string) *boardMetrics {
+	return &boardMetrics{
+		asked: m.answers.WithLabelValues(about, "asked"), shared: m.answers.WithLabelValues(about, "shared"),
+		news: m.wakes.WithLabelValues(about, "news"), due: m.wakes.WithLabelValues(about, "due"),
+	}
 }
 
 // newMetrics returns the metrics; a nil registerer shows them to nobody.
@@ -35,6 +54,14 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help:    "Time that the verification of a component version with all that it refers to took.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 11), // 1 ms to 17 minutes
 		}),
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ocm_repository_answers_total",
+			Help: "Answers about component repositories that objects were given, by what they are about and whether the repository was asked for it or an answer was shared.",
+		}, []string{"about", "origin"}),
+		wakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ocm_repository_wakes_total",
+			Help: "Objects that were woken because of a shared answer, by whether there is another one or it is due to ask again.",
+		}, []string{"about", "cause"}),
 	}
 	for _, result := range []string{resultVerified, resultRefused, resultFailed, resultRemembered} {
 		m.results.WithLabelValues(result)
@@ -42,7 +69,11 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	if registerer == nil {
 		return m, nil
 	}
-	return m, errors.Join(registerer.Register(m.results), registerer.Register(m.duration))
+	var failed []error
+	for _, collector := range []prometheus.Collector{m.results, m.duration, m.answers, m.wakes} {
+		failed = append(failed, registerer.Register(collector))
+	}
+	return m, errors.Join(failed...)
 }
 
 // verified counts a verification that was done.

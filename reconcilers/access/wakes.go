@@ -40,6 +40,13 @@ func (w *wakes) wake(all ...name) {
 	}
 }
 
+// follows tells whether objects of a kind can be woken.
+func (w *wakes) follows(kind string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queues[kind]) > 0
+}
+
 // follow adds the queue of a kind until the context is over.
 func (w *wakes) follow(ctx context.Context, kind string, added queue) {
 	w.mu.Lock()
