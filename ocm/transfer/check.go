@@ -184,17 +184,30 @@ func (c *checker) checkPart(ctx context.Context, p part) error {
 		return err
 	}
 	var has bool
-	what := "blob"
-	if p.manifest {
-		what = "manifest"
+	what := "blob " + p.desc.Digest.String()
+	switch {
+	case p.tag != "":
+		what = fmt.Sprintf("tag %s for %s", p.tag, p.desc.Digest)
+		has, err = leads(ctx, s, p)
+	case p.manifest:
+		what = "manifest " + p.desc.Digest.String()
 		has, err = s.HasManifest(ctx, p.desc.Digest)
-	} else {
+	default:
 		has, err = s.Has(ctx, p.desc)
 	}
 	if err == nil && !has {
-		c.lose("%s %s of %s", what, p.desc.Digest, s)
+		c.lose("%s of %s", what, s)
 	}
 	return err
+}
+
+// leads tells whether the tag of a part leads to it.
+func leads(ctx context.Context, s oci.Storage, p part) (bool, error) {
+	found, err := s.Resolve(ctx, p.tag)
+	if errors.Is(err, ocm.ErrNotFound) {
+		return false, nil
+	}
+	return found == p.desc.Digest, err
 }
 
 // at returns the repository that a part is in.

@@ -24,6 +24,9 @@ type checked struct {
 	source access.Source
 	// skip leaves contents alone.
 	skip bool
+	// lacking, if set, is told what an archive does not have, which is no error: it
+	// was left out, and has to be at the target.
+	lacking func(res *descriptor.Resource)
 }
 
 func (r *run) checked(v *ocm.ComponentVersion, skip bool) *checked {
@@ -37,7 +40,12 @@ func (c *checked) Check(ctx context.Context, res *descriptor.Resource) error {
 	if c.skip {
 		return nil
 	}
-	return c.source.Check(ctx, res)
+	err := c.source.Check(ctx, res)
+	if c.lacking != nil && access.IsLocal(res.Access) && errors.Is(err, ocm.ErrNotFound) {
+		c.lacking(res)
+		return nil
+	}
+	return err
 }
 
 // observed tells when something was read.
@@ -82,10 +90,20 @@ func (r *run) prove(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		return r.checked(v, false), nil
+		return r.found(v), nil
 	}
-	_, err := verify.Verify(ctx, reader(read), r.checked(r.root().found, false), r.options.Verify, r.verifyOptions())
+	_, err := verify.Verify(ctx, reader(read), r.found(r.root().found), r.options.Verify, r.verifyOptions())
 	return err
+}
+
+// found makes a component version of the source verifiable. An archive may lack
+// contents, which are compared at the target then.
+func (r *run) found(v *ocm.ComponentVersion) *checked {
+	c := r.checked(v, false)
+	if r.source.Archive() {
+		c.lacking = func(*descriptor.Resource) { r.lacking.Store(true) }
+	}
+	return c
 }
 
 // root is the component version that was asked for.
@@ -137,7 +155,7 @@ func (r *run) readBack(ctx context.Context, n *node) (*ocm.ComponentVersion, err
 // verifyBack verifies the signatures at the target.
 func (r *run) verifyBack(ctx context.Context, there []*ocm.ComponentVersion) error {
 	known := map[string]verify.Version{}
-	skip := r.options.Confirm == ConfirmDescriptors
+	skip := r.options.Confirm == ConfirmDescriptors && !r.lacking.Load()
 	for i, n := range r.versions {
 		known[n.name()] = r.checked(there[i], skip)
 	}
@@ -156,7 +174,7 @@ func (r *run) checkBack(ctx context.Context, there []*ocm.ComponentVersion) erro
 			return err
 		}
 	}
-	if r.options.Confirm == ConfirmDescriptors {
+	if r.options.Confirm == ConfirmDescriptors && !r.lacking.Load() {
 		return nil
 	}
 	type content struct {

@@ -20,7 +20,7 @@ type copies struct {
 	known map[digest.Digest]*copied
 	total int
 	bytes int64
-	// places are all repositories that something is copied to.
+	// places are all repositories of the target that have a part in the run.
 	places []oci.Location
 
 	mu      sync.Mutex
@@ -60,10 +60,15 @@ func (c *copies) add(desc ocispec.Descriptor, from, to oci.Storage) error {
 	b.to = append(b.to, to)
 	c.total++
 	c.bytes += desc.Size
-	if l := to.Location(); !slices.Contains(c.places, l) {
+	c.place(to.Location())
+	return nil
+}
+
+// place notes a repository of the target.
+func (c *copies) place(l oci.Location) {
+	if !slices.Contains(c.places, l) {
 		c.places = append(c.places, l)
 	}
-	return nil
 }
 
 func (c *copies) result() *Result {

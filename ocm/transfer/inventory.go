@@ -21,6 +21,8 @@ import (
 type part struct {
 	desc     ocispec.Descriptor
 	manifest bool
+	// tag is what the manifest must be tagged with, as registries collect others.
+	tag string
 	// component is set for what is in the repository of a component, path for other
 	// repositories below the target.
 	component, path string
@@ -161,7 +163,7 @@ func (i *inventory) add(desc ocispec.Descriptor, p part) {
 
 // takeArtifact adds an OCI artifact that is at the target, too.
 func (c *checker) takeArtifact(ctx context.Context, i *inventory, v *ocm.ComponentVersion, res *descriptor.Resource) error {
-	where, ok, err := c.below(v, res)
+	where, tag, ok, err := c.below(v, res)
 	if err != nil || !ok {
 		return err
 	}
@@ -173,36 +175,38 @@ func (c *checker) takeArtifact(ctx context.Context, i *inventory, v *ocm.Compone
 	if err != nil {
 		return fmt.Errorf("resource %s: %w", &res.Element, err)
 	}
-	for _, m := range tree.Manifests {
-		where.manifest = true
-		i.add(ocispec.Descriptor{Digest: m.Digest, Size: int64(len(m.Bytes))}, where)
-	}
 	for _, b := range tree.Blobs {
-		where.manifest = false
 		i.add(b, where)
+	}
+	where.manifest = true
+	for _, m := range tree.Manifests {
+		if m == tree.Root() {
+			where.tag = tag
+		}
+		i.add(ocispec.Descriptor{Digest: m.Digest, Size: int64(len(m.Bytes))}, where)
 	}
 	return nil
 }
 
 // below tells whether the content of a resource is an artifact below the target,
-// and where.
-func (c *checker) below(v *ocm.ComponentVersion, res *descriptor.Resource) (part, bool, error) {
+// where, and with which tag.
+func (c *checker) below(v *ocm.ComponentVersion, res *descriptor.Resource) (where part, tag string, ok bool, err error) {
 	if local, is, err := access.DecodeLocal(res.Access); is || err != nil {
-		return part{component: v.Component()}, is && local.IsArtifact(), err
+		return part{component: v.Component()}, "", is && local.IsArtifact(), err
 	}
 	ref, ok, err := v.Source().Reference(res.Access)
 	if err != nil || !ok {
-		return part{}, false, nil //nolint:nilerr // what can't be read is elsewhere
+		return part{}, "", false, nil //nolint:nilerr // what can't be read is elsewhere
 	}
 	here, err := c.target.Storage(v.Component())
 	if err != nil {
-		return part{}, false, err
+		return part{}, "", false, err
 	}
 	home := here.Location()
 	home.Path = strings.TrimSuffix(home.Path, oci.ComponentPath(v.Component()))
 	if ref.Host != home.Host || ref.PlainHTTP != home.PlainHTTP {
-		return part{}, false, nil
+		return part{}, "", false, nil
 	}
 	path, ok := strings.CutPrefix(ref.Path, home.Path)
-	return part{path: path}, ok, nil
+	return part{path: path}, ref.Tag, ok, nil
 }

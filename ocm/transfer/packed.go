@@ -18,6 +18,7 @@ import (
 // the archive is kept as it is: its bytes can't be made again.
 func (r *run) packed(ctx context.Context, e *element, place *access.Place) error {
 	if r.options.Artifacts != SeparateArtifacts || !canSeparate(place.Hint) {
+		e.whole = canSeparate(place.Hint)
 		return e.keep(place)
 	}
 	source := e.node.found.Source()

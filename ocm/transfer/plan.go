@@ -31,6 +31,8 @@ type element struct {
 	// place is set.
 	tree     *oci.Tree
 	separate *artifactPlace
+	// whole is set if who reads the archive has to take the content apart.
+	whole bool
 	// omitted is set if not all of the content is written, as Options.Have says.
 	omitted bool
 }
@@ -63,6 +65,7 @@ func (r *run) plan(ctx context.Context) error {
 		if n.storage, err = r.places.of(n.component, func() (oci.Storage, error) { return r.target.Storage(n.component) }); err != nil {
 			return err
 		}
+		r.copies.place(n.storage.Location())
 		n.elements = n.newElements()
 		all = append(all, n.elements...)
 	}

@@ -43,8 +43,8 @@ func (r *run) enter(_ context.Context, e *element) error {
 }
 
 // omits tells whether who reads the archive has a blob already.
-func (r *run) omits(_ *element, b ocispec.Descriptor) bool {
-	return r.target.Archive() && r.options.Have.Has(b.Digest)
+func (r *run) omits(e *element, b ocispec.Descriptor) bool {
+	return !e.whole && r.target.Archive() && r.options.Have.Has(b.Digest)
 }
 
 // withoutGlobal returns the access of a local blob without what it says about

@@ -11,6 +11,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -221,6 +222,8 @@ type run struct {
 	// claimed are the tags of artifacts by repository and name.
 	claimed  map[[2]string]digest.Digest
 	progress progress
+	// lacking is set if not all contents could be compared at the source.
+	lacking atomic.Bool
 }
 
 func (r *run) do(ctx context.Context, component, version string) error {

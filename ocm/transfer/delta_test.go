@@ -1,0 +1,177 @@
+package transfer_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+	"github.com/ocm-operator/ocm-operator/ocm/transfer"
+)
+
+// twoVersions publishes two versions that have most of their contents in common.
+func twoVersions(t *testing.T, p *pair) {
+	t.Helper()
+	image := p.image(t, "image", "a/web:1.0", strings.Repeat("layer 1", 10_000), "layer 2")
+	next := p.image(t, "image", "a/web:1.1", strings.Repeat("layer 1", 10_000), "layer 3")
+	for version, image := range map[string]ocmtest.Resource{"1.0.0": image, "1.1.0": next} {
+		p.publish(t, signed(t, ocmtest.Component{Name: shop, Version: version, Resources: []ocmtest.Resource{
+			image,
+			{Name: "config", Content: bytes.Repeat([]byte("config"), 10_000)},
+			{Name: "version", Content: []byte(version)},
+		}}, "dev"))
+	}
+}
+
+// TestDelta exports what the other side lacks, and imports it there. Signatures are
+// verified on both sides.
+func TestDelta(t *testing.T) {
+	t.Parallel()
+	for _, form := range []string{"delta", "delta.tgz"} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t)
+			newShelves(p.to)
+			twoVersions(t, p)
+			o := transfer.Options{Verify: requests(t, "dev")}
+			run(t, p.source, p.target, shop, "1.0.0", o)
+			all, err := transfer.Digests(t.Context(), p.target, shop, "1.0.0", transfer.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), form)
+			delta := archive(t, path, p.options)
+			with := o
+			with.Have = listed(t, all)
+			exported := run(t, p.source, delta, shop, "1.1.0", with)
+			closed(t, delta)
+			// The big layer, the config of the image and that of the component are there already.
+			if exported.Omitted != 3 || exported.CopiedBytes != int64(len("layer 3")+len("1.1.0")) {
+				t.Errorf("exported is %+v", exported)
+			}
+			read := archive(t, path, p.options)
+			defer closed(t, read)
+			o.Confirm = transfer.ConfirmDescriptors
+			result := run(t, read, p.target, shop, "1.1.0", o)
+			if result.Copied != 2 || result.Present != 3 {
+				t.Errorf("result is %+v", result)
+			}
+			for _, version := range []string{"1.0.0", "1.1.0"} {
+				if diff := cmp.Diff(texts(t, p.source, shop, version), texts(t, p.target, shop, version)); diff != "" {
+					t.Errorf("%s differs (-source +target):\n%s", version, diff)
+				}
+			}
+			// Where nothing of it is, all that lacks is named, and nothing is tagged.
+			empty := ocmtest.Start(t)
+			_, err = transfer.Run(t.Context(), read, open(t, empty.URL, p.options), shop, "1.1.0", transfer.Options{})
+			missing, ok := errors.AsType[*transfer.MissingError](err)
+			if !ok || !errors.Is(err, ocm.ErrNotFound) || len(missing.Digests) != 3 || !slices.IsSorted(missing.Digests) {
+				t.Fatalf("Run = %v", err)
+			}
+			for _, d := range missing.Digests {
+				if !slices.Contains(all, d) || !strings.Contains(err.Error(), d.String()) {
+					t.Errorf("%s is missing, says %v", d, err)
+				}
+			}
+			if n := empty.Requests()["PUT manifests"]; n != 0 {
+				t.Errorf("%d manifests were written", n)
+			}
+		})
+	}
+}
+
+// listed writes a list, and reads it.
+func listed(t *testing.T, all []digest.Digest) *transfer.Have {
+	t.Helper()
+	var text bytes.Buffer
+	if err := transfer.WriteHave(&text, transfer.NewHave(all...)); err != nil {
+		t.Fatal(err)
+	}
+	have, err := transfer.ReadHave(&text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return have
+}
+
+// TestDeltaMounts imports a blob that another repository of the target has.
+func TestDeltaMounts(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	newShelves(p.to)
+	image := p.image(t, "image", "a/web:1.0", "layer")
+	p.publish(t, one(ocmtest.Resource{Name: "config", Content: []byte("layer")}))
+	run(t, p.source, p.target, shop, "1.0.0", transfer.Options{})
+	next := one(image)
+	next.Version = "1.1.0"
+	p.publish(t, next)
+	delta := archive(t, filepath.Join(t.TempDir(), "delta"), p.options)
+	defer closed(t, delta)
+	run(t, p.source, delta, shop, "1.1.0", transfer.Options{Have: transfer.NewHave(digestOf("layer"))})
+	result := run(t, delta, p.target, shop, "1.1.0", transfer.Options{})
+	if result.Mounted != 1 || result.Copied != 1 {
+		t.Errorf("result is %+v", result)
+	}
+}
+
+// TestDeltaKeepsArchives exports archives that have to be read to be taken apart at
+// the target, whoever has them.
+func TestDeltaKeepsArchives(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.publish(t, packed(t, "x/web:1", false))
+	all, err := transfer.Digests(t.Context(), p.source, shop, "1.0.0", transfer.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delta := archive(t, filepath.Join(t.TempDir(), "delta"), p.options)
+	defer closed(t, delta)
+	result := run(t, p.source, delta, shop, "1.0.0", transfer.Options{Have: transfer.NewHave(all...)})
+	if result.Omitted != 0 || result.Copied != 1 {
+		t.Errorf("result is %+v", result)
+	}
+	run(t, delta, p.target, shop, "1.0.0", transfer.Options{})
+}
+
+// TestHave reads what people write into lists.
+func TestHave(t *testing.T) {
+	t.Parallel()
+	a, b := digestOf("a"), digestOf("b")
+	have, err := transfer.ReadHave(strings.NewReader(fmt.Sprintf("# blobs\n\n  %s \n%s # twice\n%s\n", a, b, a)))
+	if err != nil || have.Len() != 2 || !have.Has(a) || !have.Has(b) || have.Has(digestOf("c")) {
+		t.Errorf("ReadHave = %+v, %v", have, err)
+	}
+	var text bytes.Buffer
+	want := []string{a.String(), b.String()}
+	slices.Sort(want)
+	if err := transfer.WriteHave(&text, have); err != nil || text.String() != strings.Join(want, "\n")+"\n" {
+		t.Errorf("WriteHave = %q, %v", text.String(), err)
+	}
+	for name, bad := range map[string]string{"no digest": "sha256:1\n", "text": "hello", "long": strings.Repeat("a", 300)} {
+		if _, err := transfer.ReadHave(strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "list of digests") {
+			t.Errorf("%s: ReadHave = %v", name, err)
+		}
+	}
+	var none *transfer.Have
+	if none.Has(a) || none.Len() != 0 || transfer.WriteHave(&text, none) != nil {
+		t.Error("no list is not empty")
+	}
+	if err := transfer.WriteHave(full{}, have); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("WriteHave = %v", err)
+	}
+}
+
+// full takes nothing.
+type full struct{}
+
+// Write implements io.Writer.
+func (full) Write([]byte) (int, error) { return 0, os.ErrClosed }
