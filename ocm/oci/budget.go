@@ -21,6 +21,9 @@ type BudgetOptions struct {
 	Waited func(host string, d time.Duration)
 	// Paused is told for how long a host is left alone from now on.
 	Paused func(host string, d time.Duration)
+	// Answered is told of each request that was sent, with the status of its
+	// answer, or zero if there was none.
+	Answered func(host, method string, status int)
 }
 
 // Budget bounds how many requests are sent to a host at once, whoever sends them,
@@ -58,6 +61,9 @@ func NewBudget(o BudgetOptions) *Budget {
 	}
 	if o.Paused == nil {
 		o.Paused = func(string, time.Duration) {}
+	}
+	if o.Answered == nil {
+		o.Answered = func(string, string, int) {}
 	}
 	return &Budget{options: o, hosts: map[string]*hostBudget{}}
 }
@@ -111,6 +117,9 @@ func (b *Budget) send(req *http.Request, transport http.RoundTripper) (*http.Res
 	resp, err := transport.RoundTrip(req)
 	if err == nil {
 		b.note(name, host, resp)
+		b.options.Answered(name, req.Method, resp.StatusCode)
+	} else {
+		b.options.Answered(name, req.Method, 0)
 	}
 	return resp, err
 }
