@@ -94,7 +94,7 @@ func (b *Budget) send(req *http.Request, transport http.RoundTripper) (*http.Res
 	}
 	name := strings.ToLower(req.URL.Host)
 	host := b.enter(name)
-	defer b.leave(name, host)
+	defer b.leave(host)
 	start := time.Now()
 	kept, err := b.wait(req.Context(), host)
 	if kept {
@@ -149,7 +149,7 @@ func (b *Budget) forget() {
 	}
 }
 
-func (b *Budget) leave(_ string, host *hostBudget) {
+func (b *Budget) leave(host *hostBudget) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	host.users--

@@ -91,7 +91,8 @@ type treeReader struct {
 	limits    TreeLimits
 	tree      *Tree
 	bytes     int64
-	manifests map[digest.Digest]bool  // true when it is done
+	manifests map[digest.Digest]bool
+	sum       int64                   // of the blobs
 	blobs     map[digest.Digest]int64 // their sizes
 }
 
@@ -103,9 +104,7 @@ func (r *treeReader) enter(ctx context.Context, m *Manifest, depth int) error {
 	if r.bytes += int64(len(m.Bytes)); r.bytes > r.limits.ManifestBytes {
 		return fmt.Errorf("%w: its manifests have more than %d bytes", ErrTooLarge, r.limits.ManifestBytes)
 	}
-	if r.manifests[m.Digest] = false; len(r.manifests) > r.limits.Manifests {
-		return fmt.Errorf("%w: it has more than %d manifests", ErrTooLarge, r.limits.Manifests)
-	}
+	r.manifests[m.Digest] = true
 	p, err := partsOf(m)
 	if err != nil {
 		return err
@@ -125,7 +124,6 @@ func (r *treeReader) enter(ctx context.Context, m *Manifest, depth int) error {
 			return err
 		}
 	}
-	r.manifests[m.Digest] = true
 	r.tree.Manifests = append(r.tree.Manifests, m)
 	return nil
 }
@@ -147,10 +145,7 @@ func (r *treeReader) part(ctx context.Context, index *Manifest, desc *ocispec.De
 	if err := desc.Digest.Validate(); err != nil {
 		return malformed(fmt.Errorf("digest %q in the index %s: %w", desc.Digest, index.Digest, err))
 	}
-	if done, known := r.manifests[desc.Digest]; known {
-		if !done {
-			return malformed(fmt.Errorf("the index %s contains itself", desc.Digest))
-		}
+	if r.manifests[desc.Digest] {
 		return nil
 	}
 	if len(r.manifests) >= r.limits.Manifests {
@@ -193,6 +188,9 @@ func (r *treeReader) blob(m *Manifest, desc ocispec.Descriptor) error {
 	}
 	if len(r.blobs) >= r.limits.Blobs {
 		return fmt.Errorf("%w: it has more than %d blobs", ErrTooLarge, r.limits.Blobs)
+	}
+	if r.sum += desc.Size; r.sum < 0 {
+		return fmt.Errorf("%w: its blobs have more bytes than can be counted", ErrTooLarge)
 	}
 	r.blobs[desc.Digest] = desc.Size
 	if isForeign(desc) {

@@ -1,0 +1,98 @@
+package oci
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// plain serves one blob and takes what it is sent, as fast as that can be done.
+func plain(b testing.TB, content []byte) *httptest.Server {
+	b.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch req.Method {
+		case http.MethodHead:
+			w.WriteHeader(http.StatusNotFound)
+		case http.MethodGet:
+			w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+			_, _ = w.Write(content)
+		case http.MethodPost:
+			w.Header().Set("Location", "/v2/c/blobs/uploads/1")
+			w.WriteHeader(http.StatusAccepted)
+		case http.MethodPut:
+			buf := make([]byte, 128<<10)
+			_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{req.Body}, buf)
+			w.WriteHeader(http.StatusCreated)
+		}
+	}))
+	b.Cleanup(server.Close)
+	return server
+}
+
+func place(b testing.TB, server *httptest.Server, path string) *Repository {
+	b.Helper()
+	host := strings.TrimPrefix(server.URL, "http://")
+	r, err := NewClient(Options{Home: host}).Repository(Location{Host: host, Path: path, PlainHTTP: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// BenchmarkCopyBlob copies between two servers that do as little as possible, beside a plain copy of the same bytes.
+func BenchmarkCopyBlob(b *testing.B) {
+	for _, size := range []int{1 << 10, 5 << 20, 64 << 20} {
+		content := some(size)
+		desc := ocispec.Descriptor{Digest: digest.FromBytes(content), Size: int64(size)}
+		source, target := plain(b, content), plain(b, nil)
+		b.Run(fmt.Sprintf("%dKiB/ours", size>>10), func(b *testing.B) {
+			from, to := place(b, source, "a"), place(b, target, "c")
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if got, err := CopyBlob(b.Context(), from, to, desc, CopyOptions{}); got != Copied || err != nil {
+					b.Fatal(got, err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%dKiB/plain", size>>10), func(b *testing.B) {
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := plainCopy(b.Context(), source.URL, target.URL); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// plainCopy is the least that a copy takes.
+func plainCopy(ctx context.Context, from, to string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
+	if err != nil {
+		return err
+	}
+	got, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer got.Body.Close()
+	if req, err = http.NewRequestWithContext(ctx, http.MethodPut, to, got.Body); err != nil {
+		return err
+	}
+	req.ContentLength = got.ContentLength
+	put, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return put.Body.Close()
+}
