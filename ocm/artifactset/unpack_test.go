@@ -1,0 +1,195 @@
+package artifactset_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/ocm-operator/ocm-operator/ocm/artifactset"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+)
+
+func unpack(t testing.TB, data []byte, l artifactset.Limits) (*artifactset.Unpacked, error) {
+	t.Helper()
+	o := &opener{data: data}
+	u, err := artifactset.Unpack(t.Context(), o.get, artifactset.UnpackOptions{Limits: l, TempDir: t.TempDir()})
+	if o.opens > 1 || o.open != 0 {
+		t.Errorf("the archive was opened %d times, %d are open", o.opens, o.open)
+	}
+	return u, err
+}
+
+// TestUnpack reads either flavour in one pass, wherever its index is.
+func TestUnpack(t *testing.T) {
+	t.Parallel()
+	for name, archive := range map[string]ocmtest.Archive{
+		"set": {}, "old set": {Descriptor: true}, "layout": {Folders: true, Plain: true, NoMain: true},
+		"index last": {Reverse: true}, "with dots": {Prefix: "./"},
+	} {
+		u, err := unpack(t, chart(t, archive), artifactset.Limits{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		tree, err := oci.TreeOf(t.Context(), u, u.Main, oci.TreeLimits{})
+		if err != nil || len(tree.Manifests) != 1 || len(tree.Blobs) != 2 {
+			t.Fatalf("%s: %+v, %v", name, tree, err)
+		}
+		layer := tree.Blobs[1]
+		for range 2 { // in any order, as often as one likes
+			rc, size, err := u.Blob(t.Context(), layer.Digest, layer.Size)
+			if err != nil || size != layer.Size {
+				t.Fatalf("%s: %d bytes, %v", name, size, err)
+			}
+			if got, err := io.ReadAll(rc); string(got) != "chart" || err != nil {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+		if has, err := u.Has(t.Context(), layer); !has || err != nil {
+			t.Errorf("%s: Has = %t, %v", name, has, err)
+		}
+		if has, err := u.HasManifest(t.Context(), digest.FromString("x")); has || err != nil {
+			t.Errorf("%s: HasManifest = %t, %v", name, has, err)
+		}
+		if _, _, err := u.Blob(t.Context(), layer.Digest, layer.Size+1); !errors.As(err, new(*oci.DigestMismatchError)) {
+			t.Errorf("%s: other size: %v", name, err)
+		}
+		if _, _, err := u.Blob(t.Context(), digest.FromString("x"), 1); !errors.Is(err, oci.ErrNotFound) {
+			t.Errorf("%s: no such blob: %v", name, err)
+		}
+		if _, err := u.Manifest(t.Context(), "none"); !errors.Is(err, oci.ErrNotFound) {
+			t.Errorf("%s: no such tag: %v", name, err)
+		}
+		_, err = u.PushManifest(t.Context(), "", nil, "x")
+		if !errors.Is(err, oci.ErrReadOnly) || !errors.Is(u.PushBlob(t.Context(), layer, nil), oci.ErrReadOnly) {
+			t.Errorf("%s: something was stored: %v", name, err)
+		}
+		if err := u.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestUnpackRefused refuses what is broken or hostile, and leaves nothing behind.
+func TestUnpackRefused(t *testing.T) {
+	t.Parallel()
+	some := digest.FromString("x").String()
+	blob := "blobs/" + strings.Replace(some, ":", ".", 1)
+	good := chart(t, ocmtest.Archive{Plain: true})
+	for name, tc := range map[string]struct {
+		data   []byte
+		limits artifactset.Limits
+		is     error
+		says   string
+	}{
+		"empty":            {data: nil},
+		"no index":         {data: archiveOf(t, ocmtest.File{Name: blob, Content: []byte("x")}), says: "holds no OCI artifact"},
+		"no manifest":      {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", some)}), is: oci.ErrNotFound},
+		"other manifest":   {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", some)}, ocmtest.File{Name: blob, Content: []byte("y")}), says: "its digest promises"},
+		"two indexes":      {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", some)}, ocmtest.File{Name: "index.json"}), says: "more than one index"},
+		"leads out":        {data: archiveOf(t, ocmtest.File{Name: "../index.json"}), says: "leads out"},
+		"cut off":          {data: good[:len(good)/2+100]},
+		"too many entries": {data: good, limits: artifactset.Limits{Entries: 2}, is: oci.ErrTooLarge},
+		"too many bytes":   {data: good, limits: artifactset.Limits{Bytes: 1000}, is: oci.ErrTooLarge},
+		"large manifest":   {data: good, limits: artifactset.Limits{ManifestBytes: 9}, is: oci.ErrTooLarge},
+	} {
+		dir := t.TempDir()
+		o := &opener{data: tc.data}
+		_, err := artifactset.Unpack(t.Context(), o.get, artifactset.UnpackOptions{Limits: tc.limits, TempDir: dir})
+		if err == nil || tc.is != nil && !errors.Is(err, tc.is) || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: %v, want %v with %q", name, err, tc.is, tc.says)
+		}
+		left, err := os.ReadDir(dir)
+		if err != nil || len(left) > 0 || o.open != 0 {
+			t.Errorf("%s: left %v, %v; %d are open", name, left, err, o.open)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := artifactset.Unpack(ctx, (&opener{data: good}).get, artifactset.UnpackOptions{TempDir: t.TempDir()}); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+}
+
+// TestWrite writes what every reader of ours reads, equal for equal artifacts.
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	u, err := unpack(t, chart(t, ocmtest.Archive{}), artifactset.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	tree, err := oci.TreeOf(t.Context(), u, u.Main, oci.TreeLimits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first, second bytes.Buffer
+	for _, w := range []*bytes.Buffer{&first, &second} {
+		if err := artifactset.Write(t.Context(), w, tree, u, "1.0.0", "latest"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(first.Bytes(), second.Bytes()) {
+		t.Error("equal artifacts give different archives")
+	}
+	if got, err := readLayer(t.Context(), &opener{data: first.Bytes()}, artifactset.Limits{}); got != "chart" || err != nil {
+		t.Errorf("content = %q, %v", got, err)
+	}
+	again, err := unpack(t, first.Bytes(), artifactset.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	tags, err := again.Tags(t.Context())
+	if err != nil || !slices.Equal(tags, []string{"1.0.0", "latest"}) {
+		t.Errorf("tags = %v, %v", tags, err)
+	}
+	m, err := again.Manifest(t.Context(), "latest")
+	if err != nil || !bytes.Equal(m.Bytes, u.Main.Bytes) || m.Digest != u.Main.Digest {
+		t.Errorf("manifest = %+v, %v", m, err)
+	}
+	if got := artifactset.MediaTypeOf(m); got != "application/vnd.oci.image.manifest.v1+tar+gzip" {
+		t.Errorf("media type %s", got)
+	}
+	tree.Blobs = append(tree.Blobs, ocispec.Descriptor{Digest: digest.FromString("none"), Size: 1})
+	if err := artifactset.Write(t.Context(), io.Discard, tree, u); !errors.Is(err, oci.ErrNotFound) {
+		t.Errorf("a blob that is missing: %v", err)
+	}
+}
+
+// FuzzUnpack unpacks anything.
+func FuzzUnpack(f *testing.F) {
+	for _, a := range []ocmtest.Archive{{}, {Plain: true}, {Descriptor: true, Plain: true}, {Folders: true, Plain: true, Reverse: true}} {
+		f.Add(chart(f, a))
+	}
+	f.Add([]byte{0x1f, 0x8b})
+	limits := artifactset.Limits{Entries: 16, Bytes: 1 << 20, ManifestBytes: 64 << 10}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		u, err := unpack(t, data, limits)
+		if err != nil {
+			return
+		}
+		defer u.Close()
+		tree, err := oci.TreeOf(t.Context(), u, u.Main, oci.TreeLimits{Manifests: 16, ManifestBytes: 1 << 20})
+		if err != nil {
+			return
+		}
+		for _, b := range tree.Blobs {
+			rc, _, err := u.Blob(t.Context(), b.Digest, b.Size)
+			if err != nil {
+				continue
+			}
+			if got, err := io.ReadAll(rc); err == nil && b.Digest.Algorithm().FromBytes(got) != b.Digest {
+				t.Errorf("%s has other content", b.Digest)
+			}
+		}
+	})
+}
