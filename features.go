@@ -17,6 +17,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/resource"
 	snapshotkind "github.com/ocm-operator/ocm-operator/reconcilers/snapshot"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/reconcilers/subscription"
 	"github.com/ocm-operator/ocm-operator/transform"
 )
 
@@ -56,6 +57,9 @@ func features(s *shared) []plugin.Plugin {
 	return []plugin.Plugin{
 		componentversion.Plugin(componentversion.Options{
 			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Workers(v1alpha1.ComponentVersionKind), AnswerAge: answerAge,
+		}),
+		subscription.Plugin(subscription.Options{
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Transfers: s.transfers, Concurrent: o.Workers(v1alpha1.ComponentSubscriptionKind),
 		}),
 		snapshotkind.Plugin(snapshots),
 		resource.Plugin(resources),
