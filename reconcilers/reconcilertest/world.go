@@ -23,6 +23,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 	"github.com/ocm-operator/ocm-operator/registry/store"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -51,6 +52,8 @@ type World struct {
 	ledger  *ledger
 	indexes indexes
 	foreign *source.Foreign
+	// transfers is made when it is asked for.
+	transfers *transfers.Pool
 }
 
 // New returns a cluster with the objects in it.
@@ -92,7 +95,7 @@ func Scheme(t testing.TB) *runtime.Scheme {
 func withStatus() []client.Object {
 	return []client.Object{
 		&v1alpha1.ComponentVersion{}, &v1alpha1.Resource{}, &v1alpha1.Snapshot{}, &v1alpha1.Localization{},
-		&v1alpha1.Configuration{}, &v1alpha1.FluxDeployer{},
+		&v1alpha1.Configuration{}, &v1alpha1.FluxDeployer{}, &v1alpha1.ComponentSubscription{},
 	}
 }
 
