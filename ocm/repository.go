@@ -181,7 +181,11 @@ func (r *Repository) At(path string) (oci.Storage, error) { return r.place.Repos
 
 // Archive tells a directory or an archive from a registry.
 func (r *Repository) Archive() bool {
-	_, is := r.place.(*transportArchive)
+	p := r.place
+	if both, ok := p.(beside); ok {
+		p = both.place
+	}
+	_, is := p.(*transportArchive)
 	return is
 }
 
@@ -200,7 +204,7 @@ func (r *Repository) ListVersions(ctx context.Context, component string) ([]stri
 		return nil, err
 	}
 	found, err := list(ctx, repo)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) && !isMissingArchive(err) {
 		return nil, &NotFoundError{Repository: r.URL(), Component: component}
 	}
 	return found, err
@@ -241,6 +245,8 @@ func (r *Repository) missing(ctx context.Context, repo oci.Storage, component, v
 	found, err := list(ctx, repo)
 	unsure := errors.Is(cause, ErrUnsure)
 	switch {
+	case isMissingArchive(err):
+		return err
 	case unsure && slices.Contains(found, version):
 		return cause
 	case unsure && errors.Is(err, ErrUnsure) && errors.Is(err, ErrNotFound):
