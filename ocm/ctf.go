@@ -45,6 +45,13 @@ func (o Options) inArchive(store *ctf.Store) (*Repository, error) {
 	return o.repository(&transportArchive{store: store}, o.client("")), nil
 }
 
+// isMissingArchive tells whether there is no archive at all, and not just nothing
+// of a component in it.
+func isMissingArchive(err error) bool {
+	_, ok := errors.AsType[*ctf.MissingError](err)
+	return ok
+}
+
 // transportArchive is a place in a directory or an archive.
 type transportArchive struct {
 	store *ctf.Store

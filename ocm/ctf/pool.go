@@ -39,6 +39,8 @@ type PoolOptions struct {
 	// OpenTime bounds how long the opening of a store may take, which may be a
 	// download; 2 hours by default.
 	OpenTime time.Duration
+	// Now is the time by which something is fresh, time.Now if nil.
+	Now func() time.Time
 }
 
 // Pool opens stores when they are read, and closes them when nobody has read them
@@ -88,9 +90,12 @@ type opening struct {
 
 // NewPool returns a pool. It must be closed in the end.
 func NewPool(o PoolOptions) *Pool {
-	o.Stores = or(o.Stores, 64)
+	o.Options, o.Stores = o.withDefaults(), or(o.Stores, 64)
 	if o.OpenTime <= 0 {
 		o.OpenTime = 2 * time.Hour
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	p := &Pool{options: o, entries: map[string]*entry{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
@@ -206,14 +211,14 @@ func (p *Pool) lease(ctx context.Context, key string, from Source, fresh bool) (
 	p.mu.Lock()
 	if p.ended {
 		p.mu.Unlock()
-		return nil, errors.New("the pool of archives was closed")
+		return nil, fmt.Errorf("transport archive %s: the pool of archives was closed", from.Path())
 	}
 	e, ok := p.entries[key]
 	if !ok {
 		e = &entry{key: key}
 		p.entries[key] = e
 	}
-	if l := e.current; l != nil && (!fresh || time.Since(l.checked) < from.Fresh()) {
+	if l := e.current; l != nil && (!fresh || p.options.Now().Sub(l.checked) < from.Fresh()) {
 		p.use(l)
 		p.mu.Unlock()
 		return l, nil
@@ -241,7 +246,7 @@ func (p *Pool) lease(ctx context.Context, key string, from Source, fresh bool) (
 		p.giveBack(found) // it came at the last moment
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, fmt.Errorf("it is still being opened: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("transport archive %s is still being opened: %w", from.Path(), context.Cause(ctx))
 	}
 	return nil, context.Cause(ctx)
 }
@@ -257,7 +262,7 @@ func (p *Pool) open(e *entry, o *opening, before *lease, from Source) {
 	}
 	store, version, err := p.openGuarded(ctx, known, from)
 	if err != nil && ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("it could not be opened within %s: %w", p.options.OpenTime, err)
+		err = fmt.Errorf("%w; it could not be opened within %s", err, p.options.OpenTime)
 	}
 	found := before
 	if store != nil {
@@ -282,7 +287,7 @@ func (p *Pool) opened(e *entry, o *opening, before, found *lease, err error) []*
 	}
 	var unused []*lease
 	if err == nil {
-		found.checked = time.Now()
+		found.checked = p.options.Now()
 		found.current = !p.ended
 		if found.current {
 			e.current = found

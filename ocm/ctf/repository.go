@@ -34,7 +34,7 @@ func (r *repository) view(ctx context.Context, fresh bool) (view, *index, error)
 	}
 	v, err := r.store.layout.view(ctx, fresh)
 	if err != nil {
-		return nil, nil, fmt.Errorf("transport archive %s: %w", r.store.path, err)
+		return nil, nil, err
 	}
 	i, err := v.index()
 	if err != nil {

@@ -62,7 +62,7 @@ var errReadOnly = errors.New("it was opened for reading only")
 // asked for.
 type layout interface {
 	// view returns what is there now, and what is no older than a moment if it
-	// is to be fresh. It must be done with in the end.
+	// is to be fresh. It must be done with in the end. Its errors name the store.
 	view(ctx context.Context, fresh bool) (view, error)
 	// update replaces the index by what the function makes of it.
 	update(ctx context.Context, change func(*index) *index) error
@@ -133,9 +133,31 @@ func (o Options) open(path string, find func() (spot, error)) (*Store, error) {
 	return s, nil
 }
 
+// MissingError says that there is no archive. It matches oci.ErrNotFound.
+type MissingError struct {
+	// Path is the archive.
+	Path string
+	// Err is the cause; it may be nil.
+	Err error
+}
+
+// Error says what to do.
+func (e *MissingError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("transport archive %s not found: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("transport archive %s not found; check the path, or create it", e.Path)
+}
+
+// Is makes the error match oci.ErrNotFound.
+func (e *MissingError) Is(target error) bool { return target == oci.ErrNotFound }
+
+// Unwrap returns the cause.
+func (e *MissingError) Unwrap() error { return e.Err }
+
 func explain(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("transport archive %s: %w; check the path, or create it", path, oci.ErrNotFound)
+		return &MissingError{Path: path}
 	}
 	return fmt.Errorf("transport archive %s: %w", path, err)
 }
@@ -242,7 +264,7 @@ func (s *Store) end(commit bool) error {
 func (s *Store) Blobs(ctx context.Context) ([]digest.Digest, error) {
 	v, err := s.layout.view(ctx, true)
 	if err != nil {
-		return nil, fmt.Errorf("transport archive %s: %w", s.path, err)
+		return nil, err
 	}
 	defer v.done()
 	all, err := v.blobNames()

@@ -131,7 +131,7 @@ func New(o Options) (*Provider, error) {
 		wakes: asleep, listings: newBoard[[]string](metrics.board(aboutVersions), asleep.wake), tags: newBoard[tagged](metrics.board(aboutDigests), asleep.wake),
 		opts: o, hosts: hosts, identities: identities, transports: newTransports(hosts, o.Transport, maxTransports),
 		repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions),
-		archives: newArchives(o.Archives, o.Limits),
+		archives: newArchives(o),
 		proofs: &proofs{
 			now: o.Now, metrics: metrics, verdicts: newMemory[verdict](o.Proofs), contents: newMemory[struct{}](o.Contents),
 			slots: make(chan struct{}, o.Checks), running: map[string]*verification{},

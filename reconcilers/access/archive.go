@@ -53,7 +53,8 @@ type archives struct {
 	writers writers
 }
 
-func newArchives(o ArchiveOptions, limits ocm.Limits) (*archives, error) {
+func newArchives(all Options) (*archives, error) {
+	o, limits := all.Archives, all.Limits.WithDefaults()
 	if o.TempDir != "" {
 		if err := os.MkdirAll(o.TempDir, 0o700); err != nil {
 			return nil, fmt.Errorf("folder for transport archives: %w", err)
@@ -62,12 +63,11 @@ func newArchives(o ArchiveOptions, limits ocm.Limits) (*archives, error) {
 	if o.TempBytes <= 0 {
 		o.TempBytes = usualTempBytes
 	}
-	limits = limits.WithDefaults()
 	stores := ctf.Options{
 		ManifestBytes: limits.ManifestBytes, Entries: limits.ArchiveEntries, ArchiveBytes: o.MaxBytes,
 		TempDir: o.TempDir, Room: ctf.NewRoom(o.TempBytes), OneName: true,
 	}
-	return &archives{options: o, stores: stores, pool: ctf.NewPool(ctf.PoolOptions{Options: stores, Stores: maxOpenArchives})}, nil
+	return &archives{options: o, stores: stores, pool: ctf.NewPool(ctf.PoolOptions{Options: stores, Stores: maxOpenArchives, Now: all.Now})}, nil
 }
 
 // isArchive tells whether an address is that of a transport archive.

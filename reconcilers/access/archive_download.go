@@ -71,7 +71,7 @@ func (d *download) Open(ctx context.Context, known ctf.Version, o ctf.Options) (
 		return nil, before, nil
 	}
 	if err := d.check(resp, o.ArchiveBytes); err != nil {
-		return nil, nil, fmt.Errorf("transport archive %s: %w", d.label, err)
+		return nil, nil, err
 	}
 	store, err := ctf.Receive(&limited{r: body, left: o.ArchiveBytes}, d.label, o)
 	if err != nil && oci.IsPage(resp.Header.Get("Content-Type")) {
@@ -154,24 +154,24 @@ func (d *download) check(resp *http.Response, limit int64) error {
 	answer := fmt.Errorf("the server answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	switch status := resp.StatusCode; {
 	case status == http.StatusOK && resp.ContentLength > limit:
-		return fmt.Errorf("it is %w: %d bytes, at most %d are read", oci.ErrTooLarge, resp.ContentLength, limit)
+		return fmt.Errorf("transport archive %s is %w: %d bytes, at most %d are read", d.label, oci.ErrTooLarge, resp.ContentLength, limit)
 	case status == http.StatusOK:
 		return nil
 	case status == http.StatusNotFound:
 		// Every server answers like this, also those between here and there.
-		return oci.Doubt(fmt.Errorf("%w; check %s: %w", answer, d.field, oci.ErrNotFound))
+		return oci.Doubt(&ctf.MissingError{Path: d.label, Err: fmt.Errorf("%w; check %s", answer, d.field)})
 	case status == http.StatusGone:
-		return fmt.Errorf("%w: %w", answer, oci.ErrNotFound)
+		return &ctf.MissingError{Path: d.label, Err: answer}
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		who := d.credential.String() + " was used"
 		if d.credential.IsZero() {
 			who = "no credentials for " + d.url.Host + " were given; add them in a Secret that secretRef names"
 		}
-		return fmt.Errorf("%w; %s: %w", answer, who, oci.ErrUnauthorized)
+		return fmt.Errorf("transport archive %s: %w: %w; %s", d.label, oci.ErrUnauthorized, answer, who)
 	case status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
-		return fmt.Errorf("%w: %w", answer, oci.ErrUnreachable)
+		return fmt.Errorf("transport archive %s: server is %w: %w", d.label, oci.ErrUnreachable, answer)
 	}
-	return answer
+	return fmt.Errorf("transport archive %s: %w", d.label, answer)
 }
 
 // limited fails when there is more than it may pass on.
