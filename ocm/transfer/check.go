@@ -111,6 +111,7 @@ func (c *checker) check(ctx context.Context, component, version string, want dig
 
 // walk finds all parts of a component version and those it refers to.
 func (c *checker) walk(ctx context.Context, root wanted) error {
+	c.seen[root.component+":"+root.version] = true
 	for depth, level := 0, []wanted{root}; len(level) > 0; depth++ {
 		if depth > c.options.MaxDepth {
 			return fmt.Errorf("references lead to more than %d levels", c.options.MaxDepth)

@@ -19,7 +19,12 @@ import (
 func (r *run) compare(ctx context.Context) error {
 	return each(ctx, r.options.Concurrency, len(r.versions), func(ctx context.Context, i int) error {
 		defer r.progress.step()
-		return r.compareOne(ctx, r.versions[i])
+		n := r.versions[i]
+		if err := r.compareOne(ctx, n); err != nil || n.outcome == Unchanged {
+			return err
+		}
+		// It is the last look at what will be written, and nothing is sent before.
+		return unchanged(n.found.Descriptor(), n.written)
 	})
 }
 
@@ -82,9 +87,6 @@ func (r *run) damaged(n *node, there *oci.Manifest, err error) error {
 func (n *node) merge(there *ocm.ComponentVersion) error {
 	merged, err := merge(n.written, there.Descriptor(), n.home())
 	if err != nil {
-		return err
-	}
-	if err := unchanged(n.found.Descriptor(), merged); err != nil {
 		return err
 	}
 	n.written = merged

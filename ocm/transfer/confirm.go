@@ -149,7 +149,7 @@ func (r *run) readBack(ctx context.Context, n *node) (*ocm.ComponentVersion, err
 	if got := there.ManifestDigest(); got != n.target {
 		return nil, fmt.Errorf("%s in %s is %s and was written as %s: somebody else writes there, too", n.name(), r.target.URL(), got, n.target)
 	}
-	return there, unchanged(n.found.Descriptor(), there.Descriptor())
+	return there, sameTexts(n.found.Descriptor(), there.Descriptor())
 }
 
 // verifyBack verifies the signatures at the target.

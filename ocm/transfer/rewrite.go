@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,25 +62,30 @@ func withoutGlobal(a descriptor.Access) (descriptor.Access, error) {
 	return descriptor.NewAccess(fields)
 }
 
-// rewrite returns the descriptor of a component version as it is at the target. It
-// is an error if anything changed that a signature covers.
+// rewrite returns the descriptor of a component version as it is at the target.
 func (r *run) rewrite(n *node) (*descriptor.Descriptor, error) {
-	out := *n.found.Descriptor()
+	accesses := make([]descriptor.Access, 0, len(n.elements))
+	for _, e := range n.elements {
+		accesses = append(accesses, e.access)
+	}
+	return rewritten(n.found.Descriptor(), accesses, n.home())
+}
+
+// rewritten returns a copy of a descriptor with the accesses of its resources and
+// then its sources replaced, and what it says of where it is.
+func rewritten(d *descriptor.Descriptor, accesses []descriptor.Access, at oci.Location) (*descriptor.Descriptor, error) {
+	out := *d
 	c := &out.Component
 	c.Resources, c.Sources = slices.Clone(c.Resources), slices.Clone(c.Sources)
-	resources, sources := c.Resources, c.Sources
-	for _, e := range n.elements {
-		if e.kind == "resource" {
-			resources[0].Access, resources = e.access, resources[1:]
-		} else {
-			sources[0].Access, sources = e.access, sources[1:]
-		}
+	for i := range c.Resources {
+		c.Resources[i].Access = accesses[i]
+	}
+	for i := range c.Sources {
+		c.Sources[i].Access = accesses[len(c.Resources)+i]
 	}
 	var err error
-	if c.RepositoryContexts, err = withContext(c.RepositoryContexts, n.home()); err != nil {
-		return nil, err
-	}
-	return &out, unchanged(n.found.Descriptor(), &out)
+	c.RepositoryContexts, err = withContext(c.RepositoryContexts, at)
+	return &out, err
 }
 
 // repositoryContext says where a component version is.
@@ -130,6 +136,9 @@ func leadsTo(raw json.RawMessage, at oci.Location) bool {
 // algorithms are those that signatures and references are made with.
 var algorithms = []string{normalize.V1, normalize.V2, normalize.V3, normalize.V4Alpha1}
 
+// errChanged says that what a signature covers was changed, which nothing may do.
+var errChanged = errors.New("would not be the same at the target")
+
 // unchanged compares all canonical texts of a descriptor with those of what will be
 // read in its place.
 func unchanged(source, written *descriptor.Descriptor) error {
@@ -142,6 +151,12 @@ func unchanged(source, written *descriptor.Descriptor) error {
 	if err != nil {
 		return fmt.Errorf("%s: read what is written: %w", name, err)
 	}
+	return sameTexts(source, read)
+}
+
+// sameTexts compares all canonical texts of two descriptors.
+func sameTexts(source, read *descriptor.Descriptor) error {
+	name := source.Component.Name + ":" + source.Component.Version
 	for _, algorithm := range algorithms {
 		want, err := normalize.Normalise(source, algorithm)
 		if err != nil {
@@ -152,7 +167,7 @@ func unchanged(source, written *descriptor.Descriptor) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if !bytes.Equal(got, want) {
-			return fmt.Errorf("%s: its %s would not be the same at the target, so no signature would hold; nothing was copied: please report this", name, algorithm)
+			return fmt.Errorf("%s: its %s %w, so no signature would hold: please report this", name, algorithm, errChanged)
 		}
 	}
 	return nil
