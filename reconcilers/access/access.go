@@ -126,12 +126,16 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	archives, err := newArchives(o)
+	if err != nil {
+		return nil, err
+	}
 	asleep := &wakes{}
 	return &Provider{
 		wakes: asleep, listings: newBoard[[]string](metrics.board(aboutVersions), asleep.wake), tags: newBoard[tagged](metrics.board(aboutDigests), asleep.wake),
 		opts: o, hosts: hosts, identities: identities, transports: newTransports(hosts, o.Transport, maxTransports),
 		repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions),
-		archives: newArchives(o),
+		archives: archives,
 		proofs: &proofs{
 			now: o.Now, metrics: metrics, verdicts: newMemory[verdict](o.Proofs), contents: newMemory[struct{}](o.Contents),
 			slots: make(chan struct{}, o.Checks), running: map[string]*verification{},
