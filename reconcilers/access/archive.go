@@ -139,7 +139,7 @@ func (p *Provider) openArchive(_ context.Context, user User, repository v1alpha1
 	case repository.ComponentNameMapping != "" && repository.ComponentNameMapping != string(ocm.URLPath):
 		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("%s.componentNameMapping: archives have no mapping but urlPath; remove it", field))
 	}
-	key := fmt.Sprintf("%s/%s %s", user.Namespace, repository.URL, found.fingerprint)
+	key := fmt.Sprintf("%s %s/%s %s", field, user.Namespace, repository.URL, found.fingerprint)
 	if known, ok := p.repositories.get(key); ok {
 		return known.as(user), nil
 	}
