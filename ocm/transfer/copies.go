@@ -32,7 +32,7 @@ type copies struct {
 // copied is a blob and where it goes.
 type copied struct {
 	desc ocispec.Descriptor
-	from oci.Storage
+	from oci.Blobs
 	to   []oci.Storage
 }
 
@@ -41,7 +41,7 @@ func newCopies() *copies {
 }
 
 // add has a blob copied to a repository.
-func (c *copies) add(desc ocispec.Descriptor, from, to oci.Storage) error {
+func (c *copies) add(desc ocispec.Descriptor, from oci.Blobs, to oci.Storage) error {
 	if err := desc.Digest.Validate(); err != nil {
 		return fmt.Errorf("blob %q: %w", desc.Digest, err)
 	}

@@ -26,7 +26,7 @@ type element struct {
 	// layers are blobs in the repository of the component version.
 	layers []ocispec.Descriptor
 	// from has the blobs of layers and tree.
-	from oci.Storage
+	from oci.Blobs
 	// tree is an artifact; it goes beside the component version unless a separate
 	// place is set.
 	tree     *oci.Tree

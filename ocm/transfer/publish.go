@@ -61,7 +61,7 @@ func (r *run) publishVersion(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	if err := oci.Publish(ctx, &prepared{Storage: n.storage, elements: n.elements}, pack); err != nil {
+	if err := oci.Publish(ctx, &prepared{Storage: n.storage, done: n.layers()}, pack); err != nil {
 		return err
 	}
 	n.target = pack.Digest
@@ -99,21 +99,29 @@ func (n *node) pack() (*oci.Package, error) {
 	return oci.Pack(n.written, blobs, artifacts, creator)
 }
 
-// prepared is a repository that has the contents of some elements.
+// layers returns the blobs of a component version that are copied, or left out
+// deliberately.
+func (n *node) layers() map[digest.Digest]bool {
+	all := map[digest.Digest]bool{}
+	for _, e := range n.elements {
+		for _, l := range e.layers {
+			all[l.Digest] = true
+		}
+	}
+	return all
+}
+
+// prepared is a repository that has some blobs already, or need not have them.
 type prepared struct {
 	oci.Storage
 
-	elements []*element
+	done map[digest.Digest]bool
 }
 
-// PushBlob leaves out what was copied before, or is left out deliberately.
+// PushBlob leaves out what is done with.
 func (p *prepared) PushBlob(ctx context.Context, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) error {
-	for _, e := range p.elements {
-		for _, l := range e.layers {
-			if l.Digest == desc.Digest {
-				return nil
-			}
-		}
+	if p.done[desc.Digest] {
+		return nil
 	}
 	return p.Storage.PushBlob(ctx, desc, open)
 }

@@ -21,8 +21,6 @@ const maxStream = 16 << 30
 
 // made is a place that has one blob, which is made when it is asked for.
 type made struct {
-	oci.Storage // nil: there is nothing else
-
 	name string
 	size int64
 	open func(ctx context.Context) (io.ReadCloser, error)
