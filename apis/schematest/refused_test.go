@@ -22,6 +22,11 @@ func componentVersion(change map[string]string) string {
 	return render("ComponentVersion", lines, change)
 }
 
+func subscription(change map[string]string) string {
+	lines := map[string]string{"interval": "10m", "component": "acme.org/app", "source": "{url: ghcr.io/acme}", "destination": "{url: registry.example.com/mirror}"}
+	return render("ComponentSubscription", lines, change)
+}
+
 func mutation(change map[string]string) string {
 	lines := map[string]string{
 		"interval": "10m", "sourceRef": "{kind: Resource, name: manifests}",
@@ -73,6 +78,27 @@ func TestManifestsAreRefused(t *testing.T) {
 		"no key":             {"a signature without a key cannot be checked", componentVersion(change{"verify": "[{name: a, publicKey: {}}]"}), "spec.verify[0].publicKey", "set secretRef.name"},
 		"empty key":          {"an empty key is no key", componentVersion(change{"verify": `[{name: a, publicKey: {value: ""}}]`}), "spec.verify[0].publicKey", "or set value"},
 		"no signature name":  {"a key without a signature checks nothing", componentVersion(change{"verify": "[{publicKey: {value: YQ==}}]"}), "spec.verify[0].name", "Required value"},
+
+		"no subscribed component": {"there is nothing to replicate", subscription(change{"component": ""}), "spec.component", "Required value"},
+		"no source":               {"there is no place to read from", subscription(change{"source": ""}), "spec.source", "Required value"},
+		"no source url":           {"there is no place to read from", subscription(change{"source": "{}"}), "spec.source.url", "Required value"},
+		"subscription interval":   {"it would never be looked at again", subscription(change{"interval": "0s"}), "spec.interval", "use suspend"},
+		"written digest mapping":  {"nobody should write what few can read", subscription(change{"destination": "{url: a.example, componentNameMapping: sha256-digest}"}), "spec", "is read only"},
+		"limit of one":            {"a limit without all would do nothing", subscription(change{"limit": "5"}), "spec", "versions: all"},
+		"limit of latest":         {"a limit of the latest would do nothing", subscription(change{"versions": "latest", "limit": "5"}), "spec", "or remove limit"},
+		"no versions":             {"nothing would be replicated", subscription(change{"versions": "all", "limit": "0"}), "spec.limit", "greater than or equal to 1"},
+		"too many versions":       {"the status has to hold them", subscription(change{"versions": "all", "limit": "2001"}), "spec.limit", "less than or equal to 2000"},
+		"other versions":          {"there is no such choice", subscription(change{"versions": "newest"}), "spec.versions", "Unsupported value"},
+		"other downgrade":         {"there is no such policy", subscription(change{"downgradePolicy": "Never"}), "spec.downgradePolicy", "Unsupported value"},
+		"other overwrite":         {"there is no such policy", subscription(change{"overwritePolicy": "Force"}), "spec.overwritePolicy", "Unsupported value"},
+		"other drift mode":        {"there is no such mode", subscription(change{"driftDetection": "{mode: repair}"}), "spec.driftDetection.mode", "Unsupported value"},
+		"other resources":         {"there is no such choice", subscription(change{"transfer": "{resources: Remote}"}), "spec.transfer.resources", "Unsupported value"},
+		"other artifacts":         {"there is no such choice", subscription(change{"transfer": "{artifacts: Packed}"}), "spec.transfer.artifacts", "Unsupported value"},
+		"both forms":              {"it would not be seen which one holds", subscription(change{"verify": "[{name: a, publicKey: {value: YQ==}, signature: {name: a, key: {name: b}}}]"}), "spec.verify[0]", "one of two forms"},
+		"neither form":            {"nothing would be checked", subscription(change{"verify": "[{publicKey: {value: YQ==}}]"}), "spec.verify[0]", "one of two forms"},
+		"form with another key":   {"it would not be seen which key holds", subscription(change{"verify": "[{publicKey: {value: YQ==}, signature: {name: a, key: {name: b}}}]"}), "spec.verify[0]", "has neither"},
+		"signature without key":   {"a signature without a key cannot be checked", subscription(change{"verify": "[{signature: {name: a}}]"}), "spec.verify[0].signature.key", "Required value"},
+		"name without key":        {"a signature without a key cannot be checked", subscription(change{"verify": "[{name: a}]"}), "spec.verify[0]", "publicKey or with a certificate"},
 
 		"nothing to do":      {"a mutation that changes nothing is a mistake", mutation(change{"configRef": ""}), "spec", "there is nothing to do"},
 		"values twice":       {"it would not be seen which values hold", mutation(change{"values": "{a: 1}", "valuesFrom": configMap}), "spec", "exclude each other"},
