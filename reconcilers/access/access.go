@@ -95,6 +95,9 @@ type Provider struct {
 	hosts        *oci.Hosts
 	transports   *transports
 	identities   *identities
+	// budget bounds what registries are asked at once, and answered is what they need not send again.
+	budget   *oci.Budget
+	answered *oci.Memory
 	// listings and tags are answers that objects of one component share.
 	listings *board[[]string]
 	tags     *board[tagged]
@@ -126,12 +129,13 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	archives, err := newArchives(o)
+	archives, err := newArchives(o.Archives, o.Limits)
 	if err != nil {
 		return nil, err
 	}
 	asleep := &wakes{}
 	return &Provider{
+		budget: metrics.budget(), answered: metrics.memory(),
 		wakes: asleep, listings: newBoard[[]string](metrics.board(aboutVersions), asleep.wake), tags: newBoard[tagged](metrics.board(aboutDigests), asleep.wake),
 		opts: o, hosts: hosts, identities: identities, transports: newTransports(hosts, o.Transport, maxTransports),
 		repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions),
@@ -199,7 +203,7 @@ func (p *Provider) open(ctx context.Context, user User, repository v1alpha1.Repo
 	if isArchive(url) {
 		return p.openArchive(ctx, user, repository, field, found)
 	}
-	key := fmt.Sprintf("%s %s %s", url, repository.ComponentNameMapping, found.fingerprint)
+	key := fmt.Sprintf("%s %s %s %s", field, url, repository.ComponentNameMapping, found.fingerprint)
 	if known, ok := p.repositories.get(key); ok {
 		return known.as(user), nil
 	}
@@ -208,7 +212,7 @@ func (p *Provider) open(ctx context.Context, user User, repository v1alpha1.Repo
 		// Only certificates can be wrong here, and they come from one Secret.
 		return nil, &UnusableError{Kind: "Secret", Namespace: user.Namespace, Name: nameOf(repository.CertSecretRef), Why: "can't be used for TLS: " + err.Error()}
 	}
-	options.NameMapping = ocm.NameMapping(repository.ComponentNameMapping)
+	options.NameMapping, options.Field = ocm.NameMapping(repository.ComponentNameMapping), field
 	opened, err := ocm.Open(url, options)
 	if err != nil {
 		return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("%s.url: %w", field, err))
@@ -233,7 +237,7 @@ func (p *Provider) options(found gathered) (ocm.Options, error) {
 	others, err := p.transports.get(found.connection.forOthers())
 	return ocm.Options{
 		Credentials: found.store, Transport: others, HomeTransport: home, Hosts: p.hosts, Allow: p.opts.AccessMethods, UserAgent: p.opts.UserAgent,
-		Limits: p.opts.Limits,
+		Limits: p.opts.Limits, Budget: p.budget, Memory: p.answered,
 	}, err
 }
 

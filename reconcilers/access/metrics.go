@@ -29,6 +29,7 @@ type metrics struct {
 	duration prometheus.Histogram
 	answers  *prometheus.CounterVec
 	wakes    *prometheus.CounterVec
+	traffic  *traffic
 }
 
 // boardMetrics count the answers about one thing.
@@ -62,6 +63,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "ocm_repository_wakes_total",
 			Help: "Objects that were woken because of a shared answer, by whether there is another one or it is due to ask again.",
 		}, []string{"about", "cause"}),
+		traffic: newTraffic(),
 	}
 	for _, result := range []string{resultVerified, resultRefused, resultFailed, resultRemembered} {
 		m.results.WithLabelValues(result)
@@ -70,7 +72,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var failed []error
-	for _, collector := range []prometheus.Collector{m.results, m.duration, m.answers, m.wakes} {
+	for _, collector := range append([]prometheus.Collector{m.results, m.duration, m.answers, m.wakes}, m.traffic.collectors()...) {
 		failed = append(failed, registerer.Register(collector))
 	}
 	return m, errors.Join(failed...)
