@@ -127,9 +127,9 @@ func store(ctx context.Context, to Storage, desc ocispec.Descriptor, o CopyOptio
 	if err == nil {
 		return at(Target, f.Close())
 	}
-	reason := f.failure()
+	reason, closed := f.failure(), f.Close()
 	f.report(-f.passed())
-	switch closed := f.Close(); {
+	switch {
 	case reason != nil:
 		err = reason
 	case ctx.Err() != nil:

@@ -85,7 +85,9 @@ func (f *flow) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF { //nolint:errorlint // one that wraps it is no end
 		n = 0
 	}
-	f.leave(n, err)
+	if !f.leave(n, err) {
+		return 0, fs.ErrClosed
+	}
 	f.report(int64(n))
 	return n, err
 }
@@ -116,17 +118,23 @@ func (f *flow) enter() error {
 	return nil
 }
 
-func (f *flow) leave(n int, err error) {
+// leave counts what was read, unless nobody wants it any longer: a transport may be
+// reading still when it has returned an error.
+func (f *flow) leave(n int, err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed {
+		return false
+	}
 	f.waiting = false
 	f.read += int64(n)
 	switch {
 	case err == io.EOF: //nolint:errorlint // only this is the end
 		f.ended = true
-	case err != nil && !f.closed:
+	case err != nil:
 		f.err = err
 	}
+	return true
 }
 
 // passed returns how many bytes were passed on.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -184,4 +185,29 @@ func TestTags(t *testing.T) {
 			t.Errorf("%s: Tags = %v, %v, want %v with %q", name, got, err, tc.is, tc.says)
 		}
 	}
+}
+
+// FuzzNext follows links to nowhere but the registry itself.
+func FuzzNext(f *testing.F) {
+	for _, link := range []string{
+		"", `</v2/a/tags/list?n=1&last=x>; rel="next"`, `<?n=1>`, `<http://registry.example/v2/>`, `<//elsewhere.example/x>`,
+		`<http://registry.example@elsewhere.example/>`, `<https://registry.example:444/x>`, `<http://registry.example\\@elsewhere/>`, `<:>`, `<`,
+	} {
+		f.Add(link)
+	}
+	r := &Repository{location: Location{Host: "registry.example:5000", Path: "a"}}
+	asked, err := http.NewRequest(http.MethodGet, "https://registry.example:5000/v2/a/tags/list", http.NoBody)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, link string) {
+		got, err := r.next(&http.Response{Request: asked, Header: http.Header{"Link": {link}}})
+		if err != nil || got == "" {
+			return
+		}
+		to, err := url.Parse(got)
+		if err != nil || to.Scheme != "https" || to.Host != "registry.example:5000" || to.User != nil {
+			t.Errorf("%q leads to %q, %v", link, got, err)
+		}
+	})
 }

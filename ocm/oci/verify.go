@@ -25,7 +25,9 @@ func Verify(rc io.ReadCloser, object string, size int64, want ...digest.Digest) 
 		if err := d.Validate(); err != nil {
 			return nil, fmt.Errorf("%s: digest %q: %w", object, d, err)
 		}
-		v.checks = append(v.checks, check{want: d, digester: d.Algorithm().Digester()})
+		if !slices.ContainsFunc(v.checks, func(c check) bool { return c.want == d }) {
+			v.checks = append(v.checks, check{want: d, digester: d.Algorithm().Digester()})
+		}
 	}
 	return v, nil
 }
