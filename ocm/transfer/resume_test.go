@@ -31,29 +31,27 @@ type received struct {
 }
 
 // fault counts uploads that come to their end, and cuts the transfer off.
-func (r *received) fault(server *ocmtest.Server) ocmtest.Fault {
-	return func(w http.ResponseWriter, req *http.Request) bool {
-		r.mu.Lock()
-		r.after--
-		if r.after == 0 {
-			r.cancel()
-		}
-		r.mu.Unlock()
-		d := req.URL.Query().Get("digest")
-		if req.Method != http.MethodPut || d == "" {
-			return false
-		}
-		// The registry is given the whole body, or nothing of it.
-		body, err := io.ReadAll(req.Body)
-		if err != nil || digest.FromBytes(body).String() != d {
-			return true
-		}
-		req.Body = io.NopCloser(bytes.NewReader(body))
-		r.mu.Lock()
-		r.blobs[d]++
-		r.mu.Unlock()
+func (r *received) fault(_ http.ResponseWriter, req *http.Request) bool {
+	r.mu.Lock()
+	r.after--
+	if r.after == 0 {
+		r.cancel()
+	}
+	r.mu.Unlock()
+	d := req.URL.Query().Get("digest")
+	if req.Method != http.MethodPut || d == "" {
 		return false
 	}
+	// The registry is given the whole body, or nothing of it.
+	body, err := io.ReadAll(req.Body)
+	if err != nil || digest.FromBytes(body).String() != d {
+		return true
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	r.mu.Lock()
+	r.blobs[strings.SplitN(req.URL.Path, "/blobs/", 2)[0]+"@"+d]++
+	r.mu.Unlock()
+	return false
 }
 
 // TestResume cuts a transfer off at each of its requests to the target, and runs it
@@ -71,7 +69,8 @@ func TestResume(t *testing.T) {
 		target := open(t, server.URL+"/there", p.options)
 		ctx, cancel := context.WithCancel(t.Context())
 		got := &received{blobs: map[string]int{}, cancel: cancel, after: after}
-		server.Inject(got.fault(server))
+		server.Inject(got.fault)
+		newShelves(server)
 		first, err := transfer.Run(ctx, p.source, target, shop, "1.0.0", transfer.Options{})
 		if err == nil {
 			cancel()
@@ -81,6 +80,9 @@ func TestResume(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || first == nil {
 			t.Fatalf("cut off at request %d: %v", after, err)
 		}
+		got.mu.Lock()
+		got.after = -1
+		got.mu.Unlock()
 		complete(t, server)
 		result := run(t, p.source, target, shop, "1.0.0", transfer.Options{})
 		if result.Copied+result.Present != result.Blobs {
