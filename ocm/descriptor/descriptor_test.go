@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
@@ -344,6 +345,30 @@ func TestDigest(t *testing.T) {
 	half := descriptor.Digest{HashAlgorithm: descriptor.NoDigest, NormalisationAlgorithm: descriptor.ExcludeFromSignature, Value: "x"}
 	if half.Excluded() {
 		t.Error("a digest is excluded although its value is one")
+	}
+}
+
+// TestEncodeKeepsTheSchema writes a descriptor as what it was, since the oldest
+// signatures are made over that.
+func TestEncodeKeepsTheSchema(t *testing.T) {
+	t.Parallel()
+	for file, marks := range map[string][2]string{
+		"v2.yaml":            {"schemaVersion: v2", "apiVersion:"},
+		"v2-null-lists.json": {"schemaVersion: v2", "apiVersion:"},
+		"v3alpha1.yaml":      {"apiVersion: ocm.software/v3alpha1\nkind: ComponentVersion\n", "schemaVersion:"},
+	} {
+		d := parse(t, load(t, file))
+		out, err := descriptor.Encode(d)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if !bytes.Contains(out, []byte(marks[0])) || bytes.Contains(out, []byte(marks[1])) {
+			t.Errorf("%s is written as\n%s", file, out)
+		}
+		again := parse(t, out)
+		if diff := cmp.Diff(d, again, cmpopts.EquateEmpty()); diff != "" || again.Schema != d.Schema {
+			t.Errorf("%s differs after it was written (-before +after):\n%s", file, diff)
+		}
 	}
 }
 
