@@ -130,12 +130,10 @@ func store(ctx context.Context, to Storage, desc ocispec.Descriptor, o CopyOptio
 	reason, closed := f.failure(), f.Close()
 	f.report(-f.passed())
 	switch {
-	case reason != nil:
-		err = reason
-	case ctx.Err() != nil:
+	case ctx.Err() != nil: // either side may have said so
 		return fmt.Errorf("copy blob %s to %s: %w", desc.Digest, to, context.Cause(ctx))
-	default:
-		err = errors.Join(ExplainDisk(err), closed)
+	case reason != nil:
+		return reason
 	}
-	return at(Target, err)
+	return at(Target, errors.Join(ExplainDisk(err), closed))
 }

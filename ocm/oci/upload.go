@@ -145,10 +145,10 @@ func (r *Repository) uploadOnce(ctx context.Context, desc ocispec.Descriptor, be
 	}
 	flow.report(-flow.passed())
 	switch {
-	case reason != nil:
-		err = reason
-	case ctx.Err() != nil:
+	case ctx.Err() != nil: // either side may have said so
 		return fmt.Errorf("%s: %w", r.pushing(desc), context.Cause(ctx))
+	case reason != nil:
+		return reason
 	}
 	return at(Target, err)
 }
