@@ -36,7 +36,11 @@ func (m *made) Blob(ctx context.Context, d digest.Digest, size int64, also ...di
 		return nil, 0, err
 	}
 	verified, err := oci.Verify(rc, m.name, size, append([]digest.Digest{d}, also...)...)
-	return verified, m.size, err
+	if err != nil {
+		rc.Close()
+		return nil, 0, err
+	}
+	return verified, m.size, nil
 }
 
 // stream keeps content that is read from the web as a blob of the component
@@ -86,9 +90,11 @@ func (s *spools) close() {
 	}
 }
 
-// kept is content in a temporary file.
+// kept is content in a temporary file that has no name, so that nothing is left of
+// it whatever becomes of the process.
 type kept struct {
 	file   *os.File
+	left   string // its name, where files in use keep it
 	digest digest.Digest
 	size   int64
 }
@@ -99,21 +105,28 @@ func (k *kept) open(context.Context) (io.ReadCloser, error) {
 
 // Close implements io.Closer.
 func (k *kept) Close() error {
-	return errors.Join(k.file.Close(), os.Remove(k.file.Name()))
+	err := k.file.Close()
+	if k.left != "" {
+		err = errors.Join(err, os.Remove(k.left))
+	}
+	return err
 }
 
 // keep reads content into a temporary file.
 func (s *spools) keep(r io.Reader, dir string, moved func()) (*kept, error) {
 	f, err := os.CreateTemp(dir, "ocm-transfer-")
 	if err != nil {
-		return nil, fmt.Errorf("temporary file: %w", err)
+		return nil, fmt.Errorf("temporary file: %w", oci.ExplainDisk(err))
 	}
 	k := &kept{file: f}
+	if err := os.Remove(f.Name()); err != nil {
+		k.left = f.Name()
+	}
 	s.add(k)
 	sum := digest.SHA256.Digester()
 	k.size, err = io.Copy(io.MultiWriter(f, sum.Hash(), noting(moved)), r)
 	k.digest = sum.Digest()
-	return k, err
+	return k, oci.ExplainDisk(err)
 }
 
 // noting calls a function for each piece that is written.
