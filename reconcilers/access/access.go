@@ -129,7 +129,7 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	archives, err := newArchives(o.Archives, o.Limits)
+	archives, err := newArchives(o)
 	if err != nil {
 		return nil, err
 	}
