@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,6 +73,23 @@ func BenchmarkCopyBlob(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestCopyBlobMemory holds a piece of the content at a time. It is not parallel: it counts what the process allocates.
+func TestCopyBlobMemory(t *testing.T) {
+	const size = 48 << 20
+	content := some(size)
+	desc := ocispec.Descriptor{Digest: digest.FromBytes(content), Size: size}
+	from, to := place(t, plain(t, content), "a"), place(t, plain(t, nil), "c")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := CopyBlob(t.Context(), from, to, desc, CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > size/16 {
+		t.Errorf("a copy of %d bytes allocated %d", size, took)
 	}
 }
 
