@@ -49,6 +49,9 @@ func (c *copies) add(desc ocispec.Descriptor, from oci.Blobs, to oci.Storage) er
 	if b == nil {
 		b = &copied{desc: ocispec.Descriptor{Digest: desc.Digest, Size: desc.Size}, from: from}
 		c.known[desc.Digest] = b
+		if archive, ok := from.(*again); ok {
+			archive.use()
+		}
 		c.order = append(c.order, b)
 	}
 	if b.desc.Size != desc.Size {
@@ -90,6 +93,9 @@ func (r *run) copy(ctx context.Context) error {
 				return err
 			}
 			sent = append(sent, to.Location())
+		}
+		if archive, ok := c.order[i].from.(*again); ok {
+			archive.used()
 		}
 		return nil
 	})

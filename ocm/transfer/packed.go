@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,14 +23,17 @@ func (r *run) packed(ctx context.Context, e *element, place *access.Place) error
 		return e.keep(place)
 	}
 	source := e.node.found.Source()
-	unpacked, err := artifactset.Unpack(ctx, func(ctx context.Context) (io.ReadCloser, error) {
-		rc, _, err := source.OpenPlace(ctx, place)
-		return &noted{ReadCloser: rc, moved: r.progress.step}, err
-	}, artifactset.UnpackOptions{Limits: source.Archives, TempDir: r.options.TempDir})
+	open := func(ctx context.Context) (*artifactset.Unpacked, error) {
+		return artifactset.Unpack(ctx, func(ctx context.Context) (io.ReadCloser, error) {
+			rc, _, err := source.OpenPlace(ctx, place)
+			return &noted{ReadCloser: rc, moved: r.progress.step}, err
+		}, artifactset.UnpackOptions{Limits: source.Archives, TempDir: r.options.TempDir})
+	}
+	unpacked, err := open(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", e, err)
 	}
-	r.spools.add(unpacked)
+	defer unpacked.Close() //nolint:errcheck // it was only read
 	is, err := access.IsContentOf(e.res, unpacked.Main)
 	if err != nil {
 		return fmt.Errorf("%s: %w", e, err)
@@ -40,8 +44,66 @@ func (r *run) packed(ctx context.Context, e *element, place *access.Place) error
 	if e.tree, err = oci.TreeOf(ctx, unpacked, unpacked.Main, oci.TreeLimits{}); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
 	}
-	e.from = unpacked
+	from := &again{name: "the archive of " + e.String(), open: open}
+	r.spools.add(from)
+	e.from = from
 	return r.settle(ctx, e, place.Hint)
+}
+
+// again is an archive that is unpacked once more when something of it is copied, and
+// only as long as that takes: all archives of a component version may need more room
+// than there is.
+type again struct {
+	name string
+	open func(ctx context.Context) (*artifactset.Unpacked, error)
+
+	mu       sync.Mutex
+	unpacked *artifactset.Unpacked
+	// users is how many blobs are to be copied.
+	users int
+}
+
+// String names the archive.
+func (a *again) String() string { return a.name }
+
+// Blob implements oci.Blobs.
+func (a *again) Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.unpacked == nil {
+		unpacked, err := a.open(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		a.unpacked = unpacked
+	}
+	return a.unpacked.Blob(ctx, d, size, also...)
+}
+
+// use is told of a blob that is to be copied.
+func (a *again) use() { a.users++ }
+
+// used is told of one that was copied.
+func (a *again) used() {
+	a.mu.Lock()
+	a.users--
+	last := a.users == 0
+	a.mu.Unlock()
+	if last {
+		a.Close() //nolint:errcheck // it was only read
+	}
+}
+
+// Close implements io.Closer.
+func (a *again) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.unpacked == nil {
+		return nil
+	}
+	unpacked := a.unpacked
+	a.unpacked = nil
+	return unpacked.Close()
 }
 
 // noted tells when something was read.
