@@ -117,6 +117,22 @@ func semver(constraint string) func(*v1alpha1.ComponentSubscription) {
 
 func onlyFollowed(sub *v1alpha1.ComponentSubscription) { sub.Spec.Destination = nil }
 
+func withName(c ocmtest.Component, name string) ocmtest.Component {
+	c.Name = name
+	return c
+}
+
+// secretOf returns the public key of a signer.
+func secretOf(s *stage, name string) []byte {
+	_, public := ocmtest.SignerOf(s.t, name)
+	return public
+}
+
+// login is a Secret with credentials.
+func login(name, user, password string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: reconcilertest.Named(name), Data: map[string][]byte{"username": []byte(user), "password": []byte(password)}}
+}
+
 // subscribe creates a subscription and reconciles it until nothing goes on.
 func (s *stage) subscribe(adjust ...func(*v1alpha1.ComponentSubscription)) *v1alpha1.ComponentSubscription {
 	s.t.Helper()

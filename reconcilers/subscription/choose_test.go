@@ -1,0 +1,146 @@
+package subscription_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/fluxcd/pkg/apis/meta"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
+)
+
+func filter(expression string) func(*v1alpha1.ComponentSubscription) {
+	return func(sub *v1alpha1.ComponentSubscription) { sub.Spec.VersionFilter = expression }
+}
+
+func policy(downgrade string) func(*v1alpha1.ComponentSubscription) {
+	return func(sub *v1alpha1.ComponentSubscription) { sub.Spec.DowngradePolicy = downgrade }
+}
+
+func TestWhichVersions(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		adjust func(*v1alpha1.ComponentSubscription)
+		want   []string
+		reason string
+	}{
+		"newest release":     {func(*v1alpha1.ComponentSubscription) {}, []string{"v2.0.0"}, "pre-releases need a constraint that names one"},
+		"pre-release":        {semver(">=1.0.0-0"), []string{"v3.0.0-rc.1"}, "the constraint names one"},
+		"constraint":         {semver("~v1.0.0"), []string{"v1.0.1"}, "v makes no difference"},
+		"filter":             {filter("^v1"), []string{"v1.1.0"}, "both must hold"},
+		"filter and semver":  {func(sub *v1alpha1.ComponentSubscription) { semver("<1.1")(sub); filter("0$")(sub) }, []string{"v1.0.0"}, "both must hold"},
+		"all, limited":       {all(2), []string{"v2.0.0", "v1.1.0"}, "the newest ones"},
+		"all, by default":    {func(sub *v1alpha1.ComponentSubscription) { sub.Spec.Versions = v1alpha1.VersionsAll }, []string{"v2.0.0", "v1.1.0", "v1.0.1", "v1.0.0"}, "there are fewer than ten"},
+		"all of a constrain": {func(sub *v1alpha1.ComponentSubscription) { all(9)(sub); semver("1.x")(sub) }, []string{"v1.1.0", "v1.0.1", "v1.0.0"}, "the constraint holds for all"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.release("v1.0.0", "v1.0.1", "v1.1.0", "v2.0.0", "v3.0.0-rc.1")
+			sub := s.subscribe(tc.adjust)
+			wantReady(t, sub, tc.want[0])
+			var got []string
+			for _, known := range sub.Status.ReplicatedVersions {
+				got = append(got, known.Version)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("replicatedVersions: %s (-want +got):\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.want, s.at(s.destination), cmpopts.SortSlices(strings.Compare)); diff != "" {
+				t.Errorf("at the destination: %s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestUnusableSelections(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		adjust  func(*v1alpha1.ComponentSubscription)
+		reason  string
+		stalled bool
+		message string
+	}{
+		"semver":            {semver("~x.y"), v1alpha1.SemverConversionFailedReason, true, "spec.semver"},
+		"filter":            {filter("^v(1"), v1alpha1.SemverConversionFailedReason, true, "spec.versionFilter"},
+		"nothing satisfies": {semver(">=7"), v1alpha1.PullingLatestVersionFailedReason, false, `semver ">=7"`},
+		"nothing matches":   {filter("^x$"), v1alpha1.PullingLatestVersionFailedReason, false, `versionFilter "^x$"`},
+		"no such component": {func(sub *v1alpha1.ComponentSubscription) { sub.Spec.Component = "acme.org/other" }, v1alpha1.PullingLatestVersionFailedReason, false, "acme.org/other"},
+		"no component name": {func(sub *v1alpha1.ComponentSubscription) { sub.Spec.Component = "https://" }, v1alpha1.InvalidSpecReason, true, "spec.component"},
+		"onto itself":       {func(sub *v1alpha1.ComponentSubscription) { sub.Spec.Destination.URL = sub.Spec.Source.URL }, v1alpha1.InvalidSpecReason, true, "spec.destination.url is spec.source.url"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.release("v1.0.0")
+			sub := s.subscribe(tc.adjust)
+			wantFailed(t, sub, tc.reason, tc.message)
+			if _, stalled := reconcilertest.Conditions(sub)[meta.StalledCondition]; stalled != tc.stalled {
+				t.Errorf("conditions are %v", reconcilertest.Conditions(sub))
+			}
+		})
+	}
+}
+
+func TestDowngrades(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		policy string
+		change func(*v1alpha1.ComponentSubscription)
+		want   string
+		denied bool
+	}{
+		"deny narrowed":         {v1alpha1.DowngradeDeny, semver("1.x"), "1.1.0", false},
+		"deny filtered":         {v1alpha1.DowngradeDeny, filter("^1"), "1.1.0", false},
+		"never narrowed":        {v1alpha1.DowngradeNever, semver("1.x"), "2.0.0", true},
+		"never narrowed, all":   {v1alpha1.DowngradeNever, func(sub *v1alpha1.ComponentSubscription) { semver("1.x")(sub); all(5)(sub) }, "2.0.0", true},
+		"never, all of a range": {v1alpha1.DowngradeNever, all(5), "2.0.0", false},
+		"allow narrowed":        {v1alpha1.DowngradeAllow, semver("1.x"), "1.1.0", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.release("1.0.0", "1.1.0", "2.0.0")
+			sub := s.subscribe(policy(tc.policy))
+			wantReady(t, sub, "2.0.0")
+			s.change(sub, func() { tc.change(sub) })
+			if tc.denied {
+				wantFailed(t, sub, v1alpha1.DowngradeDeniedReason, "2.0.0")
+			} else {
+				wantReady(t, sub, tc.want)
+			}
+			if sub.Status.ReplicatedVersion != tc.want || sub.Status.LastAppliedVersion != tc.want || sub.Status.HighestVersion != "2.0.0" {
+				t.Errorf("status is %+v", sub.Status)
+			}
+		})
+	}
+}
+
+// TestManyVersions has as many versions as some components have: each interval is one listing, and nothing is read of what is known.
+func TestManyVersions(t *testing.T) {
+	t.Parallel()
+	const many = 1754
+	s := newStage(t)
+	s.release("0.0.1")
+	for i := range many {
+		s.tag("0.0.1", fmt.Sprintf("0.1.%d", i))
+	}
+	s.release("1.0.0", "1.0.1", "1.0.2")
+	s.from.Paginate(500)
+	sub := s.subscribe(all(3))
+	wantReady(t, sub, "1.0.2")
+	s.settle(sub)
+	for range 3 {
+		s.forget()
+		s.settle(sub)
+		s.quiet()
+		if diff := cmp.Diff(map[string]int{"GET tags": 4, "HEAD manifests": 3}, s.from.Requests()); diff != "" {
+			t.Errorf("requests at the source: one listing of four pages, and the tags of what was replicated (-want +got):\n%s", diff)
+		}
+	}
+}
