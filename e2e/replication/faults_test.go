@@ -278,8 +278,8 @@ func fill(t *testing.T, to at, size int) {
 	}
 }
 
-// slowSource replicates much from a registry that hardly answers: who has a fast one does not wait. What is slow is cancelled
-// when it is not wanted any more.
+// slowSource replicates much from a registry that hardly answers: who has a fast one does not wait. What is slow goes on over a restart,
+// is cancelled when it is not wanted any more, and is completed when the registry recovers.
 func slowSource(t *testing.T, w *world, all *registries) {
 	const crowd, fast = 6, 3
 	slow, quick, to := place(t, all.theirs, "slow-source"), place(t, all.ours.gate, "quick-source"), place(t, all.theirs, "slow-mirror")
@@ -311,7 +311,9 @@ func slowSource(t *testing.T, w *world, all *registries) {
 			t.Errorf("%s is ready: it was not slow", obj.GetName())
 		}
 	}
-	for i := range crowd {
+	w.restart() // ends in time in spite of what goes on, and goes on with it
+	const left = 2
+	for i := range crowd - left {
 		name := fmt.Sprintf("slow%d", i)
 		if i%2 == 0 {
 			w.Delete(v1alpha1.ComponentSubscriptionKind, name)
@@ -320,16 +322,13 @@ func slowSource(t *testing.T, w *world, all *registries) {
 		w.Apply("apiVersion: delivery.ocm.software/v1alpha1\nkind: ComponentSubscription\nmetadata: {name: " + name + "}\nspec: {suspend: true, interval: 1s, component: acme.org/" + name +
 			", source: {url: " + slow.gate.url(slow.path) + "}, destination: {url: " + to.gate.url(to.path) + "}}")
 	}
-	w.Eventually("nothing runs any more", func() error {
-		metrics, err := w.Operator.Metrics(t.Context())
-		if err != nil {
-			return err
-		}
-		if running, waiting := metrics["ocm_transfers_running"], metrics["ocm_transfers_waiting"]; running+waiting > 0 {
-			return fmt.Errorf("%v transfers run and %v wait", running, waiting)
-		}
-		return nil
-	})
+	w.atWork(left, left)
+	slow.gate.crawls(0)
+	for i := crowd - left; i < crowd; i++ {
+		w.replicated(fmt.Sprintf("slow%d", i), "1.0.0")
+		component{name: fmt.Sprintf("acme.org/slow%d", i), version: "1.0.0", size: 64 << 10}.proves(t, to)
+	}
+	w.atWork(0, 0)
 	metrics, err := w.Operator.Metrics(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -339,4 +338,19 @@ func slowSource(t *testing.T, w *world, all *registries) {
 			t.Logf("%s %v", name, n)
 		}
 	}
+}
+
+// atWork waits until so many transfers run or wait.
+func (w *world) atWork(least, most int) {
+	w.t.Helper()
+	w.Eventually(fmt.Sprintf("%d to %d transfers run or wait", least, most), func() error {
+		metrics, err := w.Operator.Metrics(w.t.Context())
+		if err != nil {
+			return err
+		}
+		if running, waiting := metrics["ocm_transfers_running"], metrics["ocm_transfers_waiting"]; int(running+waiting) < least || int(running+waiting) > most {
+			return fmt.Errorf("%v transfers run and %v wait", running, waiting)
+		}
+		return nil
+	})
 }

@@ -115,7 +115,7 @@ func (p *Pool) run(ctx context.Context, t *task) {
 	defer p.mu.Unlock()
 	delete(p.running, t.owner)
 	p.queue.leave(t)
-	t.cancel = nil
+	t.cancel, t.job.Run = nil, nil // what it was done with may be large, and the outcome may wait for long
 	if p.tasks[t.owner] == t {
 		t.ended, t.result, t.err, t.since = true, result, err, time.Now()
 		p.wakers.wake(t.owner)
