@@ -93,11 +93,12 @@ const (
 	DowngradeNever = "EnforceNever"
 )
 
-// Repository is a place where component versions are stored: an OCI registry with an optional path below it.
+// Repository is a place where component versions are stored: an OCI registry with an optional path below it, or a transport archive.
 // +kubebuilder:validation:XValidation:rule="!has(self.provider) || self.provider == 'generic' || !has(self.secretRef)",message="secretRef and a provider other than generic are two ways to log in: remove secretRef to log in with the identity of the workload, or remove provider to use the Secret"
 type Repository struct {
 	// url is the address of the repository, 1 to 2048 characters: host, optional port and path, without a scheme or with oci://, https:// or http://.
-	// Only http:// is read without TLS. It has no default. Example: ghcr.io/phoban01.
+	// Only http:// is read without TLS. A transport archive is ctf:: and a path below the operator's folder for archives of the namespace, which is a folder, a .tar or a .tgz;
+	// to read from it can also be ctf::https:// and where a .tar or .tgz is served. It has no default. Example: ghcr.io/phoban01.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
