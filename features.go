@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -20,10 +19,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/subscription"
 	"github.com/ocm-operator/ocm-operator/transform"
 )
-
-// answerAge is how old the answer to one object's question for versions may be to be another object's too. It spans the
-// time in which objects that are due at the same moment get their turn.
-const answerAge = 2 * time.Second
 
 // features is the feature list of the operator.
 func features(s *shared) []plugin.Plugin {
@@ -56,7 +51,7 @@ func features(s *shared) []plugin.Plugin {
 	localizations.Concurrent, configurations.Concurrent = o.Workers(v1alpha1.LocalizationKind), o.Workers(v1alpha1.ConfigurationKind)
 	return []plugin.Plugin{
 		componentversion.Plugin(componentversion.Options{
-			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Concurrent: o.Workers(v1alpha1.ComponentVersionKind), AnswerAge: answerAge,
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Transfers: s.transfers, Concurrent: o.Workers(v1alpha1.ComponentVersionKind),
 		}),
 		subscription.Plugin(subscription.Options{
 			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Transfers: s.transfers, Concurrent: o.Workers(v1alpha1.ComponentSubscriptionKind),

@@ -6,23 +6,20 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/versions"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
 
 // errNothingMatches is matched by the errors that say that there is no such version.
 var errNothingMatches = errors.New("no matching versions found")
-
-// maxTried bounds how many versions are looked at that turn out to be something else, or can't be verified. The version in
-// use is looked at besides.
-const maxTried = 10
 
 // candidate is a version that may be used, with the digest of its manifest.
 type candidate struct {
@@ -35,9 +32,9 @@ type lookup func(ctx context.Context, version string) (candidate, bool, error)
 
 // choose picks the version. An exact version costs no listing.
 func (c *controller) choose(ctx context.Context, r *run) (candidate, error) {
-	since := c.arrivals.since(r.obj, c.answerAge)
+	fresh := c.arrivals.Freshness(r.obj, r.obj.Spec.Interval.Duration, r.ready())
 	if exact, ok := versions.Exact(r.obj.Spec.Version.Semver); ok {
-		found, _, err := r.resolve(ctx, exact, since)
+		found, _, err := r.resolve(ctx, exact, fresh)
 		if errors.Is(err, ocm.ErrNotFound) && exact == r.current() {
 			found, err = r.inUse(), nil
 		}
@@ -49,30 +46,30 @@ func (c *controller) choose(ctx context.Context, r *run) (candidate, error) {
 		}
 		// The tag may spell the version otherwise, with or without "v": the listing that is part of the answer finds it.
 		if missing, ok := errors.AsType[*ocm.NotFoundError](err); ok && len(missing.Available) > 0 {
-			return c.pick(ctx, r, missing.Available, since)
+			return c.pick(ctx, r, missing.Available, fresh)
 		}
 	}
-	all, err := r.repository.VersionsSince(ctx, r.obj.Spec.Component, since)
+	all, err := r.repository.VersionsWithin(ctx, r.obj.Spec.Component, fresh)
 	if err != nil {
 		return candidate{}, err
 	}
-	return c.pick(ctx, r, all, since)
+	return c.pick(ctx, r, all, fresh)
 }
 
 // pick takes the newest of the versions that satisfies the constraint.
-func (c *controller) pick(ctx context.Context, r *run, all []string, since time.Time) (candidate, error) {
+func (c *controller) pick(ctx context.Context, r *run, all []string, fresh access.Freshness) (candidate, error) {
 	constraint := r.obj.Spec.Version.Semver
-	matching, err := versions.Select(candidates(all, r.current()), constraint)
+	matching, err := versions.Select(choice.Candidates(all, r.current()), constraint)
 	if err != nil {
 		return candidate{}, lifecycle.Stall(v1alpha1.CheckVersionFailedReason, err)
 	}
 	if len(matching) == 0 {
-		return candidate{}, fmt.Errorf("%w for constraint %q; %s has %s", errNothingMatches, constraint, r.repository.URL(), some(all))
+		return candidate{}, fmt.Errorf("%w for constraint %q; %s has %s", errNothingMatches, constraint, r.repository.URL(), choice.Some(all))
 	}
 	if r.obj.Spec.Version.DowngradePolicy == v1alpha1.DowngradeAllow && !slices.Contains(all, r.current()) {
-		matching = last(matching, r.current())
+		matching = choice.Last(matching, r.current())
 	}
-	return c.newest(ctx, r, matching, r.tagged(all, since))
+	return c.newest(ctx, r, matching, r.tagged(all, fresh))
 }
 
 // newest returns the newest of the versions, which are in their order, that may be used: it is not too low, it is a component
@@ -83,7 +80,7 @@ func (c *controller) newest(ctx context.Context, r *run, matching []string, find
 		return candidate{}, err
 	}
 	var refused []v1alpha1.PassedOverVersion
-	tried := r.shortlist(permitted)
+	tried := choice.Shortlist(permitted, r.current())
 	for _, version := range tried {
 		found, ok, err := find(ctx, version)
 		if err != nil {
@@ -111,26 +108,14 @@ func (c *controller) newest(ctx context.Context, r *run, matching []string, find
 	return candidate{}, r.refuse(refused, len(permitted)-len(tried), len(permitted) < len(matching))
 }
 
-// shortlist bounds how many versions are looked at.
-func (r *run) shortlist(permitted []string) []string {
-	if len(permitted) <= maxTried {
-		return permitted
-	}
-	short := slices.Clone(permitted[:maxTried])
-	if current := r.current(); !slices.Contains(short, current) && slices.Contains(permitted, current) {
-		short = append(short, current)
-	}
-	return short
-}
-
 // tagged looks versions up by their tags. A version in use whose tag is gone stays what it was pinned to, which may be there
 // still.
-func (r *run) tagged(all []string, since time.Time) lookup {
+func (r *run) tagged(all []string, fresh access.Freshness) lookup {
 	return func(ctx context.Context, version string) (candidate, bool, error) {
 		if version == r.current() && !slices.Contains(all, version) {
 			return r.inUse(), true, nil
 		}
-		found, sure, err := r.resolve(ctx, version, since)
+		found, sure, err := r.resolve(ctx, version, fresh)
 		if err != nil || sure {
 			return found, true, err
 		}
@@ -142,14 +127,14 @@ func (r *run) tagged(all []string, since time.Time) lookup {
 // resolve finds the digest that the tag of a version has now, and tells whether it is sure to be that of a component version.
 // A version that the status knows most likely is what it was, so nothing but the digest is asked for; any other one will be
 // read, which tells the digest, too.
-func (r *run) resolve(ctx context.Context, version string, since time.Time) (candidate, bool, error) {
+func (r *run) resolve(ctx context.Context, version string, fresh access.Freshness) (candidate, bool, error) {
 	component := r.obj.Spec.Component
 	known := r.known(version)
 	if known == "" {
-		manifest, sure, err := r.repository.ReadSince(ctx, component, version, since)
+		manifest, sure, err := r.repository.ReadWithin(ctx, component, version, fresh)
 		return candidate{version, manifest}, sure, err
 	}
-	manifest, err := r.repository.ResolveSince(ctx, component, version, since)
+	manifest, err := r.repository.ResolveWithin(ctx, component, version, fresh)
 	return candidate{version, manifest}, manifest == known, err
 }
 
@@ -164,41 +149,6 @@ func (r *run) known(version string) digest.Digest {
 		}
 	}
 	return ""
-}
-
-// candidates are the versions to choose from. The current one is among them even when it disappeared from the listing:
-// that is no reason to go back while it matches and nothing newer does.
-func candidates(all []string, current string) []string {
-	if current == "" || slices.Contains(all, current) {
-		return all
-	}
-	return append(slices.Clone(all), current)
-}
-
-// last moves a version to the end of a list, if it is there.
-func last(all []string, version string) []string {
-	i := slices.Index(all, version)
-	if i < 0 {
-		return all
-	}
-	return append(slices.Delete(slices.Clone(all), i, i+1), version)
-}
-
-// some lists the newest few versions for a message.
-func some(all []string) string {
-	if len(all) == 0 {
-		return "no versions"
-	}
-	return enumerate(versions.Sort(slices.Clone(all)))
-}
-
-// enumerate lists the first few of many for a message.
-func enumerate(all []string) string {
-	const few = 5
-	if len(all) <= few {
-		return strings.Join(all, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(all[:few], ", "), len(all)-few)
 }
 
 // node names a candidate for those who read it.

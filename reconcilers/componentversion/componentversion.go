@@ -4,6 +4,7 @@ package componentversion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,9 +16,11 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 )
 
 // Options are what the plugin depends on.
@@ -31,9 +34,8 @@ type Options struct {
 	// ReadsPerObject and Reads bound how many referenced component versions are read at once, for one object and for all of
 	// them; zero is a default of 8 and 32.
 	ReadsPerObject, Reads int
-	// AnswerAge is how old the answer to another object's question for versions may be when the interval of an object is
-	// over; it is never more than a tenth of the interval. Zero is none.
-	AnswerAge time.Duration
+	// Transfers copies versions to their destinations.
+	Transfers *transfers.Pool
 }
 
 // Plugin returns the feature.
@@ -48,6 +50,9 @@ func Plugin(o Options) plugin.Plugin {
 }
 
 func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	if o.Repositories == nil || o.Transfers == nil {
+		return errors.New("options are incomplete: Repositories and Transfers are required")
+	}
 	c := newController(mgr.GetClient(), o)
 	reconciler, err := lifecycle.New(kind(c), o.Lifecycle(mgr))
 	if err != nil {
@@ -61,12 +66,14 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	list := &v1alpha1.ComponentVersionList{}
 	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.ComponentVersion{}, builder.WithPredicates(source.SpecOrRequest(), c.arrivals.predicate())).
+		For(&v1alpha1.ComponentVersion{}, builder.WithPredicates(source.SpecOrRequest(), c.arrivals.Predicate())).
 		Watches(&v1alpha1.ComponentDescriptor{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.ComponentVersion{}),
 			builder.WithPredicates(source.SpecOrRequest(), notCreated)).
 		WatchesMetadata(&corev1.Secret{}, source.Dependents(mgr.GetClient(), list, source.SecretKind)).
 		WatchesMetadata(&corev1.Secret{}, source.Neighbours(mgr.GetClient(), list, source.SecretKind), builder.WithPredicates(notMade)).
 		WatchesMetadata(&corev1.ServiceAccount{}, source.Dependents(mgr.GetClient(), list, source.ServiceAccountKind)).
+		WatchesRawSource(o.Transfers.Source(v1alpha1.ComponentVersionKind)).
+		WatchesRawSource(o.Repositories.Woken(v1alpha1.ComponentVersionKind)).
 		WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.ComponentVersionKind, o.Concurrent)).
 		Complete(reconciler)
 }
@@ -77,12 +84,15 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentVersion, *run] {
 		Name: v1alpha1.ComponentVersionKind,
 		New:  func() *v1alpha1.ComponentVersion { return &v1alpha1.ComponentVersion{} },
 		Begin: func(obj *v1alpha1.ComponentVersion, events lifecycle.Events) *run {
+			obj.Status.Progress = nil // unless one is found
 			return &run{obj: obj, events: events}
 		},
 		Steps: []lifecycle.Step[*run]{
 			{Name: "connect", Run: c.honest(c.connect)},
+			{Name: "await", Run: c.honest(c.await)},
 			{Name: "resolveVersion", Run: c.honest(c.resolveVersion)},
 			{Name: "guard", Run: c.honest(c.guard)},
+			{Name: "transfer", Run: c.honest(c.transfer)},
 			{Name: "confirm", Run: c.honest(c.confirm)},
 			{Name: "fetchDescriptors", Run: c.honest(c.fetchDescriptors)},
 			{Name: "publish", Run: c.honest(c.publish)},
@@ -95,7 +105,8 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentVersion, *run] {
 				v1alpha1.RevisionAnnotation:         v1alpha1.Revision(obj.Status.ReconciledVersion, obj.Status.ManifestDigest),
 			}
 		},
-		Until: expiry,
+		Until: func(obj *v1alpha1.ComponentVersion) time.Time { return choice.Expiry(obj.Status.Signatures) },
+		Halt:  c.halt,
 		Progress: func(obj *v1alpha1.ComponentVersion) string {
 			return "reconciliation in progress for component: " + obj.Spec.Component
 		},

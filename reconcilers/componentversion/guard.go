@@ -8,8 +8,8 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
-	"github.com/ocm-operator/ocm-operator/ocm/versions"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
 
@@ -21,41 +21,22 @@ const maxNamed = 128
 
 // permitted leaves out the versions that are lower than spec.version.downgradePolicy allows.
 func (r *run) permitted(matching []string) ([]string, error) {
-	floor := r.floor(matching)
-	kept := slices.DeleteFunc(slices.Clone(matching), func(version string) bool { return versions.Lower(version, floor) })
-	if len(kept) > 0 {
+	rule := choice.Rule{Policy: r.obj.Spec.Version.DowngradePolicy, Current: r.current(), Highest: r.highest()}
+	if kept := rule.Permitted(matching); len(kept) > 0 {
 		return kept, nil
 	}
 	told := fmt.Sprintf("the newest version of %s that satisfies %q is %s, which is lower than %s, the highest one that was in use",
-		r.obj.Spec.Component, r.obj.Spec.Version.Semver, matching[0], floor)
+		r.obj.Spec.Component, r.obj.Spec.Version.Semver, matching[0], rule.Floor(matching))
 	return nil, lifecycle.WithEvent(told, lifecycle.Fail(v1alpha1.DowngradeDeniedReason, fmt.Errorf(
 		"%s: change spec.version.semver, or set spec.version.downgradePolicy to Deny or Allow to go back", told)))
 }
 
-// floor is the version that no lower one may replace; it is empty if there is none.
-func (r *run) floor(matching []string) string {
-	switch r.obj.Spec.Version.DowngradePolicy {
-	case v1alpha1.DowngradeAllow:
-		return ""
-	case v1alpha1.DowngradeNever:
-		return r.highest()
-	}
-	if current := r.current(); slices.Contains(matching, current) {
-		return current
-	}
-	return "" // the constraint rejects the one in use, so the user wants to go back
-}
-
 // highest is the highest version of the component that was in use.
 func (r *run) highest() string {
-	status := r.obj.Status
 	if !r.sameComponent() {
 		return ""
 	}
-	if status.HighestVersion == "" || versions.Lower(status.HighestVersion, status.ReconciledVersion) {
-		return status.ReconciledVersion
-	}
-	return status.HighestVersion
+	return choice.Highest(r.obj.Status.HighestVersion, r.obj.Status.ReconciledVersion)
 }
 
 // guard refuses a version that is not what it was when it was used first.
@@ -99,7 +80,7 @@ func (r *run) excluded() []string {
 	var names []string
 	for _, u := range r.proof.Unprotected {
 		if u.Why == verify.Excluded {
-			names = append(names, fmt.Sprintf("%s of %s", clip(u.Resource.Name, maxNamed), clip(describe(u.Component, u.Version), maxNamed)))
+			names = append(names, fmt.Sprintf("%s of %s", choice.Clip(u.Resource.Name, maxNamed), choice.Clip(describe(u.Component, u.Version), maxNamed)))
 		}
 	}
 	slices.Sort(names)
@@ -112,7 +93,7 @@ func (r *run) mutated(before v1alpha1.AcceptedVersion, signed bool, open []strin
 	told := fmt.Sprintf("version %s of %s has changed: its manifest is %s now (%s), and was %s when it was used first",
 		r.version, r.obj.Spec.Component, r.manifest, r.proved(), before.ManifestDigest)
 	if signed {
-		told += "; what is signed is the same, but no signature covers " + enumerate(open)
+		told += "; what is signed is the same, but no signature covers " + choice.Enumerate(open)
 	}
 	return lifecycle.WithEvent(told, lifecycle.Fail(v1alpha1.MutatedVersionReason, fmt.Errorf(
 		"%s; a published version must stay what it is. If what it is now is right, accept it: kubectl annotate --overwrite -n %s componentversion/%s %s=%s",

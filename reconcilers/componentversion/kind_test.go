@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fluxcd/pkg/apis/meta"
+
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1/naming"
 	"github.com/ocm-operator/ocm-operator/ocm"
@@ -29,10 +31,16 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	w, registry := reconcilertest.New(t), ocmtest.Start(t)
-	return &stage{
-		World: w, registry: registry, url: registry.URL + "/ocm",
-		Controller: w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories})),
-	}
+	s := &stage{World: w, registry: registry, url: registry.URL + "/ocm"}
+	s.install()
+	return s
+}
+
+// install sets the feature up with what the world has now.
+func (s *stage) install() {
+	s.Controller = s.Install(componentversion.Plugin(componentversion.Options{
+		Lifecycle: s.Lifecycle, Repositories: s.Repositories, Transfers: s.Transfers(),
+	}))
 }
 
 // release publishes versions of the component, each with a resource.
@@ -335,9 +343,9 @@ func TestRefusedSpecs(t *testing.T) {
 		stalled      bool
 	}{
 		"verify": {func(cv *v1alpha1.ComponentVersion) { cv.Spec.Verify = []v1alpha1.Signature{{Name: "dev"}} }, v1alpha1.ComponentVerificationFailedReason, "failed to verify acme.org/app with constraint 1.0.0: ", false},
-		"destination": {func(cv *v1alpha1.ComponentVersion) {
-			cv.Spec.Destination = &v1alpha1.Repository{URL: "mirror.example.com"}
-		}, v1alpha1.TransferFailedReason, "spec.destination is not supported", true},
+		"no secret": {func(cv *v1alpha1.ComponentVersion) {
+			cv.Spec.Destination = &v1alpha1.Repository{URL: "mirror.example.com", SecretRef: &meta.LocalObjectReference{Name: "writer"}}
+		}, v1alpha1.AuthenticatedContextCreationFailedReason, "spec.destination.secretRef", true},
 		"component name": {func(cv *v1alpha1.ComponentVersion) { cv.Spec.Component = "No Component" }, v1alpha1.InvalidSpecReason, "spec.component", true},
 		"constraint":     {func(cv *v1alpha1.ComponentVersion) { cv.Spec.Version.Semver = "newest" }, v1alpha1.CheckVersionFailedReason, "newest", true},
 		"no account":     {func(cv *v1alpha1.ComponentVersion) { cv.Spec.ServiceAccountName = "nobody" }, v1alpha1.AuthenticatedContextCreationFailedReason, "ServiceAccount default/nobody does not exist", true},

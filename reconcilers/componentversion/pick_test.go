@@ -13,6 +13,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/versions"
+	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
 
@@ -36,7 +37,7 @@ func TestCandidates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			matching, err := versions.Select(candidates(tc.all, tc.current), tc.constraint)
+			matching, err := versions.Select(choice.Candidates(tc.all, tc.current), tc.constraint)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,41 +45,6 @@ func TestCandidates(t *testing.T) {
 				t.Errorf("picked from %q, want %q first: %s", matching, tc.want, tc.reason)
 			}
 		})
-	}
-}
-
-func TestSome(t *testing.T) {
-	t.Parallel()
-	for want, all := range map[string][]string{
-		"no versions":  nil,
-		"1.1.0, 1.0.0": {"1.0.0", "1.1.0"},
-		"1.6.0, 1.5.0, 1.4.0, 1.3.0, 1.2.0 and 2 more": {"1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0"},
-	} {
-		if got := some(all); got != want {
-			t.Errorf("some of %v is %q, want %q", all, got, want)
-		}
-	}
-}
-
-func TestCurrentCountsForItsComponentAndRepository(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		change func(*v1alpha1.ComponentVersion)
-		want   string
-	}{
-		"same":             {func(*v1alpha1.ComponentVersion) {}, "1.0.0"},
-		"other component":  {func(cv *v1alpha1.ComponentVersion) { cv.Spec.Component = "acme.org/web" }, ""},
-		"other repository": {func(cv *v1alpha1.ComponentVersion) { cv.Spec.Repository.URL = "mirror.example.com" }, ""},
-		"never reconciled": {func(cv *v1alpha1.ComponentVersion) { cv.Status.ComponentDescriptor = nil }, ""},
-	} {
-		cv := &v1alpha1.ComponentVersion{}
-		cv.Spec.Component, cv.Spec.Repository.URL = "acme.org/app", "registry.example.com"
-		cv.Status.ReplicatedRepositoryURL, cv.Status.ReconciledVersion = "registry.example.com", "1.0.0"
-		cv.Status.ComponentDescriptor = &v1alpha1.Reference{Name: "acme.org/app"}
-		tc.change(cv)
-		if got := (&run{obj: cv}).current(); got != tc.want {
-			t.Errorf("%s: current version is %q, want %q", name, got, tc.want)
-		}
 	}
 }
 

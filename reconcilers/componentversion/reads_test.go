@@ -124,7 +124,7 @@ func (f *forest) reads(tb testing.TB, perObject, all int) *v1alpha1.ComponentVer
 		tb.Fatal(err)
 	}
 	c := w.Install(componentversion.Plugin(componentversion.Options{
-		Lifecycle: w.Lifecycle, Repositories: repositories, ReadsPerObject: perObject, Reads: all,
+		Lifecycle: w.Lifecycle, Repositories: repositories, Transfers: w.Transfers(), ReadsPerObject: perObject, Reads: all,
 	}))
 	cv := reconcilertest.ComponentVersion("app", f.url, app, "1.0.0")
 	w.Create(cv)
@@ -170,7 +170,7 @@ func TestReadsAreBoundedForAllObjects(t *testing.T) {
 	f.grow(t, 2, 10, 2)
 	f.delay = func(r *http.Request) time.Duration { return time.Millisecond }
 	w := reconcilertest.New(t)
-	c := w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories, ReadsPerObject: 8, Reads: 3}))
+	c := w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories, Transfers: w.Transfers(), ReadsPerObject: 8, Reads: 3}))
 	objects := []*v1alpha1.ComponentVersion{
 		reconcilertest.ComponentVersion("one", f.url, app, "1.0.0"), reconcilertest.ComponentVersion("two", f.url, app, ">=1.0.0"),
 	}

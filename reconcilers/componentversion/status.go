@@ -9,16 +9,12 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/fluxcd/pkg/apis/meta"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
-	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
-	"github.com/ocm-operator/ocm-operator/ocm/signing"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
-	"github.com/ocm-operator/ocm-operator/ocm/versions"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 )
 
 // Bounds of what the API takes.
@@ -60,9 +56,7 @@ func (r *run) record(expand bool) {
 func (r *run) note(used v1alpha1.AcceptedVersion) {
 	status := &r.obj.Status
 	status.AcceptedVersions = r.remember(used)
-	if status.HighestVersion = r.highest(); status.HighestVersion == "" || versions.Lower(status.HighestVersion, used.Version) {
-		status.HighestVersion = used.Version
-	}
+	status.HighestVersion = choice.Highest(r.highest(), used.Version)
 	status.SpecDigest = r.obj.Spec.Digest()
 }
 
@@ -83,7 +77,7 @@ func (r *run) recordProof(used candidate, proven *verify.Proof, now time.Time) {
 		before = r.before.Signatures
 	}
 	status.Verified, status.Proof = true, proof
-	status.Signatures = signatures(proven.Signatures, before, now)
+	status.Signatures = choice.Signatures(proven.Signatures, before, now)
 	status.UnprotectedResources, status.UnprotectedResourcesCount = unprotected(proven.Unprotected), count(proven.Unprotected)
 }
 
@@ -93,41 +87,13 @@ func unprove(status *v1alpha1.ComponentVersionStatus) {
 	status.UnprotectedResources, status.UnprotectedResourcesCount = nil, 0
 }
 
-// signatures returns the signatures that hold as the status has them. One that was there before keeps its time.
-func signatures(checked []signing.Checked, before []v1alpha1.VerifiedSignature, now time.Time) []v1alpha1.VerifiedSignature {
-	var out []v1alpha1.VerifiedSignature
-	for _, c := range checked {
-		signature := v1alpha1.VerifiedSignature{
-			Name: c.Name, Algorithm: c.Algorithm, Digest: digestText(c.Digest), KeyFingerprint: c.KeyFingerprint,
-			Time: metav1.NewTime(now).Rfc3339Copy(),
-		}
-		if !c.Expires.IsZero() {
-			expires := metav1.NewTime(c.Expires).Rfc3339Copy()
-			signature.Expires = &expires
-		}
-		for _, known := range before {
-			if known.Name == signature.Name && known.Algorithm == signature.Algorithm && known.Digest == signature.Digest &&
-				known.KeyFingerprint == signature.KeyFingerprint {
-				signature.Time = known.Time
-			}
-		}
-		out = append(out, signature)
-	}
-	return out
-}
-
-// digestText writes a digest with the algorithms by which it was made.
-func digestText(d descriptor.Digest) string {
-	return fmt.Sprintf("%s:%s[%s]", d.HashAlgorithm, d.Value, d.NormalisationAlgorithm)
-}
-
 // unprotected returns the resources that nothing protects as the status has them: each once, sorted, and no more than fit.
 func unprotected(found []verify.Unprotected) []v1alpha1.UnprotectedResource {
 	var out []v1alpha1.UnprotectedResource
 	for _, u := range found {
 		resource := v1alpha1.UnprotectedResource{
-			Component: clip(u.Component, maxName-len(ellipsis)), Version: clip(u.Version, maxName-len(ellipsis)),
-			Name: clip(u.Resource.Name, maxName-len(ellipsis)), ResourceVersion: clip(u.Resource.Version, maxName-len(ellipsis)),
+			Component: choice.Clip(u.Component, maxName), Version: choice.Clip(u.Version, maxName),
+			Name: choice.Clip(u.Resource.Name, maxName), ResourceVersion: choice.Clip(u.Resource.Version, maxName),
 			Reason: string(u.Why),
 		}
 		if identity := u.Resource.ExtraIdentity; len(identity) <= maxAttributes && sizeOf(identity) <= maxIdentityBytes {

@@ -10,47 +10,12 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
-	"github.com/ocm-operator/ocm-operator/ocm/signing"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
-
-// TestTimesOfSignaturesAreKept: the time is that of the first check, of this signature and with this key.
-func TestTimesOfSignaturesAreKept(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 3, 4, 5, 6, 7, 8, time.UTC)
-	since := metav1.NewTime(now.Add(-time.Hour)).Rfc3339Copy()
-	checked := signing.Checked{
-		Name: "dev", Algorithm: signing.PSS, KeyFingerprint: "sha256:aa", Expires: now.Add(time.Hour),
-		Digest: descriptor.Digest{HashAlgorithm: "SHA-256", NormalisationAlgorithm: "jsonNormalisation/v3", Value: "0f"},
-	}
-	first := signatures([]signing.Checked{checked}, nil, since.Time)
-	if got := first[0]; got.Digest != "SHA-256:0f[jsonNormalisation/v3]" || got.Algorithm != signing.PSS || !got.Time.Equal(&since) || got.Expires.Nanosecond() != 0 {
-		t.Errorf("signature is %+v", got)
-	}
-	for name, tc := range map[string]struct {
-		change func(*signing.Checked)
-		kept   bool
-	}{
-		"same":       {func(*signing.Checked) {}, true},
-		"renewed":    {func(c *signing.Checked) { c.Expires = now.Add(2 * time.Hour) }, true},
-		"other name": {func(c *signing.Checked) { c.Name = "ops" }, false},
-		"algorithm":  {func(c *signing.Checked) { c.Algorithm = signing.PKCS1 }, false},
-		"digest":     {func(c *signing.Checked) { c.Digest.Value = "1f" }, false},
-		"key":        {func(c *signing.Checked) { c.KeyFingerprint = "sha256:bb" }, false},
-	} {
-		changed := checked
-		tc.change(&changed)
-		got := signatures([]signing.Checked{changed}, first, now)
-		if kept := got[0].Time.Equal(&since); kept != tc.kept {
-			t.Errorf("%s: the time is kept: %t", name, kept)
-		}
-	}
-}
 
 // TestUnprotectedFitsIntoTheStatus: what it lists comes out of component versions, which may say anything.
 func TestUnprotectedFitsIntoTheStatus(t *testing.T) {
@@ -150,15 +115,5 @@ func TestLongVerificationsShowProgress(t *testing.T) {
 		if diff := cmp.Diff(tc.want, logged); diff != "" {
 			t.Errorf("%s: log (-want +got):\n%s", name, diff)
 		}
-	}
-}
-
-func TestLast(t *testing.T) {
-	t.Parallel()
-	if diff := cmp.Diff([]string{"3", "1", "2"}, last([]string{"3", "2", "1"}, "2")); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff([]string{"3"}, last([]string{"3"}, "")); diff != "" {
-		t.Error(diff)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	"k8s.io/utils/lru"
@@ -15,10 +14,12 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/transfer"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 )
 
 // controller holds what the steps of every run share.
@@ -30,8 +31,11 @@ type controller struct {
 	// readsPerObject and reads bound how many component versions are read at once, for one object and for all of them.
 	readsPerObject int
 	reads          slots
-	arrivals       arrivals
-	answerAge      time.Duration
+	arrivals       *access.Arrivals
+	transfers      *transfers.Pool
+	// copied holds what the last transfer for each object has made, and memory what versions at destinations are made of.
+	copied *lru.Cache
+	memory *transfer.Memory
 }
 
 // maxAnnounced bounds how many objects are remembered; a forgotten one reports its version once more.
@@ -41,7 +45,7 @@ func newController(c client.Client, o Options) *controller {
 	return &controller{
 		client: c, repositories: o.Repositories, announced: lru.New(maxAnnounced),
 		readsPerObject: cmp.Or(o.ReadsPerObject, defaultReadsPerObject), reads: make(slots, cmp.Or(o.Reads, defaultReads)),
-		arrivals: newArrivals(), answerAge: o.AnswerAge,
+		arrivals: access.NewArrivals(), transfers: o.Transfers, copied: lru.New(maxAnnounced), memory: transfer.NewMemory(0),
 	}
 }
 
@@ -65,6 +69,8 @@ type run struct {
 	version  string
 	manifest digest.Digest
 	proof    *verify.Proof
+	// copies pins what it refers to at the destination.
+	copies []source.Node
 	// local is the digest of the manifest by which the version is read, and confirmed what was verified of that just now.
 	local     digest.Digest
 	confirmed *verify.Proof
@@ -75,10 +81,6 @@ type run struct {
 // connect opens the repository with the credentials of the namespace, and reads the keys.
 func (c *controller) connect(ctx context.Context, r *run) error {
 	c.readPolicy(ctx, r)
-	if r.obj.Spec.Destination != nil {
-		return lifecycle.Stall(v1alpha1.TransferFailedReason, errors.New(
-			"spec.destination is not supported by this version of the operator: remove it to use the version from spec.repository"))
-	}
 	if err := descriptor.CheckName(r.obj.Spec.Component); err != nil {
 		return lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("spec.component: %w", err))
 	}
@@ -87,6 +89,23 @@ func (c *controller) connect(ctx context.Context, r *run) error {
 		return access.Verdict(v1alpha1.AuthenticatedContextCreationFailedReason, err)
 	}
 	r.repository = repository
+	return c.connectDestination(ctx, r)
+}
+
+// connectDestination opens the destination, if there is one, with its own credentials.
+func (c *controller) connectDestination(ctx context.Context, r *run) error {
+	if r.obj.Spec.Destination == nil {
+		return nil
+	}
+	destination, err := c.repositories.Open(ctx, access.ComponentVersionUser(r.obj), *r.obj.Spec.Destination, "spec.destination")
+	if err != nil {
+		return access.Verdict(v1alpha1.AuthenticatedContextCreationFailedReason, err)
+	}
+	if destination.URL() == r.repository.URL() {
+		return lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf(
+			"spec.destination.url is the repository that versions are found in, %s: remove spec.destination, or name another repository", destination.URL()))
+	}
+	r.destination = destination
 	return nil
 }
 
@@ -134,8 +153,11 @@ func (c *controller) announce(r *run, found candidate) {
 // pins are the manifests that the versions below the chosen one are known to have: those that were proven, or those of the
 // status when it belongs to the chosen version still.
 func (r *run) pins() []source.Node {
-	if r.confirmed != nil {
+	switch {
+	case r.confirmed != nil:
 		return proven(r.confirmed)
+	case r.copies != nil:
+		return r.copies
 	}
 	if !r.isHeld(r.read()) {
 		return nil
@@ -181,17 +203,22 @@ func (c *controller) fetchDescriptors(ctx context.Context, r *run) error {
 		t, err = c.fetchAnew(ctx, r, root, err)
 	}
 	if err != nil {
-		if _, ok := errors.AsType[*CycleError](err); ok {
-			return lifecycle.Fail(v1alpha1.ReferenceCycleReason, err)
-		}
-		reason := v1alpha1.ComponentVersionInvalidReason
-		if _, ok := errors.AsType[*nestedError](err); ok {
-			reason = v1alpha1.ParseReferencesFailedReason
-		}
-		return access.Verdict(reason, err)
+		return unread(err)
 	}
 	r.tree = t
 	return nil
+}
+
+// unread is the verdict when a version, or what it refers to, can't be read.
+func unread(err error) error {
+	if _, ok := errors.AsType[*CycleError](err); ok {
+		return lifecycle.Fail(v1alpha1.ReferenceCycleReason, err)
+	}
+	reason := v1alpha1.ComponentVersionInvalidReason
+	if _, ok := errors.AsType[*nestedError](err); ok {
+		reason = v1alpha1.ParseReferencesFailedReason
+	}
+	return access.Verdict(reason, err)
 }
 
 // publish writes the descriptors into the cluster and the tree into the status.

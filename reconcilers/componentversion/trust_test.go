@@ -13,7 +13,6 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
-	"github.com/ocm-operator/ocm-operator/reconcilers/componentversion"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 )
 
@@ -100,7 +99,7 @@ func (s *stage) restart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Repositories = repositories
-	s.Controller = s.Install(componentversion.Plugin(componentversion.Options{Lifecycle: s.Lifecycle, Repositories: repositories}))
+	s.install()
 }
 
 // wantEvents checks what was reported since it was asked last.

@@ -19,6 +19,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/ocm/versions"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
 
@@ -29,8 +30,6 @@ const (
 	progressEvery = 30 * time.Second
 	// maxWhy bounds the text of why a version was not used.
 	maxWhy = 1024
-	// ellipsis ends a text that was cut.
-	ellipsis = "..."
 )
 
 // readPolicy reads what versions are verified with, before the repository is asked for anything: what it answers, or fails to,
@@ -85,7 +84,7 @@ func (c *controller) prove(ctx context.Context, r *run, repository *access.Repos
 	if verdict, ok := errors.AsType[*lifecycle.Verdict](told); !ok || !verdict.Final() || errors.Is(err, ocm.ErrUnauthorized) {
 		return nil, "", told
 	}
-	return nil, clip(reason(err), maxWhy), nil
+	return nil, choice.Clip(reason(err), maxWhy), nil
 }
 
 // reason says why a version is refused. Its own name is left out: it is said already.
@@ -108,24 +107,7 @@ func (r *run) stands(now time.Time) bool {
 	if !status.Verified || r.current() == "" || status.Proof != r.policy.Proof(digest.Digest(status.ManifestDigest)) {
 		return false
 	}
-	for _, signature := range status.Signatures {
-		if signature.Expires != nil && !now.Before(signature.Expires.Time) {
-			return false
-		}
-	}
-	return true
-}
-
-// expiry is when the first certificate isn't valid any more that the proof of the version in use relies on; it is zero if there
-// is none. A certificate is valid to the end of the second that it names.
-func expiry(obj *v1alpha1.ComponentVersion) time.Time {
-	var first time.Time
-	for _, signature := range obj.Status.Signatures {
-		if at := signature.Expires; at != nil && (first.IsZero() || at.Add(time.Second).Before(first)) {
-			first = at.Add(time.Second)
-		}
-	}
-	return first
+	return !choice.Expired(status.Signatures, now)
 }
 
 // failed begins the message of every failed verification. The versions that it is about are named where the constraint is not
@@ -137,7 +119,7 @@ func (r *run) failed(tried ...string) string {
 	if len(tried) == 0 || ok && slices.Equal(tried, []string{exact}) {
 		return begin
 	}
-	return begin + ": " + enumerate(tried)
+	return begin + ": " + choice.Enumerate(tried)
 }
 
 // withoutKey is the verdict when there is nothing to verify with. It is the same for keys that are missing and for those that
@@ -169,7 +151,7 @@ func (r *run) refuse(refused []v1alpha1.PassedOverVersion, unseen int, denied bo
 	parts := []string{r.failed(alike[reasons[0]]...) + ": " + reasons[0]}
 	const few = 3
 	for _, why := range reasons[1:min(len(reasons), few)] {
-		parts = append(parts, enumerate(alike[why])+": "+why)
+		parts = append(parts, choice.Enumerate(alike[why])+": "+why)
 	}
 	if more := len(reasons) - few; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more reasons for older versions", more))
@@ -223,12 +205,4 @@ func (r *run) unchanged() bool { return r.confirmed == nil && r.settled() && r.i
 // ready tells whether the object is ready by its current spec.
 func (r *run) ready() bool {
 	return conditions.IsTrue(r.obj, meta.ReadyCondition) && r.obj.Status.ObservedGeneration == r.obj.Generation
-}
-
-// clip bounds a text.
-func clip(text string, size int) string {
-	if len(text) <= size {
-		return text
-	}
-	return strings.ToValidUTF8(text[:size], "") + ellipsis
 }

@@ -188,7 +188,7 @@ func (o *operator) start(mgr ctrl.Manager) {
 func (o *operator) features(services *manager.Services, repositories *access.Provider) []plugin.Plugin {
 	mutations := mutation.Options{Lifecycle: services.Lifecycle, Foreign: services.Foreign, Repositories: repositories, Store: o.store, Concurrent: 4}
 	return []plugin.Plugin{
-		componentversion.Plugin(componentversion.Options{Lifecycle: services.Lifecycle, Repositories: repositories, Concurrent: 4, AnswerAge: 2 * time.Second}),
+		componentversion.Plugin(componentversion.Options{Lifecycle: services.Lifecycle, Repositories: repositories, Transfers: reconcilertest.StartTransfers(o.t), Concurrent: 4}),
 		snapshotkind.Plugin(snapshotkind.Options{Lifecycle: services.Lifecycle, Store: o.store, Address: o.registry.URL(), Recheck: time.Hour, Concurrent: 4}),
 		resource.Plugin(resource.Options{Lifecycle: services.Lifecycle, Repositories: repositories, Store: o.store, Concurrent: 4}),
 		localization.Plugin(mutations),

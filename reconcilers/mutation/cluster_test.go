@@ -184,7 +184,7 @@ func (s *server) features() []plugin.Plugin {
 		Lifecycle: options, Foreign: source.NewForeign, Repositories: repositories, Store: s.store, Mappings: &mappings{}, Concurrent: 4,
 	}
 	return []plugin.Plugin{
-		componentversion.Plugin(componentversion.Options{Lifecycle: options, Repositories: repositories, Concurrent: 4}),
+		componentversion.Plugin(componentversion.Options{Lifecycle: options, Repositories: repositories, Transfers: reconcilertest.StartTransfers(s.t), Concurrent: 4}),
 		resource.Plugin(resource.Options{Lifecycle: options, Repositories: repositories, Store: s.store, Concurrent: 4}),
 		snapshotkind.Plugin(snapshotkind.Options{Lifecycle: options, Store: s.store, Address: "https://registry", Recheck: time.Hour, Concurrent: 4}),
 		localization.Plugin(mutations),

@@ -72,7 +72,7 @@ func newStage(t *testing.T, configData string) *stage {
 		Lifecycle: w.Lifecycle, Foreign: w.Foreign, Repositories: w.Repositories, Store: w.Store,
 		Artifacts: s.artifacts, Mappings: s.mappings, NoCrossNamespaceRefs: true,
 	}
-	s.components = w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories}))
+	s.components = w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories, Transfers: w.Transfers()}))
 	s.resources = w.Install(resource.Plugin(resource.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories, Store: w.Store}))
 	s.snapshots = w.Install(snapshotkind.Plugin(snapshotkind.Options{Lifecycle: w.Lifecycle, Store: w.Store, Address: "https://registry"}))
 	s.localizations = w.Install(localization.Plugin(s.options))

@@ -44,7 +44,7 @@ func newTarget(t *testing.T) *target {
 	s.component = reconcilertest.ComponentVersion("app", s.url, app, "1.0.0")
 	s.component.Spec.Verify = []v1alpha1.Signature{{Name: "release", PublicKey: &v1alpha1.PublicKey{Value: base64.StdEncoding.EncodeToString(public)}}}
 	s.Create(s.component)
-	s.components = w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories}))
+	s.components = w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories, Transfers: w.Transfers()}))
 	s.components.Reconcile(s.component)
 	if !s.component.Status.Verified {
 		t.Fatalf("the component version is not verified: %s", reconcilertest.Message(s.component, "Ready"))

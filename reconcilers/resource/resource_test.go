@@ -39,7 +39,7 @@ func newStage(t *testing.T, published ocmtest.Component) *stage {
 	w, registry := reconcilertest.New(t), ocmtest.Start(t)
 	s := &stage{
 		World: w, registry: registry, url: registry.URL + "/ocm",
-		components: w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories})),
+		components: w.Install(componentversion.Plugin(componentversion.Options{Lifecycle: w.Lifecycle, Repositories: w.Repositories, Transfers: w.Transfers()})),
 		resources: w.Install(resource.Plugin(resource.Options{
 			Lifecycle: w.Lifecycle, Repositories: w.Repositories, Store: w.Store, NoCrossNamespaceRefs: true,
 		})),

@@ -1,0 +1,253 @@
+package componentversion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/fluxcd/pkg/apis/meta"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/transfer"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
+)
+
+// owner is whom transfers are done for.
+func owner(obj *v1alpha1.ComponentVersion) transfers.Owner {
+	return transfers.Owner{Kind: v1alpha1.ComponentVersionKind, NamespacedName: client.ObjectKeyFromObject(obj)}
+}
+
+// halt ends what is done for an object that is suspended, deleted or gone.
+func (c *controller) halt(obj *v1alpha1.ComponentVersion) {
+	c.transfers.Drop(owner(obj))
+	obj.Status.Progress = nil
+}
+
+// copies is what a transfer has made of a version.
+type copies struct {
+	key string
+	// root is the digest of its manifest at the destination, and nested what it refers to, pinned there.
+	root   digest.Digest
+	nested []source.Node
+}
+
+// wish tells apart what transfers of one object depend on beside the version.
+func (r *run) wish() string {
+	parts := []string{string(r.obj.UID), r.obj.Spec.Digest(), r.obj.Annotations[v1alpha1.AcceptDigestAnnotation], r.repository.Fingerprint(), r.destination.Fingerprint()}
+	if r.policy != nil {
+		parts = append(parts, r.policy.Fingerprint)
+	}
+	return digest.FromString(strings.Join(parts, "\n")).String()
+}
+
+// key names the transfer of the chosen version.
+func (r *run) key() string { return fmt.Sprintf("%s %s %s", r.wish(), r.manifest, r.version) }
+
+// await looks whether a transfer goes on for the object. While it does nothing else is done: what is newer by now has to wait for
+// it, so that a repository in which versions come faster than they can be transferred gets one after the other.
+func (c *controller) await(_ context.Context, r *run) error {
+	if r.destination == nil {
+		return nil
+	}
+	key, state, known := c.transfers.Look(owner(r.obj))
+	wish, rest, _ := strings.Cut(key, " ")
+	if !known || state.Ended() || wish != r.wish() {
+		return nil
+	}
+	_, r.version, _ = strings.Cut(rest, " ")
+	r.obj.Status.Progress = state.Status(r.version)
+	return r.busy(state)
+}
+
+// busy says how far a transfer is.
+func (r *run) busy(state transfers.State) error {
+	err := fmt.Errorf("transferring version %s of %s to %s: %s", r.version, r.obj.Spec.Component, r.destination.URL(), state)
+	if state.Again > 0 {
+		return lifecycle.Wait(meta.ProgressingReason, state.Again, err)
+	}
+	return lifecycle.Busy(meta.ProgressingReason, err)
+}
+
+// transfer brings the chosen version to the destination, if there is one and it lacks the version or a part of it.
+func (c *controller) transfer(ctx context.Context, r *run) error {
+	if r.destination == nil {
+		c.transfers.Drop(owner(r.obj))
+		r.local = r.manifest
+		return nil
+	}
+	key := r.key()
+	if asked, _, known := c.transfers.Look(owner(r.obj)); !known || asked != key {
+		there, err := c.there(ctx, r, key)
+		if err != nil {
+			return notTransferred(r, err)
+		}
+		if there {
+			c.transfers.Drop(owner(r.obj))
+			return nil
+		}
+	}
+	job, err := c.job(ctx, r, key)
+	if err != nil {
+		return err
+	}
+	state := c.transfers.Ask(owner(r.obj), job) //nolint:contextcheck // a transfer does not end with the step
+	switch {
+	case !state.Ended():
+		return r.busy(state)
+	case state.Err != nil:
+		return notTransferred(r, state.Err)
+	}
+	return c.transferred(r, key, state.Result)
+}
+
+// there tells whether the destination has the chosen version still, by what is known of an earlier transfer. It reads nothing but
+// what tells that everything is there.
+func (c *controller) there(ctx context.Context, r *run, key string) (bool, error) {
+	known := copies{}
+	if done, ok := c.copied.Get(owner(r.obj)); ok {
+		known, _ = done.(copies)
+	}
+	if known.key != key {
+		if !r.isInUse(r.chosen()) || r.held() == (candidate{}) {
+			return false, nil
+		}
+		known = copies{root: r.held().manifest, nested: nested(r.obj.Status.ComponentDescriptor)}
+	}
+	drift, err := transfer.Check(ctx, r.destination.Repository, r.obj.Spec.Component, r.version, known.root, c.options(r))
+	if err != nil {
+		return false, err
+	}
+	if drift != nil {
+		log.FromContext(ctx).Info("The destination has lost something", "version", r.version, "destination", r.destination.URL(), "lost", drift.String())
+		return false, nil
+	}
+	r.local, r.copies = known.root, known.nested
+	return true, nil
+}
+
+// job is the transfer of the chosen version. What is transferred is pinned at its source: what was verified, or what is there now.
+func (c *controller) job(ctx context.Context, r *run, key string) (transfers.Job, error) {
+	pins, err := c.pinned(ctx, r)
+	if err != nil {
+		return transfers.Job{}, err
+	}
+	from, to, component, version, options := r.repository, r.destination, r.obj.Spec.Component, r.version, c.options(r)
+	options.Pinned = func(component, version string) (digest.Digest, bool) {
+		pin, ok := pins[describe(component, version)]
+		return pin, ok
+	}
+	return transfers.Job{
+		Key: key, Hosts: []string{from.Host(), to.Host()},
+		Run: func(ctx context.Context, report func(transfer.Progress)) (result *transfer.Result, err error) {
+			options.Progress = report
+			err = to.Write(ctx, func(ctx context.Context, target *ocm.Repository) (err error) {
+				result, err = transfer.Run(ctx, from.Repository, target, component, version, options)
+				return err
+			})
+			return result, err
+		},
+	}, nil
+}
+
+// options are how everything is transferred: recursively, with all resources by value.
+func (c *controller) options(r *run) transfer.Options {
+	o := transfer.Options{Memory: c.memory, Overwrite: r.obj.Annotations[v1alpha1.AcceptDigestAnnotation] == r.manifest.String()}
+	if r.policy != nil {
+		o.Confirm = transfer.ConfirmDescriptors // the verification reads all contents
+	}
+	return o
+}
+
+// pinned returns the digests that the chosen version and all that it refers to have at the source.
+func (c *controller) pinned(ctx context.Context, r *run) (map[string]digest.Digest, error) {
+	var nodes []source.Node
+	root := r.node(r.chosen())
+	if r.policy != nil {
+		proof := r.proof
+		if proof == nil { // the status has it, and not what it is about at the source
+			var why string
+			var err error
+			if proof, why, err = c.prove(ctx, r, r.repository, r.chosen()); err != nil {
+				return nil, err
+			}
+			if why != "" {
+				return nil, lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %s", r.failed(r.version), why))
+			}
+		}
+		nodes = proven(proof)
+	} else {
+		t, err := c.newFetcher(r, r.repository, nil).fetch(ctx, root)
+		if err != nil {
+			return nil, unread(err)
+		}
+		for _, n := range t.all {
+			nodes = append(nodes, n.Node)
+		}
+	}
+	pins := map[string]digest.Digest{describe(root.Component, root.Version): r.manifest}
+	for _, n := range nodes {
+		pins[describe(n.Component, n.Version)] = digest.Digest(n.ManifestDigest)
+	}
+	return pins, nil
+}
+
+// transferred takes what a transfer has made.
+func (c *controller) transferred(r *run, key string, result *transfer.Result) error {
+	if result == nil || len(result.Versions) == 0 {
+		return lifecycle.Retry(v1alpha1.TransferFailedReason, fmt.Errorf("the transfer of version %s to %s came to nothing", r.version, r.destination.URL()))
+	}
+	root := result.Versions[len(result.Versions)-1]
+	if root.Source != r.manifest {
+		return lifecycle.Retry(v1alpha1.TransferFailedReason, fmt.Errorf("the transfer of version %s to %s was about %s, not %s", r.version, r.destination.URL(), root.Source, r.manifest))
+	}
+	done := copies{key: key, root: root.Target}
+	for _, v := range result.Versions[:len(result.Versions)-1] {
+		done.nested = append(done.nested, source.Node{Component: v.Component, Version: v.Version, ManifestDigest: v.Target.String()})
+	}
+	c.copied.Add(owner(r.obj), done)
+	r.local, r.copies = done.root, done.nested
+	r.reportTransfer(result)
+	return nil
+}
+
+// reportTransfer emits what a transfer has changed at the destination.
+func (r *run) reportTransfer(result *transfer.Result) {
+	what := fmt.Sprintf("Transferred version %s to %s", r.version, r.destination.URL())
+	switch {
+	case r.isHeld(r.read()):
+		what = fmt.Sprintf("Repaired version %s at %s", r.version, r.destination.URL())
+	case result.Copied == 0 && result.Mounted == 0 && !slices.ContainsFunc(result.Versions, changed):
+		return // it was there, as after a restart
+	}
+	r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("%s: %d of %d blobs were sent, with %d bytes", what, result.Copied, result.Blobs, result.CopiedBytes))
+}
+
+func changed(v transfer.Version) bool { return v.Outcome != transfer.Unchanged }
+
+// notTransferred is the verdict about a transfer that failed. Nothing of it is used, so the version in use stays what it is, and the
+// object is as ready as it was: all but a conflict may pass by itself, or with a Secret that is watched.
+func notTransferred(r *run, err error) error {
+	var conflict *transfer.ConflictError
+	switch {
+	case errors.As(err, &conflict):
+		return lifecycle.WithEvent(err.Error(), lifecycle.Fail(v1alpha1.TransferConflictReason, fmt.Errorf(
+			"%w. If what %s has is right, let it be overwritten: kubectl annotate --overwrite -n %s componentversion/%s %s=%s",
+			err, r.repository.URL(), r.obj.Namespace, r.obj.Name, v1alpha1.AcceptDigestAnnotation, r.manifest)))
+	case errors.Is(err, verify.ErrRefused):
+		return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %w", r.failed(r.version), err))
+	case errors.Is(err, oci.ErrFull):
+		return lifecycle.Retry(v1alpha1.DestinationFullReason, err)
+	}
+	return lifecycle.Retry(v1alpha1.TransferFailedReason, err)
+}
