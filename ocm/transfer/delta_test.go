@@ -175,3 +175,29 @@ type full struct{}
 
 // Write implements io.Writer.
 func (full) Write([]byte) (int, error) { return 0, os.ErrClosed }
+
+// FuzzReadHave holds for any list that can be read that it is the same when it was
+// written.
+func FuzzReadHave(f *testing.F) {
+	f.Add([]byte(digestOf("a").String() + "\n" + digestOf("b").String() + " # twice\n"))
+	f.Add([]byte("# nothing\n\n \t\n"))
+	f.Add([]byte("sha512:" + strings.Repeat("0", 128)))
+	f.Add([]byte("sha256:x\r\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		have, err := transfer.ReadHave(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		var once, twice bytes.Buffer
+		if err := transfer.WriteHave(&once, have); err != nil {
+			t.Fatal(err)
+		}
+		again, err := transfer.ReadHave(bytes.NewReader(once.Bytes()))
+		if err != nil || again.Len() != have.Len() {
+			t.Fatalf("%q is read as %d digests, %v, and was %d", once.String(), again.Len(), err, have.Len())
+		}
+		if err := transfer.WriteHave(&twice, again); err != nil || once.String() != twice.String() {
+			t.Errorf("written is %q and then %q, %v", once.String(), twice.String(), err)
+		}
+	})
+}
