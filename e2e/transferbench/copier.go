@@ -40,7 +40,7 @@ type job struct {
 	Files []file `json:"files"`
 	// Concurrency is how many blobs are copied at once.
 	Concurrency int `json:"concurrency"`
-	// ReadBack tells whether what was copied is read and compared.
+	// ReadBack tells whether what was copied is read and compared, as far as resources promise a digest of it: local blobs and manifests.
 	ReadBack bool `json:"readBack"`
 }
 

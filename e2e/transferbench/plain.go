@@ -66,7 +66,12 @@ func copyPlain(ctx context.Context, j job) error {
 	if !j.ReadBack {
 		return nil
 	}
-	return inParallel(ctx, j.Concurrency, pieces, func(ctx context.Context, x piece) error { return p.readBack(ctx, x.repository, x.Descriptor) })
+	return inParallel(ctx, j.Concurrency, pieces, func(ctx context.Context, x piece) error {
+		if x.repository != j.Artifacts[len(j.Artifacts)-1] {
+			return nil // a layer of an image
+		}
+		return p.readBack(ctx, x.repository, x.Descriptor)
+	})
 }
 
 func inParallel[T any](ctx context.Context, limit int, all []T, work func(context.Context, T) error) error {
