@@ -15,6 +15,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
@@ -310,6 +311,19 @@ func slowSource(t *testing.T, w *world, all *registries) {
 		if err := e2etest.Ready(obj); err == nil {
 			t.Errorf("%s is ready: it was not slow", obj.GetName())
 		}
+		obj = w.Wait(v1alpha1.ComponentSubscriptionKind, obj.GetName(), func(obj *unstructured.Unstructured) error {
+			reconciling, err := e2etest.Condition(obj, "Reconciling")
+			if err == nil && (reconciling.Status != metav1.ConditionTrue || !strings.Contains(reconciling.Message, "1.0.0")) {
+				err = fmt.Errorf("Reconciling is %s: %s; want it to tell of version 1.0.0", reconciling.Status, reconciling.Message)
+			}
+			return err
+		}, e2etest.Field("1.0.0", "status", "progress", "version"))
+		reconciling, err := e2etest.Condition(obj, "Reconciling")
+		if err != nil {
+			t.Fatal(err)
+		}
+		phase, _, err := unstructured.NestedString(obj.Object, "status", "progress", "phase")
+		t.Logf("%s is %s (%v): %s: %s", obj.GetName(), phase, err, reconciling.Reason, reconciling.Message)
 	}
 	w.restart() // ends in time in spite of what goes on, and goes on with it
 	const left = 2

@@ -35,7 +35,9 @@ func count(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) }
 func (s State) String() string {
 	phase := strings.ToLower(s.phase())
 	switch {
-	case s.Queued > 1:
+	case s.Queued == 2:
+		return phase + ", another one comes first"
+	case s.Queued > 2:
 		return fmt.Sprintf("%s, %d others come first", phase, s.Queued-1)
 	case s.Queued > 0 || s.Progress.TotalBlobs == 0:
 		return phase

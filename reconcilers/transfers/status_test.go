@@ -19,6 +19,7 @@ func TestStateInStatusAndMessages(t *testing.T) {
 		status v1alpha1.ReplicationProgress
 	}{
 		"first in line": {transfers.State{Queued: 1}, "waiting", v1alpha1.ReplicationProgress{Phase: "Waiting"}},
+		"second":        {transfers.State{Queued: 2}, "waiting, another one comes first", v1alpha1.ReplicationProgress{Phase: "Waiting"}},
 		"last in line":  {transfers.State{Queued: 3}, "waiting, 2 others come first", v1alpha1.ReplicationProgress{Phase: "Waiting"}},
 		"just begun":    {transfers.State{Running: true}, "reading", v1alpha1.ReplicationProgress{Phase: "Reading"}},
 		"copying": {
