@@ -180,3 +180,36 @@ func TestPolicyOfSubscription(t *testing.T) {
 		t.Errorf("error is %v, want one that names the object", err)
 	}
 }
+
+// TestSubscriptionIsVerified: a proof is the same for a subscription and a ComponentVersion with the same keys and credentials, which
+// pay for it once, and none for other credentials.
+func TestSubscriptionIsVerified(t *testing.T) {
+	t.Parallel()
+	w := newTrust(t, good(t))
+	if _, err := w.verify(t, w.Repositories, "keys"); err != nil {
+		t.Fatal(err)
+	}
+	wantRequests(t, w.server, everything())
+	w.Create(basic("login", "user", "word"))
+	sub := &v1alpha1.ComponentSubscription{ObjectMeta: reconcilertest.Named("mirror")}
+	named := v1alpha1.NamedSignature{Name: "release", Key: meta.LocalObjectReference{Name: "keys"}}
+	sub.Spec.Verify = []v1alpha1.SubscriptionSignature{{Signature: &named}}
+	for secret, want := range map[string]map[string]int{"": {}, "login": everything()} {
+		user, from := access.SubscriptionUser(sub), v1alpha1.Repository{URL: w.server.URL + "/ocm"}
+		if secret != "" {
+			from = at(from.URL, secret)
+		}
+		repository, err := w.Repositories.Open(t.Context(), user, from, "spec.source")
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy, err := w.Repositories.PolicyOf(t.Context(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := repository.Verify(t.Context(), w.root, policy, nil); err != nil {
+			t.Errorf("error is %v, want a proof", err)
+		}
+		wantRequests(t, w.server, want)
+	}
+}
