@@ -133,16 +133,30 @@ func login(name, user, password string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: reconcilertest.Named(name), Data: map[string][]byte{"username": []byte(user), "password": []byte(password)}}
 }
 
-// subscribe creates a subscription and reconciles it until nothing goes on.
-func (s *stage) subscribe(adjust ...func(*v1alpha1.ComponentSubscription)) *v1alpha1.ComponentSubscription {
-	s.t.Helper()
-	sub := &v1alpha1.ComponentSubscription{
+// subscriptionOf is a subscription of the component.
+func subscriptionOf(s *stage) *v1alpha1.ComponentSubscription {
+	return &v1alpha1.ComponentSubscription{
 		ObjectMeta: reconcilertest.Named("app"),
 		Spec: v1alpha1.ComponentSubscriptionSpec{
 			Schedule: reconcilertest.Schedule(), Component: app,
 			Source: v1alpha1.Repository{URL: s.source}, Destination: &v1alpha1.Repository{URL: s.destination},
 		},
 	}
+}
+
+// gone waits until the pool does nothing for an object.
+func (s *stage) gone(sub *v1alpha1.ComponentSubscription) {
+	s.t.Helper()
+	owner := transfers.Owner{Kind: v1alpha1.ComponentSubscriptionKind, NamespacedName: client.ObjectKeyFromObject(sub)}
+	if _, _, known := s.Transfers().Look(owner); known {
+		s.t.Error("something goes on that nobody wants any more")
+	}
+}
+
+// subscribe creates a subscription and reconciles it until nothing goes on.
+func (s *stage) subscribe(adjust ...func(*v1alpha1.ComponentSubscription)) *v1alpha1.ComponentSubscription {
+	s.t.Helper()
+	sub := subscriptionOf(s)
 	for _, f := range adjust {
 		f(sub)
 	}
