@@ -18,7 +18,9 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 )
 
@@ -520,5 +522,43 @@ func TestTransferIsDropped(t *testing.T) {
 				t.Errorf("progress is %+v", m.cv.Status.Progress)
 			}
 		})
+	}
+}
+
+// TestDestinationIsAnArchive, which is read like a registry.
+func TestDestinationIsAnArchive(t *testing.T) {
+	t.Parallel()
+	m := newMirrored(t)
+	repositories, err := access.New(access.Options{
+		Live: m.Client, Transport: http.DefaultTransport, AllowedHosts: []string{"127.0.0.1"}, Archives: access.ArchiveOptions{Dir: t.TempDir()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Repositories = repositories
+	m.install()
+	m.store(t, "dev", "dev")
+	m.cv.Spec.Verify, m.cv.Spec.Destination.URL = stored("dev"), "ctf::mirror/app.tgz"
+	m.tree("1.0.0", "dev")
+	m.start()
+	wantReady(t, m.cv, "1.0.0")
+	m.quiet()
+	m.settle()
+	m.wantQuiet(t)
+	found := m.tree("1.1.0", "dev")
+	m.settle()
+	wantReady(t, m.cv, "1.1.0")
+	status := m.cv.Status
+	if status.ReplicatedRepositoryURL != "ctf::mirror/app.tgz" || status.SourceManifestDigest != found.String() || !status.Verified {
+		t.Errorf("status is %+v", status)
+	}
+	m.quiet()
+	repository, err := repositories.Effective(t.Context(), m.cv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := source.Node{Component: app, Version: "1.1.0", ManifestDigest: status.ManifestDigest}
+	if _, err := repository.Pinned(t.Context(), node); err != nil || len(m.registry.Requests()) > 0 {
+		t.Errorf("read from the archive: %v, with requests %v", err, m.registry.Requests())
 	}
 }

@@ -106,6 +106,7 @@ func (c *controller) connectDestination(ctx context.Context, r *run) error {
 			"spec.destination.url is the repository that versions are found in, %s: remove spec.destination, or name another repository", destination.URL()))
 	}
 	r.destination = destination
+	r.repository = r.repository.Beside(destination)
 	return nil
 }
 
