@@ -123,6 +123,7 @@ func (o Options) repository(p place, client *oci.Client) *Repository {
 		Allow:       o.Allow,
 		Transport:   o.Transport,
 		Hosts:       o.Hosts,
+		Budget:      o.Budget,
 		UserAgent:   o.UserAgent,
 		Credentials: o.Credentials,
 		Redirects:   o.Limits.WithDefaults().Redirects,

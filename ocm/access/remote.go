@@ -27,6 +27,8 @@ type Remote struct {
 	Transport http.RoundTripper
 	// Hosts are those that requests may be sent to.
 	Hosts *oci.Hosts
+	// Budget bounds what is sent to a host at once; nil means no bounds.
+	Budget *oci.Budget
 	// UserAgent is sent with each request.
 	UserAgent string
 	// Credentials are those of chart repositories.
@@ -83,7 +85,7 @@ func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) 
 	if err != nil {
 		return nil, err
 	}
-	guard := &hostGuard{own: own, other: other, server: what.url.Host, hosts: r.Hosts}
+	guard := &hostGuard{own: r.Budget.Over(own), other: r.Budget.Over(other), server: what.url.Host, hosts: r.Hosts}
 	client := &http.Client{Transport: guard, CheckRedirect: r.redirect(what.noRedirect)}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, what.url.String(), http.NoBody)
 	if err != nil {
