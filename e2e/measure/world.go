@@ -119,14 +119,15 @@ func (w *World) certify() error {
 	)
 }
 
-// Close ends the servers and removes what they have written.
+// Close ends the servers and removes what they have written. They are not waited for: what they have goes with them, and a client
+// that keeps a connection open would keep them.
 func (w *World) Close() error {
 	var errs []error
 	for _, transport := range w.transports {
 		transport.CloseIdleConnections()
 	}
 	for _, p := range w.servers {
-		errs = append(errs, p.Stop())
+		errs = append(errs, p.Kill())
 	}
 	return errors.Join(append(errs, os.RemoveAll(w.Dir))...)
 }

@@ -50,7 +50,6 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if servers.begun {
-		http.DefaultClient.CloseIdleConnections() // servers wait for those that nothing was sent on
 		if err := servers.world.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the registries:", err)
 			code = 1

@@ -83,7 +83,7 @@ func (b *bench) copyOnce(ctx context.Context, w *measure.World, copier *server.P
 		// What is tagged last is there.
 		err = destination.Pull(ctx, "/v2/"+target(from+"/"+descriptor)+"/manifests/"+version, -1)
 	}
-	return own, servers, errors.Join(err, destination.Process.Stop(), os.RemoveAll(destination.Dir))
+	return own, servers, errors.Join(err, destination.Process.Kill(), os.RemoveAll(destination.Dir))
 }
 
 // account lets a copier work, and returns what it took of it and of the servers.
