@@ -41,7 +41,8 @@ type Options struct {
 	// that are used side by side should share one.
 	Budget *Budget
 	// Memory remembers listings and manifests of tags, so that nothing is sent
-	// again that did not change; nil means that nothing is remembered.
+	// again that did not change, and which hosts compare what they are sent with its
+	// digest; nil means that only the latter is remembered, by this client.
 	Memory *Memory
 	// Field is the field of an object that says where the home is, for messages;
 	// spec.repository by default.
@@ -53,6 +54,8 @@ type Options struct {
 type Client struct {
 	options Options
 	limits  Limits
+	// verdicts are those of the memory if there is one.
+	verdicts *verdicts
 
 	mu    sync.Mutex
 	auths map[authKey]login
@@ -83,7 +86,11 @@ func NewClient(o Options) *Client {
 		o.HomeTransport = o.Transport
 	}
 	o.Field = cmp.Or(o.Field, "spec.repository")
-	return &Client{options: o, limits: o.Limits.WithDefaults(), auths: map[authKey]login{}}
+	known := newVerdicts()
+	if o.Memory != nil {
+		known = o.Memory.verdicts
+	}
+	return &Client{options: o, limits: o.Limits.WithDefaults(), verdicts: known, auths: map[authKey]login{}}
 }
 
 // maxAuthClients bounds how many places a client stays logged in at.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -37,9 +38,10 @@ type CopyOptions struct {
 }
 
 // CopyBlob copies a blob unless it is at the target already. The content passes in
-// one stream, is compared with its digest on the way, and is never held as a
-// whole. What is likely to pass within seconds is tried again. Errors have a side,
-// unless the context ended.
+// one stream, and is never held as a whole. It is compared with its digest on the
+// way; from one registry to another that has proven to do that itself, this is left
+// to that one if the content is large. What is likely to pass within seconds is
+// tried again. Errors have a side, unless the context ended.
 func CopyBlob(ctx context.Context, from Blobs, to Storage, desc ocispec.Descriptor, o CopyOptions) (Outcome, error) {
 	if err := desc.Digest.Validate(); err != nil {
 		return "", at(Source, malformed(fmt.Errorf("blob %q of %s: %w", desc.Digest, from, err)))
@@ -57,14 +59,17 @@ func CopyBlob(ctx context.Context, from Blobs, to Storage, desc ocispec.Descript
 	if has {
 		return Present, nil
 	}
-	open := func(ctx context.Context) (io.ReadCloser, error) {
+	content := contents{hashed: func(ctx context.Context) (io.ReadCloser, error) {
 		rc, _, err := from.Blob(ctx, desc.Digest, desc.Size)
 		return rc, err
+	}}
+	if source, ok := from.(*Repository); ok && desc.Size >= leaveFrom && desc.Digest.Algorithm() == digest.SHA256 {
+		content.sized = func(ctx context.Context) (io.ReadCloser, error) { return source.sized(ctx, desc) }
 	}
 	if registry, ok := to.(*Repository); ok {
-		return registry.receive(ctx, from, desc, o, open)
+		return registry.receive(ctx, from, desc, o, content)
 	}
-	if err := store(ctx, to, desc, o, open); err != nil {
+	if err := store(ctx, to, desc, o, content.hashed); err != nil {
 		return "", err
 	}
 	return Copied, nil
@@ -79,7 +84,7 @@ func sided(ctx context.Context, side Side, err error) error {
 }
 
 // receive mounts a blob, or uploads it.
-func (r *Repository) receive(ctx context.Context, from Blobs, desc ocispec.Descriptor, o CopyOptions, open opener) (Outcome, error) {
+func (r *Repository) receive(ctx context.Context, from Blobs, desc ocispec.Descriptor, o CopyOptions, content contents) (Outcome, error) {
 	places := o.MountFrom
 	if source, ok := from.(*Repository); ok && source.credential == r.credential {
 		places = append([]Location{source.location}, places...)
@@ -106,7 +111,7 @@ func (r *Repository) receive(ctx context.Context, from Blobs, desc ocispec.Descr
 			begun = instead
 		}
 	}
-	if err := r.upload(ctx, desc, begun, o.Report, open); err != nil {
+	if err := r.upload(ctx, desc, begun, o.Report, content); err != nil {
 		return "", err
 	}
 	return Copied, nil

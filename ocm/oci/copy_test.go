@@ -24,6 +24,7 @@ func TestCopyBlob(t *testing.T) {
 	t.Parallel()
 	source, target := newVault(t), newVault(t)
 	from, to := source.repository(t, "a/b"), target.repository(t, "c")
+	known(t, to, true)
 	for name, size := range map[string]int{"empty": 0, "small": 5, "large": 3<<20 + 1, "larger than what is asked for first": askFirst + 1} {
 		desc := source.put("a/b", some(size))
 		var sent atomic.Int64
@@ -130,17 +131,19 @@ func TestCopyBlobAgain(t *testing.T) {
 	large := 5 << 20
 	for name, tc := range map[string]struct {
 		source, target func(http.ResponseWriter, *http.Request) bool
+		compares       bool
 		puts           int
 	}{
 		"unavailable":      {target: times(2, http.MethodPut, status(http.StatusServiceUnavailable, "UNAVAILABLE", "later")), puts: 3},
-		"upload forgotten": {target: times(1, http.MethodPut, status(http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "which")), puts: 2},
+		"upload forgotten": {target: times(1, http.MethodPut, status(http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "which")), compares: true, puts: 2},
 		"token too old":    {target: times(1, http.MethodPut, status(http.StatusUnauthorized, "UNAUTHORIZED", "old")), puts: 2},
 		"target cut":       {target: times(1, http.MethodPut, cut), puts: 2},
+		"compared by it":   {target: times(1, http.MethodPut, cut), compares: true, puts: 2},
 		"source cut": {source: times(2, http.MethodGet, func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Length", "5242880")
 			_, _ = w.Write(make([]byte, 1<<20)) // it is cut anyway
 			panic(http.ErrAbortHandler)
-		}), puts: 3},
+		}), compares: true, puts: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -148,7 +151,9 @@ func TestCopyBlobAgain(t *testing.T) {
 			source.instead, target.instead = tc.source, tc.target
 			desc := source.put("a", some(large))
 			var sent atomic.Int64
-			got, err := CopyBlob(t.Context(), source.repository(t, "a"), target.repository(t, "c"), desc, CopyOptions{Report: func(n int64) { sent.Add(n) }})
+			to := target.repository(t, "c")
+			known(t, to, tc.compares)
+			got, err := CopyBlob(t.Context(), source.repository(t, "a"), to, desc, CopyOptions{Report: func(n int64) { sent.Add(n) }})
 			if got != Copied || err != nil || !target.has("c", desc) {
 				t.Fatalf("CopyBlob = %q, %v, stored: %t", got, err, target.has("c", desc))
 			}
@@ -305,7 +310,9 @@ func TestCopyBlobCanceled(t *testing.T) {
 			target.instead = times(1, http.MethodPut, hang)
 		}
 		desc := source.put("a", some(5_000_000))
-		_, err := CopyBlob(ctx, source.repository(t, "a"), target.repository(t, "c"), desc, CopyOptions{})
+		to := target.repository(t, "c")
+		known(t, to, side == Source)
+		_, err := CopyBlob(ctx, source.repository(t, "a"), to, desc, CopyOptions{})
 		if !errors.Is(err, context.Canceled) || SideOf(err) != "" {
 			t.Errorf("%s: CopyBlob = %v of side %q, want that it is canceled and nobody's fault", side, err, SideOf(err))
 		}
@@ -339,6 +346,7 @@ func TestCopyBlobStalls(t *testing.T) {
 		desc := source.put("a", some(20_000_000))
 		to := target.repository(t, "c")
 		to.patience = 100 * time.Millisecond
+		known(t, to, side == Source)
 		_, err := CopyBlob(t.Context(), source.repository(t, "a"), to, desc, CopyOptions{})
 		if !errors.Is(err, ErrUnreachable) || SideOf(err) != side {
 			t.Errorf("CopyBlob = %v of side %q, want ErrUnreachable of %q", err, SideOf(err), side)

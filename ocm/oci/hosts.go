@@ -220,7 +220,11 @@ func (h *Hosts) dial(dialer net.Dialer, proxies *proxies) func(ctx context.Conte
 			}
 			return nil
 		}
-		return d.DialContext(ctx, network, address)
+		opened, err := d.DialContext(ctx, network, address)
+		if tcp, ok := opened.(*net.TCPConn); ok {
+			return &conn{tcp}, err
+		}
+		return opened, err
 	}
 }
 

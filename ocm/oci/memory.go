@@ -25,11 +25,13 @@ type MemoryOptions struct {
 }
 
 // Memory remembers listings of tags and manifests of tags with the tags of their
-// content, so that registries need not send them again. What one credential may
-// read at one place is remembered for that one and that place only. It is safe for
-// concurrent use. A nil memory remembers nothing.
+// content, so that registries need not send them again, and which hosts compare
+// what they are sent with its digest. What one credential may read at one place is
+// remembered for that one and that place only. It is safe for concurrent use. A nil
+// memory remembers nothing.
 type Memory struct {
-	options MemoryOptions
+	options  MemoryOptions
+	verdicts *verdicts
 
 	mu    sync.Mutex
 	bytes int64
@@ -64,7 +66,7 @@ func NewMemory(o MemoryOptions) *Memory {
 	if o.Answered == nil {
 		o.Answered = func(string, bool) {}
 	}
-	return &Memory{options: o, known: map[memoryKey]*list.Element{}, order: list.New()}
+	return &Memory{options: o, verdicts: newVerdicts(), known: map[memoryKey]*list.Element{}, order: list.New()}
 }
 
 // told tells whether an answer was needed.

@@ -32,8 +32,9 @@ type Repository struct {
 	// home is the host that the user chose.
 	home string
 	// field is the field that says so, for messages.
-	field  string
-	memory *Memory
+	field    string
+	memory   *Memory
+	verdicts *verdicts
 	// patience is for manifests; who reads blobs has their own.
 	patience time.Duration
 }
@@ -78,6 +79,7 @@ func (c *Client) repository(l Location, credential credentials.Credential) (*Rep
 		home:         c.options.Home,
 		field:        c.options.Field,
 		memory:       c.options.Memory,
+		verdicts:     c.verdicts,
 		patience:     Patience,
 		remote:       ref,
 		credentialAt: c.credentialAt,
@@ -185,6 +187,18 @@ func (r *Repository) readManifest(ctx context.Context, ref string, want digest.D
 // Blob opens a blob. The reader compares size and digest at the end; a size
 // below zero is not known yet, and the returned one is what the registry says.
 func (r *Repository) Blob(ctx context.Context, d digest.Digest, size int64, also ...digest.Digest) (io.ReadCloser, int64, error) {
+	return r.open(ctx, d, size, append([]digest.Digest{d}, also...))
+}
+
+// sized opens a blob whose digest somebody else compares. The reader compares its
+// size.
+func (r *Repository) sized(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	rc, _, err := r.open(ctx, desc.Digest, desc.Size, nil)
+	return rc, err
+}
+
+// open opens a blob, whose reader compares the size and some digests.
+func (r *Repository) open(ctx context.Context, d digest.Digest, size int64, want []digest.Digest) (io.ReadCloser, int64, error) {
 	object := fmt.Sprintf("blob %s of %s", d, r.location)
 	if err := d.Validate(); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", object, err)
@@ -201,7 +215,10 @@ func (r *Repository) Blob(ctx context.Context, d digest.Digest, size int64, also
 		}
 		size = length
 	}
-	rc, err := Verify(resp.Body, object, size, append([]digest.Digest{d}, also...)...)
+	if isPage(resp) && len(want) == 0 {
+		want = []digest.Digest{d}
+	}
+	rc, err := Verify(resp.Body, object, size, want...)
 	if err != nil {
 		resp.Body.Close()
 		return nil, 0, err

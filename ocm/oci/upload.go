@@ -33,8 +33,17 @@ type session struct {
 	authorization string
 }
 
-// opener opens the content of a blob, whose reader compares it with its digest.
+// opener opens the content of a blob.
 type opener func(ctx context.Context) (io.ReadCloser, error)
+
+// contents are two ways to open the content of a blob.
+type contents struct {
+	// hashed is for a reader that compares size and digest.
+	hashed opener
+	// sized is for a reader that compares nothing but the size. It is nil if the
+	// digest cannot be left to the target.
+	sized opener
+}
 
 // PushBlob uploads a blob unless it is there already. The content is opened
 // again when the registry asks to try later.
@@ -44,7 +53,7 @@ func (r *Repository) PushBlob(ctx context.Context, desc ocispec.Descriptor, open
 	if err != nil || has {
 		return at(Target, err)
 	}
-	return r.upload(ctx, desc, nil, nil, func(context.Context) (io.ReadCloser, error) {
+	return r.upload(ctx, desc, nil, nil, contents{hashed: func(context.Context) (io.ReadCloser, error) {
 		content, err := open()
 		if err != nil {
 			return nil, err
@@ -54,7 +63,7 @@ func (r *Repository) PushBlob(ctx context.Context, desc ocispec.Descriptor, open
 			return nil, errors.Join(err, content.Close())
 		}
 		return verified, nil
-	})
+	}})
 }
 
 // pushing names what is done, for messages.
@@ -64,14 +73,24 @@ func (r *Repository) pushing(desc ocispec.Descriptor) string {
 
 // upload sends a blob, in the given upload if there is one, and once more if that
 // may help. Its errors have a side.
-func (r *Repository) upload(ctx context.Context, desc ocispec.Descriptor, begun *session, report func(int64), open opener) error {
+func (r *Repository) upload(ctx context.Context, desc ocispec.Descriptor, begun *session, report func(int64), content contents) error {
 	object := r.pushing(desc)
+	open := content.hashed
+	left := content.sized != nil && r.compares(ctx)
+	if left {
+		open = content.sized
+	}
 	for attempt := 0; ; attempt++ {
 		err := r.uploadOnce(ctx, desc, begun, report, open)
 		if err == nil {
 			return nil
 		}
 		begun = nil
+		if left && wrongContent(err) {
+			// Once more, to see on which side it went wrong.
+			left, open = false, content.hashed
+			continue
+		}
 		wait, again := uploadAgain(ctx, attempt, err)
 		if !again {
 			return err
@@ -84,6 +103,13 @@ func (r *Repository) upload(ctx context.Context, desc ocispec.Descriptor, begun 
 			return nil
 		}
 	}
+}
+
+// wrongContent reports whether a target may have refused content because it is not
+// what its digest promises.
+func wrongContent(err error) bool {
+	_, mismatch := errors.AsType[*DigestMismatchError](err)
+	return SideOf(err) == Target && (mismatch || answered(err, http.StatusBadRequest, http.StatusUnprocessableEntity))
 }
 
 // uploadAgain reports whether, and when, to try again after an error.
