@@ -14,3 +14,12 @@ func (r *Repository) Host() string {
 // Fingerprint is a digest of where the repository is and how it is accessed. It changes with the address, the credentials and
 // the connection, and not with what is stored there.
 func (r *Repository) Fingerprint() string { return digestOf(r.key) }
+
+// Exclusive names what only one transfer at a time can write to: a transport archive, however its address is written by whom. It is
+// empty for everything else.
+func (r *Repository) Exclusive() string {
+	if r.archive == nil {
+		return ""
+	}
+	return archiveScheme + r.archive.name
+}

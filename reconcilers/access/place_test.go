@@ -34,3 +34,29 @@ func TestWhereARepositoryIs(t *testing.T) {
 		t.Error("another repository has the same fingerprint")
 	}
 }
+
+// TestWhatOneTransferHasAlone: an archive of a namespace is one, and registries are none.
+func TestWhatOneTransferHasAlone(t *testing.T) {
+	t.Parallel()
+	p := provider(t, access.Options{Live: reconcilertest.New(t).Client, Archives: access.ArchiveOptions{Dir: t.TempDir(), TempDir: t.TempDir()}})
+	of := func(namespace, url string) string {
+		t.Helper()
+		repository, err := p.Open(t.Context(), access.User{Namespace: namespace}, v1alpha1.Repository{URL: url}, "spec.destination")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return repository.Exclusive()
+	}
+	one := of("a", "ctf::app.tgz")
+	if again := of("a", "ctf::app.tgz"); one == "" || again != one {
+		t.Errorf("the same archive is %q and %q", one, again)
+	}
+	for _, other := range []string{of("b", "ctf::app.tgz"), of("a", "ctf::deep/app.tgz"), of("a", "registry.example.com/app.tgz")} {
+		if other == one {
+			t.Errorf("something else is %q, too", other)
+		}
+	}
+	if got := of("a", "registry.example.com/ocm"); got != "" {
+		t.Errorf("a registry is %q, want nothing", got)
+	}
+}

@@ -70,7 +70,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Watches(&v1alpha1.ComponentDescriptor{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.ComponentVersion{}),
 			builder.WithPredicates(source.SpecOrRequest(), notCreated)).
 		WatchesMetadata(&corev1.Secret{}, source.Dependents(mgr.GetClient(), list, source.SecretKind)).
-		WatchesMetadata(&corev1.Secret{}, source.Neighbours(mgr.GetClient(), list, source.SecretKind), builder.WithPredicates(notMade)).
+		WatchesMetadata(&corev1.Secret{}, source.Neighbours(mgr.GetClient(), list, source.SecretKind), builder.WithPredicates(source.PullSecrets())).
 		WatchesMetadata(&corev1.ServiceAccount{}, source.Dependents(mgr.GetClient(), list, source.ServiceAccountKind)).
 		WatchesRawSource(o.Transfers.Source(v1alpha1.ComponentVersionKind)).
 		WatchesRawSource(o.Repositories.Woken(v1alpha1.ComponentVersionKind)).

@@ -34,12 +34,6 @@ const (
 // notCreated leaves out the events of our own writing.
 var notCreated = predicate.Funcs{CreateFunc: func(event.CreateEvent) bool { return false }}
 
-// notMade leaves out Secrets that some controller made for an object of its own, such as the credentials of FluxDeployers and
-// the releases of Helm: nobody's service account pulls with them.
-var notMade = predicate.NewPredicateFuncs(func(obj client.Object) bool {
-	return len(obj.GetOwnerReferences()) == 0 && obj.GetLabels()["owner"] != "helm"
-})
-
 func ownerUIDs(obj client.Object) []string {
 	var uids []string
 	for _, ref := range obj.GetOwnerReferences() {

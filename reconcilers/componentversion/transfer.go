@@ -148,7 +148,7 @@ func (c *controller) job(ctx context.Context, r *run, key string) (transfers.Job
 		return pin, ok
 	}
 	return transfers.Job{
-		Key: key, Hosts: []string{from.Host(), to.Host()},
+		Key: key, Hosts: []string{from.Host(), to.Host()}, Alone: to.Exclusive(),
 		Run: func(ctx context.Context, report func(transfer.Progress)) (result *transfer.Result, err error) {
 			options.Progress = report
 			err = to.Write(ctx, func(ctx context.Context, target *ocm.Repository) (err error) {

@@ -102,6 +102,23 @@ func TestRequestedAtIsAnswered(t *testing.T) {
 	}
 }
 
+// TestRequestedAtIsAnsweredWhenWorkHasEnded: while it goes on nothing is looked at.
+func TestRequestedAtIsAnsweredWhenWorkHasEnded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.settle(t)
+	b.Change(b.obj, func() { b.obj.Annotations = map[string]string{meta.ReconcileRequestAnnotation: "now"} })
+	b.fails(lifecycle.Busy(meta.ProgressingReason, errUnreachable))
+	b.reconcile(t)
+	if got := b.obj.Status.GetLastHandledReconcileRequest(); got != "" {
+		t.Errorf("lastHandledReconcileAt is %q, want no answer yet", got)
+	}
+	b.settle(t)
+	if got := b.obj.Status.GetLastHandledReconcileRequest(); got != "now" {
+		t.Errorf("lastHandledReconcileAt is %q, want the request", got)
+	}
+}
+
 func TestProgressIsShownBeforeTheSteps(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

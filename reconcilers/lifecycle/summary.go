@@ -32,7 +32,8 @@ type outcome struct {
 func (r *Reconciler[T, R]) summarise(obj, before T, run R, verdict *Verdict) outcome {
 	out := outcome{verdict: verdict}
 	status := obj.GetStatus()
-	if at, ok := meta.ReconcileAnnotationValue(obj.GetAnnotations()); ok {
+	// While work goes on nothing is looked at anew, so who asks for that has no answer yet.
+	if at, ok := meta.ReconcileAnnotationValue(obj.GetAnnotations()); ok && (verdict == nil || verdict.kind != busy) {
 		status.SetLastHandledReconcileRequest(at)
 	}
 	if verdict == nil {

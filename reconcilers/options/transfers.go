@@ -16,11 +16,11 @@ type Transfers struct {
 }
 
 func (t *Transfers) bind(f *pflag.FlagSet) {
-	f.IntVar(&t.Concurrent, "concurrent-transfers", 4,
+	f.IntVar(&t.Concurrent, "concurrent-transfers", 5,
 		fmt.Sprintf("How many component versions are copied at once, 1 to %d; each is copied with several connections.", maxTransfers))
 	f.IntVar(&t.PerHost, "transfers-per-host", 2,
-		fmt.Sprintf("How many of them are copied between the same two hosts, 1 to %d. No host ever takes all of --concurrent-transfers, "+
-			"so that a slow one keeps nobody else waiting, unless --concurrent-transfers is not above this.", maxTransfers))
+		fmt.Sprintf("How many of them are copied between the same two hosts, 1 to %d. No host and no namespace ever takes all of "+
+			"--concurrent-transfers, so that a slow one keeps nobody else waiting; let --concurrent-transfers be above this by 3.", maxTransfers))
 }
 
 func (t *Transfers) check() error {

@@ -14,7 +14,7 @@ func TestTransfers(t *testing.T) {
 		args []string
 		want options.Transfers
 	}{
-		"default": {nil, options.Transfers{Concurrent: 4, PerHost: 2}},
+		"default": {nil, options.Transfers{Concurrent: 5, PerHost: 2}},
 		"set":     {[]string{"--concurrent-transfers=256", "--transfers-per-host=1"}, options.Transfers{Concurrent: 256, PerHost: 1}},
 		"one":     {[]string{"--concurrent-transfers=1"}, options.Transfers{Concurrent: 1, PerHost: 2}},
 	} {

@@ -193,3 +193,34 @@ func TestSpecOrRequest(t *testing.T) {
 		})
 	}
 }
+
+func TestPullSecrets(t *testing.T) {
+	t.Parallel()
+	owned := func(apiVersion, kind string) func(*corev1.Secret) {
+		return func(s *corev1.Secret) {
+			s.OwnerReferences = []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: "app"}}
+		}
+	}
+	for name, tc := range map[string]struct {
+		change func(*corev1.Secret)
+		want   bool
+		reason string
+	}{
+		"plain":           {func(*corev1.Secret) {}, true, "anybody may have made it for pulling"},
+		"external secret": {owned("external-secrets.io/v1", "ExternalSecret"), true, "its controller makes pull secrets, and owns them"},
+		"sealed secret":   {owned("bitnami.com/v1alpha1", "SealedSecret"), true, "its controller makes pull secrets, and owns them"},
+		"same kind":       {owned("example.com/v1", v1alpha1.FluxDeployerKind), true, "it is of another group"},
+		"of ours":         {owned(v1alpha1.GroupVersion.String(), v1alpha1.FluxDeployerKind), false, "it is what Flux reads the embedded registry with"},
+		"release of helm": {func(s *corev1.Secret) { s.Name, s.Labels = "sh.helm.release.v1.app.v3", map[string]string{"owner": "helm"} }, false, "it has a release"},
+		"label of helm":   {func(s *corev1.Secret) { s.Labels = map[string]string{"owner": "helm"} }, true, "anybody may use that label"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			secret := &corev1.Secret{ObjectMeta: reconcilertest.Named("any")}
+			tc.change(secret)
+			if got := source.PullSecrets().Create(event.CreateEvent{Object: secret}); got != tc.want {
+				t.Errorf("passed is %t, want %t: %s", got, tc.want, tc.reason)
+			}
+		})
+	}
+}

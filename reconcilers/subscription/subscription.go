@@ -59,7 +59,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.ComponentSubscription{}, builder.WithPredicates(source.SpecOrRequest(), c.arrivals.Predicate())).
 		WatchesMetadata(&corev1.Secret{}, source.Dependents(mgr.GetClient(), list, source.SecretKind)).
-		WatchesMetadata(&corev1.Secret{}, source.Neighbours(mgr.GetClient(), list, source.SecretKind), builder.WithPredicates(source.Unowned())).
+		WatchesMetadata(&corev1.Secret{}, source.Neighbours(mgr.GetClient(), list, source.SecretKind), builder.WithPredicates(source.PullSecrets())).
 		WatchesMetadata(&corev1.ServiceAccount{}, source.Dependents(mgr.GetClient(), list, source.ServiceAccountKind)).
 		WatchesRawSource(o.Transfers.Source(v1alpha1.ComponentSubscriptionKind)).
 		WatchesRawSource(o.Repositories.Woken(v1alpha1.ComponentSubscriptionKind)).
@@ -74,8 +74,8 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentSubscription, *run] {
 		New:   func() *v1alpha1.ComponentSubscription { return &v1alpha1.ComponentSubscription{} },
 		Begin: c.begin,
 		Steps: []lifecycle.Step[*run]{
-			{Name: "follow", Run: c.follow, Light: true},
 			{Name: "connect", Run: c.honest(c.connect)},
+			{Name: "follow", Run: c.honest(c.follow)},
 			{Name: "resolveVersions", Run: c.honest(c.resolveVersions)},
 			{Name: "replicate", Run: c.honest(c.replicate)},
 			{Name: "confirm", Run: c.honest(c.confirm)},

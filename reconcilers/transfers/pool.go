@@ -57,6 +57,9 @@ type Job struct {
 	Key string
 	// Hosts are those that the job reads from and writes to, with their ports; what is no host, such as a folder, is left out.
 	Hosts []string
+	// Alone names something that only one job at a time may have, such as an archive that it writes; empty is nothing. Who waits for
+	// it holds no worker.
+	Alone string
 	// Run does it. It ends soon after its context does. What it has done so far is part of the result even if there is an error.
 	// Report may be called at any time, from anywhere; a job that reports nothing new for two minutes is cancelled.
 	Run func(ctx context.Context, report func(transfer.Progress)) (*transfer.Result, error)

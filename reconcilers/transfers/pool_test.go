@@ -29,8 +29,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const kind = "ComponentSubscription"
 
-func owner(name string) transfers.Owner {
-	return transfers.Owner{Kind: kind, NamespacedName: types.NamespacedName{Namespace: "default", Name: name}}
+func owner(name string) transfers.Owner { return ownerIn("default", name) }
+
+func ownerIn(namespace, name string) transfers.Owner {
+	return transfers.Owner{Kind: kind, NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
 
 // world is a pool that runs, in a bubble where time is made up.
@@ -169,7 +171,7 @@ func TestSlowHost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
-				w, never, at := newWorld(t, 4, 2), make(chan struct{}), time.Now()
+				w, never, at := newWorld(t, 5, 2), make(chan struct{}), time.Now()
 				for i := range 50 {
 					w.Ask(owner(fmt.Sprint("slow", i)), w.holds("slow", never, slow(i)...))
 				}
@@ -201,7 +203,7 @@ func TestBoundsHold(t *testing.T) {
 		for i := range 200 {
 			hosts := []string{fmt.Sprintf("s%d:1", i%3), fmt.Sprintf("d%d:1", i%2)}
 			route := strings.Join(hosts, " ")
-			w.Ask(owner(strconv.Itoa(i)), transfers.Job{Key: "k", Hosts: hosts, Run: func(ctx context.Context, _ func(transfer.Progress)) (*transfer.Result, error) {
+			w.Ask(ownerIn(fmt.Sprint("team", i%2), strconv.Itoa(i)), transfers.Job{Key: "k", Hosts: hosts, Run: func(ctx context.Context, _ func(transfer.Progress)) (*transfer.Result, error) {
 				mu.Lock()
 				running++
 				routes[route]++
@@ -236,7 +238,7 @@ func TestNamespacesTakeTurns(t *testing.T) {
 		w, letGo := newWorld(t, 1, 1), make(chan struct{})
 		ask := func(namespace string, i int) {
 			name := fmt.Sprintf("%s%d", namespace, i)
-			w.Ask(transfers.Owner{Kind: kind, NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}, w.holds(name, letGo, "a:1", "b:1"))
+			w.Ask(ownerIn(namespace, name), w.holds(name, letGo, "a:1", "b:1"))
 		}
 		for i := range 10 {
 			ask("many", i)
@@ -247,6 +249,95 @@ func TestNamespacesTakeTurns(t *testing.T) {
 		want := []string{"many0", "few0", "many1", "few1", "many2"}
 		if got := w.inOrder(); len(got) != 12 || !slices.Equal(got[:5], want) {
 			t.Errorf("began %v, want %v first and all in the end", got, want)
+		}
+	})
+}
+
+// TestOneNamespaceHasNotEverything holds that one who has many slow hosts leaves room for the others, and that neither more hosts nor
+// new ones are a way to the front.
+func TestOneNamespaceHasNotEverything(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, never, ended := newWorld(t, 4, 2), make(chan struct{}), make(chan struct{})
+		close(ended)
+		for i := range 8 {
+			name := fmt.Sprint("many", i)
+			w.Ask(ownerIn("many", name), w.holds(name, never, fmt.Sprintf("h%d.many:1", i)))
+		}
+		if got := w.inOrder(); len(got) != 3 {
+			t.Errorf("%v run, want all workers but one", got)
+		}
+		for i := range 20 {
+			few := ownerIn("few", fmt.Sprint("few", i))
+			w.Ask(few, w.holds(few.Name, ended, "few:1"))
+			synctest.Wait()
+			if _, s, _ := w.Look(few); !s.Ended() {
+				t.Fatalf("%s: %s, want an outcome beside slow jobs of another namespace", few.Name, s)
+			}
+		}
+	})
+}
+
+// TestNewHostsComeLast holds that a line which never had a turn waits for those that came before it.
+func TestNewHostsComeLast(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		ask := func(namespace, name, host string) chan struct{} {
+			letGo := make(chan struct{})
+			w.Ask(ownerIn(namespace, name), w.holds(name, letGo, host))
+			synctest.Wait()
+			return letGo
+		}
+		first := ask("few", "few0", "few:1")
+		next := ask("few", "few1", "few:1")
+		var many []chan struct{}
+		for i := range 3 {
+			many = append(many, ask("many", fmt.Sprint("many", i), fmt.Sprintf("h%d.many:1", i)))
+		}
+		close(first)
+		synctest.Wait()
+		for i, letGo := range many {
+			many = append(many, ask("many", fmt.Sprint("late", i), fmt.Sprintf("late%d.many:1", i)))
+			close(letGo)
+		}
+		close(next)
+		want := []string{"few0", "many0", "few1", "many1", "many2"}
+		if got := w.inOrder(); len(got) < 5 || !slices.Equal(got[:5], want) {
+			t.Errorf("began %v, want %v first", got, want)
+		}
+		for _, letGo := range many[3:] {
+			close(letGo)
+		}
+		if got := w.inOrder(); len(got) != 8 {
+			t.Errorf("began %v, want all in the end", got)
+		}
+	})
+}
+
+// TestOneAtATime holds that who waits for what another one has alone keeps no worker from others, whatever the hosts are.
+func TestOneAtATime(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, letGo, ended := newWorld(t, 4, 4), make(chan struct{}), make(chan struct{})
+		close(ended)
+		for i := range 5 {
+			name := fmt.Sprint("archive", i)
+			job := w.holds(name, letGo, fmt.Sprintf("h%d:1", i))
+			job.Alone = "default/app.tgz"
+			w.Ask(owner(name), job)
+		}
+		if got := w.inOrder(); !slices.Equal(got, []string{"archive0"}) {
+			t.Errorf("%v run, want one at a time", got)
+		}
+		w.Ask(owner("other"), w.holds("other", ended, "h1:1"))
+		synctest.Wait()
+		if _, s, _ := w.Look(owner("other")); !s.Ended() {
+			t.Errorf("the other one is %s, want an outcome", s)
+		}
+		close(letGo)
+		if got := w.inOrder(); len(got) != 6 {
+			t.Errorf("began %v, want all in the end", got)
 		}
 	})
 }
@@ -386,7 +477,7 @@ func TestShutdown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, never, at := newWorld(t, 2, 2), make(chan struct{}), time.Now()
 		w.Ask(owner("x"), w.holds("x", never))
-		w.Ask(owner("y"), w.holds("y", never))
+		w.Ask(ownerIn("other", "y"), w.holds("y", never))
 		w.Ask(owner("z"), w.holds("z", never))
 		w.stop()
 		if took := time.Since(at); took > 0 {
@@ -527,11 +618,11 @@ func TestStorm(t *testing.T) {
 				i, key := random.IntN(owners), random.IntN(3)
 				switch random.IntN(10) {
 				case 0:
-					pool.Drop(owner(strconv.Itoa(i)))
+					pool.Drop(ownerIn(fmt.Sprint("team", i%4), strconv.Itoa(i)))
 				case 1:
-					pool.Look(owner(strconv.Itoa(i)))
+					pool.Look(ownerIn(fmt.Sprint("team", i%4), strconv.Itoa(i)))
 				default:
-					if s := pool.Ask(owner(strconv.Itoa(i)), job(i, key)); s.Ended() {
+					if s := pool.Ask(ownerIn(fmt.Sprint("team", i%4), strconv.Itoa(i)), job(i, key)); s.Ended() {
 						outcomes.Add(1)
 					}
 				}
@@ -540,7 +631,7 @@ func TestStorm(t *testing.T) {
 	}
 	group.Wait()
 	for i := range owners {
-		pool.Drop(owner(strconv.Itoa(i)))
+		pool.Drop(ownerIn(fmt.Sprint("team", i%4), strconv.Itoa(i)))
 	}
 	cancel()
 	if err := <-done; err != nil {
