@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -44,6 +45,10 @@ type component struct {
 func (c component) library() string { return c.name + "/library" }
 func (c component) base() string    { return c.name + "/base" }
 
+// image and chart are the repositories of its artifacts.
+func (c component) image() string { return "images/" + path.Base(c.name) }
+func (c component) chart() string { return "charts/" + path.Base(c.name) }
+
 // names are the names of all components.
 func (c component) names() []string { return []string{c.name, c.library(), c.base()} }
 
@@ -77,7 +82,7 @@ func (c component) publish(t *testing.T, to at) digest.Digest {
 		t.Fatal(err)
 	}
 	archive := c.bytes("chart")
-	chart, err := ocmtest.Chart("app", c.version, archive).Publish(t.Context(), to.reference(to.gate.direct, "charts/app", c.version), to.access)
+	chart, err := ocmtest.Chart("app", c.version, archive).Publish(t.Context(), to.reference(to.gate.direct, c.chart(), c.version), to.access)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,8 +99,8 @@ func (c component) publish(t *testing.T, to at) digest.Digest {
 			{Name: "first", Content: c.bytes("first")},
 			{Name: "second", Content: c.bytes("second")},
 			{Name: "packed-chart", Type: "helmChart", MediaType: "application/vnd.cncf.helm.chart.content.v1.tar+gzip", Content: archive},
-			{Name: "image", Image: to.reference(to.gate.host, "images/app", c.version), Digest: descriptor.NewArtifactDigest(image)},
-			{Name: "chart", Type: "helmChart", Image: to.reference(to.gate.host, "charts/app", c.version), Digest: descriptor.NewArtifactDigest(chart)},
+			{Name: "image", Image: to.reference(to.gate.host, c.image(), c.version), Digest: descriptor.NewArtifactDigest(image)},
+			{Name: "chart", Type: "helmChart", Image: to.reference(to.gate.host, c.chart(), c.version), Digest: descriptor.NewArtifactDigest(chart)},
 		},
 		References: []ocmtest.Reference{{Name: "library", To: &library}},
 		Signatures: []ocmtest.Signature{{Name: signature, Signer: key}},
@@ -125,7 +130,7 @@ func (to at) repository(repository string) (*oci.Repository, error) {
 
 // pushImage pushes an image for two platforms. They share a layer, which all versions have.
 func (c component) pushImage(ctx context.Context, to at) (digest.Digest, error) {
-	repository, err := to.repository("images/app")
+	repository, err := to.repository(c.image())
 	if err != nil {
 		return "", err
 	}

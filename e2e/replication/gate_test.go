@@ -35,7 +35,8 @@ type counts struct {
 	// requests are by method and class, as in "GET blobs".
 	requests map[string]int
 	// uploads and mounts are how often each blob was taken in, by repository@digest, and manifests each manifest, by repository:reference.
-	uploads, mounts, manifests map[string]int
+	// Uploads are those of which the client was told; unheard are the others.
+	uploads, mounts, manifests, unheard map[string]int
 	// users are who came to repositories, by the first segment of their names.
 	users map[string]map[string]bool
 	// received are bytes of blobs that were sent to the registry, whatever became of them.
@@ -43,13 +44,16 @@ type counts struct {
 }
 
 func newCounts() counts {
-	return counts{requests: map[string]int{}, uploads: map[string]int{}, mounts: map[string]int{}, manifests: map[string]int{}, users: map[string]map[string]bool{}}
+	return counts{
+		requests: map[string]int{}, uploads: map[string]int{}, mounts: map[string]int{}, manifests: map[string]int{}, unheard: map[string]int{},
+		users: map[string]map[string]bool{},
+	}
 }
 
 func (c counts) clone() counts {
 	return counts{
 		requests: maps.Clone(c.requests), uploads: maps.Clone(c.uploads), mounts: maps.Clone(c.mounts), manifests: maps.Clone(c.manifests),
-		users: maps.Clone(c.users), received: c.received,
+		unheard: maps.Clone(c.unheard), users: maps.Clone(c.users), received: c.received,
 	}
 }
 
@@ -156,7 +160,8 @@ func (g *gate) arrived(r *http.Request, class string) {
 	}
 }
 
-// left counts what the registry has taken in. It has, even if the answer reached nobody.
+// left counts what the registry has taken in. It has, even if the answer reached nobody: who was killed meanwhile, and comes back
+// before the registry is done with the blob, does not find it.
 func (g *gate) left(r *http.Request, class string, status int) {
 	if status != http.StatusCreated {
 		return
@@ -170,6 +175,8 @@ func (g *gate) left(r *http.Request, class string, status int) {
 		g.counts.manifests[repository+":"+reference]++
 	case query.Has("mount"):
 		g.counts.mounts[repository+"@"+query.Get("mount")]++
+	case query.Has("digest") && r.Context().Err() != nil:
+		g.counts.unheard[repository+"@"+query.Get("digest")]++
 	case query.Has("digest"):
 		g.counts.uploads[repository+"@"+query.Get("digest")]++
 	}

@@ -110,7 +110,7 @@ func (w *way) where() string {
 		return done
 	case seen.manifests[base+"/library:"+w.component.version] > 0:
 		return "between components"
-	case seen.manifests[w.copied("images/app")+":"+w.component.version] > 0 || seen.manifests[w.copied("charts/app")+":"+w.component.version] > 0:
+	case seen.manifests[w.copied(w.component.image())+":"+w.component.version] > 0 || seen.manifests[w.copied(w.component.chart())+":"+w.component.version] > 0:
 		return "between artifacts"
 	}
 	if w.taken() > w.before {
@@ -152,8 +152,8 @@ func (w *way) check(t *testing.T) {
 	if want := 4*len(w.published) + 1; tags < want {
 		t.Errorf("%s: the destination has %d tags, want at least %d", w.name, tags, want)
 	}
-	t.Logf("%s: %d versions, %d blobs sent in full, %d of them more than once, %d mounted; %d bytes received in all",
-		w.name, len(w.published), len(uploads), twice, len(below(seen.mounts, w.to.path)), seen.received)
+	t.Logf("%s: %d versions, %d blobs sent in full, %d of them more than once, %d mounted, %d unheard; %d bytes received in all",
+		w.name, len(w.published), len(uploads), twice, len(below(seen.mounts, w.to.path)), len(below(seen.unheard, w.to.path)), seen.received)
 }
 
 // below returns the counts of repositories below a path.

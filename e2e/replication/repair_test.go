@@ -17,7 +17,7 @@ func lostTags(t *testing.T, w *world, from, to at) {
 	c.publish(t, from)
 	w.subscribe(subscription{name: "lost", component: c.name, from: from.gate.url(from.path), to: to.gate.url(to.path), verify: byValue(t)})
 	w.replicated("lost", c.version)
-	for _, repository := range []string{descriptors[1:] + c.name, descriptors[1:] + c.library(), from.path + "/images/app", from.path + "/charts/app"} {
+	for _, repository := range []string{descriptors[1:] + c.name, descriptors[1:] + c.library(), from.path + "/" + c.image(), from.path + "/" + c.chart()} {
 		before := to.leadsTo(t, repository, c.version)
 		if before == "" {
 			t.Fatalf("%s:%s is not at the destination", repository, c.version)

@@ -26,7 +26,7 @@ const (
 	// lookEvery is the pause between two rounds of a witness, so that others get at the cores too.
 	lookEvery = 10 * time.Millisecond
 	// unlistable is how long a tag may be listed that can't be read: distribution lists one a moment before it leads anywhere.
-	unlistable = 2 * time.Second
+	unlistable = 10 * time.Second
 	// maxAnswer bounds what a witness reads of an answer.
 	maxAnswer = 8 << 20
 	// descriptors are where repositories of components are below the path of a repository.
