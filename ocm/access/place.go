@@ -53,6 +53,19 @@ func Kind(a descriptor.Access) (string, error) { return kindOf(a) }
 // IsNone reports whether an access says that there is no content.
 func IsNone(a descriptor.Access) bool { return a.Kind() == "none" || a.Kind() == "None" }
 
+// FormOf tells what a local blob of a media type is: an artifact, one that is packed,
+// or something else.
+func FormOf(mediaType string) Form {
+	switch formOf(mediaType) {
+	case nestedForm:
+		return Artifact
+	case packedForm:
+		return Packed
+	case plainForm:
+	}
+	return Blobs
+}
+
 // Place finds the content of a resource. It reads manifests, and no content.
 func (s *Source) Place(ctx context.Context, res *descriptor.Resource) (*Place, error) {
 	place, err := s.place(ctx, res)

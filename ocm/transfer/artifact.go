@@ -45,7 +45,7 @@ func (r *run) artifact(ctx context.Context, e *element, place *access.Place) err
 // settle decides where the tree of an element is put.
 func (r *run) settle(ctx context.Context, e *element, hint string) error {
 	if r.options.Artifacts == SeparateArtifacts {
-		separate, err := r.separate(ctx, hint, e.tree.Root().Digest)
+		separate, err := r.separate(ctx, e, hint)
 		if err != nil {
 			return fmt.Errorf("%s: %w", e, err)
 		}
@@ -66,27 +66,35 @@ func (r *run) settle(ctx context.Context, e *element, hint string) error {
 
 // separate returns the place of an artifact that has a repository of its own, or
 // nil if nothing says a name that it can have.
-func (r *run) separate(ctx context.Context, hint string, d digest.Digest) (*artifactPlace, error) {
+func (r *run) separate(ctx context.Context, e *element, hint string) (*artifactPlace, error) {
 	if !canSeparate(hint) {
 		return nil, nil //nolint:nilnil // it is kept with the component version then
+	}
+	d := e.tree.Root().Digest
+	if ref, ok := e.placeThere(); ok {
+		if p, err := r.placeOf(ctx, ref.Path, ref.Tag); err != nil || p.free(p.leads, d) {
+			return p, err
+		}
 	}
 	ref, err := oci.ParseRelative(oci.Location{}, hint)
 	if err != nil {
 		return nil, err
 	}
-	storage, err := r.places.of("/"+ref.Path, func() (oci.Storage, error) { return r.target.At(ref.Path) })
+	if ref.Tag == "" {
+		ref.Tag = short(d)
+	}
+	return r.placeOf(ctx, ref.Path, ref.Tag)
+}
+
+// placeOf returns a place at the target with what its tag leads to.
+func (r *run) placeOf(ctx context.Context, path, tag string) (*artifactPlace, error) {
+	storage, err := r.places.of("/"+path, func() (oci.Storage, error) { return r.target.At(path) })
 	if err != nil {
 		return nil, err
 	}
-	p := &artifactPlace{storage: storage, wanted: ref.Tag}
-	if p.wanted == "" {
-		p.wanted = short(d)
-	}
-	p.leads, err = storage.Resolve(ctx, p.wanted)
-	if err != nil && !errors.Is(err, ocm.ErrNotFound) {
-		return nil, sided(oci.Target, err)
-	}
-	return p, nil
+	p := &artifactPlace{storage: storage, wanted: tag}
+	p.leads, err = resolve(ctx, storage, tag)
+	return p, sided(oci.Target, err)
 }
 
 // reserved tells whether a repository is for component versions. Who names an image
@@ -99,21 +107,33 @@ func reserved(path string) bool {
 // short is the tag of an artifact that has only a digest.
 func short(d digest.Digest) string { return d.Encoded()[:12] }
 
-// tag chooses the tag of an artifact. One that leads elsewhere is not moved, as
-// other component versions may rely on it.
-func (r *run) tag(e *element) error {
+// tag chooses the tag of an artifact. One that leads elsewhere is never moved, as
+// other component versions may rely on it, even if those may be overwritten.
+func (r *run) tag(ctx context.Context, e *element) error {
 	p, d := e.separate, e.tree.Root().Digest
-	p.tag = p.wanted
-	if p.leads != "" && p.leads != d && !r.options.Overwrite {
-		p.tag = suffixed(p.wanted, d)
-	}
-	// Two images of one component may have had one name in two registries.
-	if !r.claim(p.storage, p.tag, d) {
-		if p.tag = suffixed(p.wanted, d); !r.claim(p.storage, p.tag, d) {
-			return fmt.Errorf("no tag is left for %s in %s", d, p.storage)
+	for _, tag := range []string{p.wanted, suffixed(p.wanted, short(d)), suffixed(p.wanted, d.Encoded())} {
+		leads := p.leads
+		if tag != p.wanted {
+			var err error
+			if leads, err = resolve(ctx, p.storage, tag); err != nil {
+				return sided(oci.Target, err)
+			}
+		}
+		// Two images of one component may have had one name in two registries.
+		if p.free(leads, d) && r.claim(p.storage, tag, d) {
+			p.tag = tag
+			return e.leadTo(oci.Reference{Location: p.storage.Location(), Tag: tag, Digest: d})
 		}
 	}
-	ref := oci.Reference{Location: p.storage.Location(), Tag: p.tag, Digest: d}
+	err := fmt.Errorf("no tag is left for %s in %s: %s, and those with its digest, lead elsewhere; remove one of them there", d, p.storage, p.wanted)
+	return sided(oci.Target, err)
+}
+
+// free tells whether a tag may lead to an artifact, given what it leads to.
+func (*artifactPlace) free(leads, d digest.Digest) bool { return leads == "" || leads == d }
+
+// leadTo makes an artifact be found where it is at the target.
+func (e *element) leadTo(ref oci.Reference) error {
 	var err error
 	if ref.Host == "" {
 		e.access, err = descriptor.NewAccess(access.RelativeOCIReference{Type: access.KindRelativeOCIReference, Reference: ref.String()})
@@ -126,8 +146,8 @@ func (r *run) tag(e *element) error {
 // maxTag is the length of the longest tag.
 const maxTag = 128
 
-func suffixed(tag string, d digest.Digest) string {
-	end := "-" + short(d)
+func suffixed(tag, end string) string {
+	end = "-" + end
 	return tag[:min(len(tag), maxTag-len(end))] + end
 }
 

@@ -19,8 +19,9 @@ type node struct {
 	// references are the component versions it refers to.
 	references []*node
 
-	// storage is where it will be.
+	// storage is where it will be, there what is there.
 	storage oci.Storage
+	there   seen
 	// elements are its resources and sources.
 	elements []*element
 	// written is its descriptor at the target.
@@ -28,6 +29,8 @@ type node struct {
 
 	outcome Outcome
 	target  digest.Digest
+	// damaged is set if parts of what is there can't be read.
+	damaged bool
 }
 
 func (n *node) name() string { return n.component + ":" + n.version }

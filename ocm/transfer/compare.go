@@ -3,7 +3,6 @@ package transfer
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
@@ -11,39 +10,38 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/normalize"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
-	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
-// compare finds out what the target has of the component versions. If any of them
+// compare compares the component versions with what the target has. If any of them
 // is something else there, nothing is written at all.
-func (r *run) compare(ctx context.Context) error {
-	return each(ctx, r.options.Concurrency, len(r.versions), func(ctx context.Context, i int) error {
-		defer r.progress.step()
-		n := r.versions[i]
-		if err := r.compareOne(ctx, n); err != nil || n.outcome == Unchanged {
+func (r *run) compare(context.Context) error {
+	for _, n := range r.versions {
+		if err := r.compareOne(n); err != nil {
 			return err
 		}
-		// It is the last look at what will be written, and nothing is sent before.
-		return unchanged(n.found.Descriptor(), n.written)
-	})
+		r.progress.step()
+	}
+	return nil
 }
 
-func (r *run) compareOne(ctx context.Context, n *node) error {
-	tag, err := oci.TagOf(n.version)
-	if err != nil {
+func (r *run) compareOne(n *node) error {
+	there := n.there.version
+	n.there.version = nil // it may be large
+	if err := r.judge(n, there); err != nil || n.outcome == Unchanged {
 		return err
 	}
-	m, err := n.storage.Manifest(ctx, tag)
-	if errors.Is(err, ocm.ErrNotFound) {
+	// It is the last look at what will be written, and nothing is sent before.
+	return unchanged(n.found.Descriptor(), n.written)
+}
+
+// judge decides what becomes of a component version, given what there is.
+func (r *run) judge(n *node, there *ocm.ComponentVersion) error {
+	switch {
+	case n.there.manifest == "":
 		n.outcome = Created
 		return nil
-	}
-	if err != nil {
-		return err
-	}
-	there, err := r.target.Read(ctx, n.component, n.version, m)
-	if err != nil {
-		return r.damaged(n, m, err)
+	case there == nil:
+		return r.damaged(n)
 	}
 	why, err := different(n.found.Descriptor(), n.written, there.Descriptor())
 	switch {
@@ -55,29 +53,39 @@ func (r *run) compareOne(ctx context.Context, n *node) error {
 		n.outcome = Replaced
 		return nil
 	}
-	return r.conflict(n, m, why)
+	return r.conflict(n, why)
 }
 
-func (r *run) conflict(n *node, there *oci.Manifest, why string) error {
-	return &ConflictError{Component: n.component, Version: n.version, Repository: r.target.URL(), Found: there.Digest, Why: why}
+// compareAgain compares with what the target has by now.
+func (r *run) compareAgain(ctx context.Context, n *node) error {
+	if err := r.lookAt(ctx, n); err != nil {
+		return err
+	}
+	var err error
+	if n.written, err = r.rewrite(n); err != nil {
+		return err
+	}
+	n.target = ""
+	return r.compareOne(n)
+}
+
+func (r *run) conflict(n *node, why string) error {
+	return &ConflictError{Component: n.component, Version: n.version, Repository: r.target.URL(), Found: n.there.manifest, Why: why}
 }
 
 // damaged decides about a component version that can't be read at the target. It is
 // repaired if it is the same, so that only parts of it can be missing.
-func (r *run) damaged(n *node, there *oci.Manifest, err error) error {
-	if !verify.IsAnswer(err) {
-		return err
-	}
-	pack, packErr := n.pack()
+func (r *run) damaged(n *node) error {
+	pack, err := n.pack()
 	switch {
-	case packErr != nil:
-		return packErr
-	case pack.Digest == there.Digest:
-		n.outcome = Merged
+	case err != nil:
+		return err
+	case pack.Digest == n.there.manifest:
+		n.outcome, n.damaged = Merged, true
 	case r.options.Overwrite:
-		n.outcome = Replaced
+		n.outcome, n.damaged = Replaced, true
 	default:
-		return r.conflict(n, there, fmt.Sprintf("it can't be read (%v)", err))
+		return r.conflict(n, fmt.Sprintf("it can't be read (%v)", n.there.err))
 	}
 	return nil
 }
@@ -137,10 +145,13 @@ func different(source, written, there *descriptor.Descriptor) (string, error) {
 		case !sameDigest(a.Digest, b.Digest):
 			return fmt.Sprintf("its resource %s has digest %s, that of the source %s", &a.Element, digestText(b.Digest), digestText(a.Digest)), nil
 		}
+		if a.Digest != nil && !a.Digest.Excluded() {
+			continue
+		}
 		// Nothing else pins content that no digest covers.
 		x, y := contentOf(a), contentOf(b)
-		if (a.Digest == nil || a.Digest.Excluded()) && x != "" && y != "" && x != y {
-			return fmt.Sprintf("its resource %s, whose content no digest covers, has content %s, that of the source %s", &a.Element, y, x), nil
+		if x.form == y.form && x.text != "" && y.text != "" && x.text != y.text {
+			return fmt.Sprintf("its resource %s, whose content no digest covers, has content %s, that of the source %s", &a.Element, y.text, x.text), nil
 		}
 	}
 	if !same {
@@ -158,10 +169,28 @@ func digestText(d *descriptor.Digest) string {
 	return d.HashAlgorithm + ":" + d.Value
 }
 
-// contentOf returns what an access says about the content itself, if anything.
-func contentOf(res *descriptor.Resource) string {
+// content is what an access says about the content itself. Two of them tell
+// whether contents differ only if both have one form: an artifact and the archive
+// that it is packed into have different digests.
+type content struct {
+	form string
+	text string
+}
+
+const artifactForm = "artifact"
+
+// contentOf returns what an access says about the content, if anything.
+func contentOf(res *descriptor.Resource) content {
 	if local, ok, err := access.DecodeLocal(res.Access); ok && err == nil {
-		return local.LocalReference
+		c := content{text: local.LocalReference}
+		switch access.FormOf(local.MediaType) {
+		case access.Artifact:
+			c.form = artifactForm
+		case access.Packed:
+			c.form = "packed as " + local.MediaType
+		case access.Nothing, access.Blobs, access.Stream:
+		}
+		return c
 	}
 	var spec struct {
 		Reference string `json:"imageReference"`
@@ -169,17 +198,17 @@ func contentOf(res *descriptor.Resource) string {
 		Digest    string `json:"digest"`
 	}
 	if kind, err := access.Kind(res.Access); err != nil || res.Access.Decode(&spec) != nil || kind == access.KindHelm || kind == access.KindWget {
-		return ""
+		return content{}
 	}
 	if spec.Digest != "" {
-		return spec.Digest
+		return content{text: spec.Digest}
 	}
 	for _, text := range []string{spec.Reference, spec.Relative} {
 		if ref, err := oci.ParseReference(text); err == nil && ref.Digest != "" {
-			return ref.Digest.String()
+			return content{form: artifactForm, text: ref.Digest.String()}
 		}
 	}
-	return ""
+	return content{}
 }
 
 // sameText compares the canonical text of two descriptors, in the form that has

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -101,7 +102,12 @@ func (r *run) prove(ctx context.Context) error {
 func (r *run) found(v *ocm.ComponentVersion) *checked {
 	c := r.checked(v, false)
 	if r.source.Archive() {
-		c.lacking = func(*descriptor.Resource) { r.lacking.Store(true) }
+		copied := slices.ContainsFunc(r.versions, func(n *node) bool { return n.found == v })
+		c.lacking = func(res *descriptor.Resource) {
+			if copied {
+				r.lacking.add(v, res)
+			}
+		}
 	}
 	return c
 }
@@ -155,7 +161,7 @@ func (r *run) readBack(ctx context.Context, n *node) (*ocm.ComponentVersion, err
 // verifyBack verifies the signatures at the target.
 func (r *run) verifyBack(ctx context.Context, there []*ocm.ComponentVersion) error {
 	known := map[string]verify.Version{}
-	skip := r.options.Confirm == ConfirmDescriptors && !r.lacking.Load()
+	skip := r.options.Confirm == ConfirmDescriptors
 	for i, n := range r.versions {
 		known[n.name()] = r.checked(there[i], skip)
 	}
@@ -174,7 +180,7 @@ func (r *run) checkBack(ctx context.Context, there []*ocm.ComponentVersion) erro
 			return err
 		}
 	}
-	if r.options.Confirm == ConfirmDescriptors && !r.lacking.Load() {
+	if r.options.Confirm == ConfirmDescriptors {
 		return nil
 	}
 	type content struct {

@@ -61,10 +61,6 @@ func (n *node) newElements() []*element {
 func (r *run) plan(ctx context.Context) error {
 	var all []*element
 	for _, n := range r.versions {
-		var err error
-		if n.storage, err = r.places.of(n.component, func() (oci.Storage, error) { return r.target.Storage(n.component) }); err != nil {
-			return err
-		}
 		r.copies.place(n.storage.Location())
 		n.elements = n.newElements()
 		all = append(all, n.elements...)

@@ -3,12 +3,12 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -17,10 +17,22 @@ const creator = "ocm-operator"
 
 // publish writes what leads to the blobs: artifacts, then component versions,
 // references before those that refer to them.
+//
+// Copying takes long, and others may write to the target meanwhile. So what a tag
+// leads to is looked at once more right before it is written. What remains is the
+// time of one request: registries have nothing that compares and writes at once.
 func (r *run) publish(ctx context.Context) error {
 	for _, n := range r.versions {
+		moved := false
 		for _, e := range n.elements {
-			if err := r.publishTree(ctx, e); err != nil {
+			elsewhere, err := r.publishTree(ctx, e)
+			if err != nil {
+				return err
+			}
+			moved = moved || elsewhere
+		}
+		if moved {
+			if err := r.compareAgain(ctx, n); err != nil {
 				return err
 			}
 		}
@@ -32,40 +44,102 @@ func (r *run) publish(ctx context.Context) error {
 	return nil
 }
 
-// publishTree writes the manifests of an artifact, the tag last.
-func (r *run) publishTree(ctx context.Context, e *element) error {
+// maxLooks bounds how often what others write is looked at again.
+const maxLooks = 3
+
+// publishTree writes the manifests of an artifact, the tag last. If others have
+// taken the tag, it gets another one, and the result is true.
+func (r *run) publishTree(ctx context.Context, e *element) (moved bool, err error) {
 	if e.tree == nil {
-		return nil
-	}
-	to, tag := e.node.storage, ""
-	if e.separate != nil {
-		to, tag = e.separate.storage, e.separate.tag
-		found, err := to.Resolve(ctx, tag)
-		if err != nil && !errors.Is(err, ocm.ErrNotFound) {
-			return err
-		}
-		if found == e.tree.Root().Digest {
-			tag = "" // it need not be written again
-		}
+		return false, nil
 	}
 	defer r.progress.step()
-	return oci.PushTree(ctx, to, e.tree, tag)
+	if e.separate == nil {
+		return false, oci.PushTree(ctx, e.node.storage, e.tree, "")
+	}
+	p := e.separate
+	for range maxLooks {
+		// A tag that was free may be gone by now, but not lead elsewhere.
+		err = oci.PushTree(ctx, &careful{Storage: p.storage, tag: p.tag}, e.tree, p.tag)
+		taken, ok := errors.AsType[*takenError](err)
+		if !ok {
+			return moved, err
+		}
+		if moved = true; p.tag == p.wanted {
+			p.leads = taken.found
+		}
+		if err := r.tag(ctx, e); err != nil {
+			return moved, err
+		}
+	}
+	return moved, err
 }
 
-// publishVersion writes the manifest of a component version.
+// publishVersion writes the manifest of a component version. If others have written
+// one, it is compared once more.
 func (r *run) publishVersion(ctx context.Context, n *node) error {
-	if n.outcome == Unchanged {
-		return nil
+	var err error
+	for range maxLooks {
+		if n.outcome == Unchanged {
+			return nil
+		}
+		var pack *oci.Package
+		if pack, err = n.pack(); err != nil {
+			return err
+		}
+		to := &careful{Storage: n.storage, tag: pack.Tag(), seen: n.there.manifest}
+		err = oci.Publish(ctx, &prepared{Storage: to, done: n.layers(), anew: n.damaged}, pack)
+		if err == nil {
+			n.target = pack.Digest
+			return nil
+		}
+		if _, taken := errors.AsType[*takenError](err); !taken {
+			return err
+		}
+		if err := r.compareAgain(ctx, n); err != nil {
+			return err
+		}
 	}
-	pack, err := n.pack()
+	return err
+}
+
+// careful is a repository with a tag that is written only if it leads to what it
+// led to when it was looked at, or nowhere.
+type careful struct {
+	oci.Storage
+
+	tag  string
+	seen digest.Digest
+}
+
+// PushManifest implements oci.Storage. It is a *takenError if the tag leads
+// elsewhere.
+func (c *careful) PushManifest(ctx context.Context, mediaType string, body []byte, tag string) (digest.Digest, error) {
+	if tag != c.tag {
+		return c.Storage.PushManifest(ctx, mediaType, body, tag)
+	}
+	found, err := resolve(ctx, c.Storage, tag)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := oci.Publish(ctx, &prepared{Storage: n.storage, done: n.layers()}, pack); err != nil {
-		return err
+	switch {
+	case found == digest.FromBytes(body) && found != c.seen:
+		return found, nil // it need not be written again
+	case found != "" && found != c.seen:
+		return "", &takenError{place: c.String(), tag: tag, found: found}
 	}
-	n.target = pack.Digest
-	return nil
+	return c.Storage.PushManifest(ctx, mediaType, body, tag)
+}
+
+// takenError says that a tag was written by others after it was looked at.
+type takenError struct {
+	place, tag string
+	found      digest.Digest
+}
+
+// Error says what to do.
+func (e *takenError) Error() string {
+	return fmt.Sprintf("tag %s of %s was moved to %s while contents were copied: somebody else writes there, too; it is tried again", e.tag, e.place, e.found)
 }
 
 // pack lays a component version out for the target.
@@ -116,6 +190,8 @@ type prepared struct {
 	oci.Storage
 
 	done map[digest.Digest]bool
+	// anew has all others written even if they seem to be there.
+	anew bool
 }
 
 // PushBlob leaves out what is done with.

@@ -18,10 +18,10 @@ import (
 
 // enter has the blobs of an element copied. It is called for one element after the
 // other, in the same order each time.
-func (r *run) enter(_ context.Context, e *element) error {
+func (r *run) enter(ctx context.Context, e *element) error {
 	to := e.node.storage
 	if e.separate != nil {
-		if err := r.tag(e); err != nil {
+		if err := r.tag(ctx, e); err != nil {
 			return err
 		}
 		to = e.separate.storage

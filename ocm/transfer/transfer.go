@@ -11,7 +11,6 @@ package transfer
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -222,8 +221,8 @@ type run struct {
 	// claimed are the tags of artifacts by repository and name.
 	claimed  map[[2]string]digest.Digest
 	progress progress
-	// lacking is set if not all contents could be compared at the source.
-	lacking atomic.Bool
+	// lacking are contents that could not be compared at the source.
+	lacking lacking
 }
 
 func (r *run) do(ctx context.Context, component, version string) error {
@@ -235,9 +234,11 @@ func (r *run) do(ctx context.Context, component, version string) error {
 	}{
 		{oci.Source, read},
 		{oci.Source, r.prove},
+		{oci.Target, r.look},
 		{oci.Source, r.plan},
 		{oci.Target, r.compare},
 		{oci.Target, r.copy},
+		{oci.Target, r.proveRest},
 		{oci.Target, r.publish},
 		{oci.Target, r.confirm},
 	} {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
@@ -224,3 +225,11 @@ func outcomes(r *transfer.Result) map[string]transfer.Outcome {
 }
 
 func digestOf(text string) digest.Digest { return digest.FromString(text) }
+
+// verifyTexts compares the canonical texts of both sides.
+func verifyTexts(t *testing.T, p *pair) {
+	t.Helper()
+	if diff := cmp.Diff(texts(t, p.source, shop, "1.0.0"), texts(t, p.target, shop, "1.0.0")); diff != "" {
+		t.Errorf("canonical texts differ (-source +target):\n%s", diff)
+	}
+}
