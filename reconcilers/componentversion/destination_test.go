@@ -3,6 +3,7 @@ package componentversion_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -381,15 +382,17 @@ func TestDestinationThatRefuses(t *testing.T) {
 		}
 	}
 	for name, tc := range map[string]struct {
-		fault        ocmtest.Fault
-		reason, says string
+		fault  ocmtest.Fault
+		reason string
+		says   []string
+		passes bool
 	}{
-		"read-only":         {answer(http.StatusMethodNotAllowed, ""), v1alpha1.TransferFailedReason, "read-only"},
-		"forbidden":         {answer(http.StatusForbidden, ""), v1alpha1.TransferFailedReason, "403"},
-		"full":              {answer(http.StatusInsufficientStorage, ""), v1alpha1.DestinationFullReason, "no room"},
-		"too large":         {answer(http.StatusRequestEntityTooLarge, ""), v1alpha1.DestinationFullReason, "413"},
-		"wrong credentials": {answer(http.StatusUnauthorized, "all"), v1alpha1.TransferFailedReason, "secretRef"},
-		"unreachable":       {answer(http.StatusBadGateway, "all"), v1alpha1.TransferFailedReason, "502"},
+		"read-only":         {answer(http.StatusMethodNotAllowed, ""), v1alpha1.TransferFailedReason, []string{"read-only", "spec.destination"}, false},
+		"forbidden":         {answer(http.StatusForbidden, ""), v1alpha1.TransferFailedReason, []string{"403", "spec.destination.secretRef"}, false},
+		"full":              {answer(http.StatusInsufficientStorage, ""), v1alpha1.DestinationFullReason, []string{"no room", "spec.destination"}, false},
+		"too large":         {answer(http.StatusRequestEntityTooLarge, ""), v1alpha1.DestinationFullReason, []string{"413", "spec.destination"}, false},
+		"wrong credentials": {answer(http.StatusUnauthorized, "all"), v1alpha1.AuthenticationFailedReason, []string{"spec.destination.secretRef"}, false},
+		"unreachable":       {answer(http.StatusBadGateway, "all"), v1alpha1.TransferFailedReason, []string{"502"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -397,7 +400,9 @@ func TestDestinationThatRefuses(t *testing.T) {
 			found := m.tree("1.0.0")
 			m.mirror.Inject(tc.fault)
 			m.start()
-			wantNotReady(t, m.cv, tc.reason, tc.says)
+			for _, says := range tc.says {
+				wantNotReady(t, m.cv, tc.reason, says)
+			}
 			if m.cv.Status.ReconciledVersion != "" || m.resolve(m.at, app, "1.0.0") != "" {
 				t.Errorf("version %q is in use, want none", m.cv.Status.ReconciledVersion)
 			}
@@ -408,13 +413,21 @@ func TestDestinationThatRefuses(t *testing.T) {
 			m.mirror.Inject(tc.fault)
 			m.quiet()
 			m.settle()
-			if got := reconcilertest.Conditions(m.cv); got["Ready"] != "True Succeeded" || got["Reconciling"] != "True "+meta.ProgressingWithRetryReason {
-				t.Errorf("conditions are %v, want that the version in use stays ready", got)
+			told := "Ready"
+			if tc.passes {
+				told = "Reconciling"
+				if got := reconcilertest.Conditions(m.cv); got["Ready"] != "True Succeeded" || got["Reconciling"] != "True "+meta.ProgressingWithRetryReason {
+					t.Errorf("conditions are %v, want that it stays ready", got)
+				}
+			} else {
+				wantNotReady(t, m.cv, tc.reason, "version 1.0.0 stays in use")
 			}
-			if got := reconcilertest.Message(m.cv, "Reconciling"); !strings.Contains(got, tc.says) || m.cv.Status.ReconciledVersion != "1.0.0" {
-				t.Errorf("version in use is %s, message %q", m.cv.Status.ReconciledVersion, got)
+			for _, says := range tc.says {
+				if got := reconcilertest.Message(m.cv, told); !strings.Contains(got, says) || m.cv.Status.ReconciledVersion != "1.0.0" {
+					t.Errorf("version in use is %s, message %q, want %q", m.cv.Status.ReconciledVersion, got, says)
+				}
 			}
-			if events := m.Events(); len(events) == 0 || !strings.HasPrefix(events[len(events)-1], "Warning "+tc.reason) {
+			if events := m.Events(); !slices.ContainsFunc(events, func(event string) bool { return strings.HasPrefix(event, "Warning "+tc.reason) }) {
 				t.Errorf("events are %q", events)
 			}
 			m.mirror.Heal()
@@ -435,7 +448,8 @@ func TestDestinationHasItsOwnCredentials(t *testing.T) {
 	wantNotReady(t, m.cv, v1alpha1.AuthenticatedContextCreationFailedReason, "Secret default/writer")
 	m.Create(basic("writer", "writer", "guess"))
 	m.settle()
-	wantNotReady(t, m.cv, v1alpha1.TransferFailedReason, `user "writer" was used`)
+	wantNotReady(t, m.cv, v1alpha1.AuthenticationFailedReason, `user "writer" was used`)
+	wantNotReady(t, m.cv, v1alpha1.AuthenticationFailedReason, "spec.destination.secretRef")
 	secret := basic("writer", "writer", "secret")
 	m.Change(secret, func() { secret.Data["password"] = []byte("secret") })
 	m.settle()

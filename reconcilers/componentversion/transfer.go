@@ -15,9 +15,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
-	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
-	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
@@ -235,19 +233,20 @@ func (r *run) reportTransfer(result *transfer.Result) {
 
 func changed(v transfer.Version) bool { return v.Outcome != transfer.Unchanged }
 
-// notTransferred is the verdict about a transfer that failed. Nothing of it is used, so the version in use stays what it is, and the
-// object is as ready as it was: all but a conflict may pass by itself, or with a Secret that is watched.
+// notTransferred is the verdict about a transfer that failed. Nothing of it is used, so the version in use stays in use, whatever becomes
+// of the object: as for a version that can't be found, it stays ready only by what passes by itself.
 func notTransferred(r *run, err error) error {
-	var conflict *transfer.ConflictError
-	switch {
-	case errors.As(err, &conflict):
-		return lifecycle.WithEvent(err.Error(), lifecycle.Fail(v1alpha1.TransferConflictReason, fmt.Errorf(
-			"%w. If what %s has is right, let it be overwritten: kubectl annotate --overwrite -n %s componentversion/%s %s=%s",
-			err, r.repository.URL(), r.obj.Namespace, r.obj.Name, v1alpha1.AcceptDigestAnnotation, r.manifest)))
-	case errors.Is(err, verify.ErrRefused):
-		return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %w", r.failed(r.version), err))
-	case errors.Is(err, oci.ErrFull):
-		return lifecycle.Retry(v1alpha1.DestinationFullReason, err)
+	err = transfers.Verdict(err, transfers.Advice{
+		Source: "spec.repository", Destination: "spec.destination",
+		Overwrite: fmt.Sprintf("if what %s has is right, let it be overwritten: kubectl annotate --overwrite -n %s componentversion/%s %s=%s",
+			r.repository.URL(), r.obj.Namespace, r.obj.Name, v1alpha1.AcceptDigestAnnotation, r.manifest),
+	})
+	v, ok := errors.AsType[*lifecycle.Verdict](err)
+	if ok && v.Reason == v1alpha1.ComponentVerificationFailedReason {
+		err = fmt.Errorf("%s: %w", r.failed(r.version), err)
 	}
-	return lifecycle.Retry(v1alpha1.TransferFailedReason, err)
+	if used := r.obj.Status.ReconciledVersion; ok && v.Final() && used != "" && used != r.version && r.obj.Status.ReplicatedRepositoryURL == r.destination.URL() {
+		err = fmt.Errorf("%w; version %s stays in use, as it was transferred", err, used)
+	}
+	return err
 }

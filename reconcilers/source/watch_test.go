@@ -211,8 +211,10 @@ func TestPullSecrets(t *testing.T) {
 		"sealed secret":   {owned("bitnami.com/v1alpha1", "SealedSecret"), true, "its controller makes pull secrets, and owns them"},
 		"same kind":       {owned("example.com/v1", v1alpha1.FluxDeployerKind), true, "it is of another group"},
 		"of ours":         {owned(v1alpha1.GroupVersion.String(), v1alpha1.FluxDeployerKind), false, "it is what Flux reads the embedded registry with"},
-		"release of helm": {func(s *corev1.Secret) { s.Name, s.Labels = "sh.helm.release.v1.app.v3", map[string]string{"owner": "helm"} }, false, "it has a release"},
-		"label of helm":   {func(s *corev1.Secret) { s.Labels = map[string]string{"owner": "helm"} }, true, "anybody may use that label"},
+		"release of helm": {func(s *corev1.Secret) {
+			s.Name, s.Labels = "sh.helm.release.v1.app.v3", map[string]string{"owner": "helm"}
+		}, false, "it has a release"},
+		"label of helm": {func(s *corev1.Secret) { s.Labels = map[string]string{"owner": "helm"} }, true, "anybody may use that label"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,6 @@
 package v1alpha1
 
-// Reasons of the conditions Ready and Stalled beside those of Flux (Succeeded, Progressing, ProgressingWithRetry, Suspended). Their strings are API: alerts and
+// Reasons of the conditions Ready and Stalled beside those of Flux (Succeeded, Progressing, ProgressingWithRetry). Their strings are API: alerts and
 // scripts match them, so a string never changes, and where it differs from its Go name the string is the older of the two.
 const (
 	// AuthenticatedContextCreationFailedReason says that the credentials for a repository could not be put together from the Secrets that name them.
@@ -86,7 +86,7 @@ const (
 	// FluxNotInstalledReason says that the cluster does not have the kinds of Flux that a FluxDeployer makes.
 	FluxNotInstalledReason = "FluxNotInstalled"
 
-	// AuthenticationFailedReason says that the credentials of the source or the destination of a ComponentSubscription could not be put together, or were refused.
+	// AuthenticationFailedReason says that the credentials of one side of a copy were refused, or, for a ComponentSubscription, could not be put together.
 	AuthenticationFailedReason = "AuthenticationFailed"
 	// PullingLatestVersionFailedReason says that no version of the component was found that satisfies a ComponentSubscription.
 	PullingLatestVersionFailedReason = "PullingLatestVersionFailed"
@@ -98,6 +98,8 @@ const (
 	DestinationFullReason = "DestinationFull"
 	// DestinationDriftedReason says that the destination no longer has what was copied, which spec.driftDetection only reports.
 	DestinationDriftedReason = "DestinationDrifted"
+	// SuspendedReason says that spec.suspend has stopped what went on, before there was a verdict about it.
+	SuspendedReason = "Suspended"
 
 	// InvalidSpecReason says that the spec cannot be acted upon and has to be changed; the message says how.
 	InvalidSpecReason = "InvalidSpec"
