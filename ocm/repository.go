@@ -33,6 +33,10 @@ type Options struct {
 	// Transport if nil. It is the one that may have a certificate of the client,
 	// which is nobody else's business.
 	HomeTransport http.RoundTripper
+	// Connection is what the transports connect with: repositories share what Budget
+	// and Memory know of a host only if they have it in common. One with a transport
+	// that says nothing here shares it with nobody.
+	Connection string
 	// Hosts are the hosts that a component may lead to besides that of the
 	// repository. Nil allows all but the addresses where clouds serve secrets to
 	// their machines. A Transport that is given must be made with the same ones.
@@ -124,6 +128,7 @@ func (o Options) repository(p place, client *oci.Client) *Repository {
 		Transport:   o.Transport,
 		Hosts:       o.Hosts,
 		Budget:      o.Budget,
+		Connection:  client.Connection(),
 		UserAgent:   o.UserAgent,
 		Credentials: o.Credentials,
 		Redirects:   o.Limits.WithDefaults().Redirects,
@@ -137,6 +142,7 @@ func (o Options) client(home string) *oci.Client {
 		Transport:     o.Transport,
 		Home:          home,
 		HomeTransport: o.HomeTransport,
+		Connection:    o.Connection,
 		Hosts:         o.Hosts,
 		UserAgent:     o.UserAgent,
 		Limits:        o.Limits,

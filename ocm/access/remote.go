@@ -29,6 +29,8 @@ type Remote struct {
 	Hosts *oci.Hosts
 	// Budget bounds what is sent to a host at once; nil means no bounds.
 	Budget *oci.Budget
+	// Connection is what Transport connects with, as for package oci.
+	Connection string
 	// UserAgent is sent with each request.
 	UserAgent string
 	// Credentials are those of chart repositories.
@@ -85,7 +87,7 @@ func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) 
 	if err != nil {
 		return nil, err
 	}
-	guard := &hostGuard{own: r.Budget.Over(own), other: r.Budget.Over(other), server: what.url.Host, hosts: r.Hosts}
+	guard := &hostGuard{own: own, other: other, server: what.url.Host, hosts: r.Hosts}
 	client := &http.Client{Transport: guard, CheckRedirect: r.redirect(what.noRedirect)}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, what.url.String(), http.NoBody)
 	if err != nil {
@@ -141,7 +143,7 @@ func (r *Remote) transport(c credentials.Credential) (http.RoundTripper, error) 
 	if own, ok := transport.(*http.Transport); ok && transport != base {
 		own.DisableKeepAlives = true // nobody uses it again
 	}
-	return transport, nil
+	return r.Budget.Over(oci.ConnectionWith(r.Connection, c), transport), nil
 }
 
 // hostGuard refuses requests to hosts that are not allowed, whatever led there,

@@ -30,6 +30,12 @@ type BudgetOptions struct {
 // and leaves a host alone for as long as it asks for. It is safe for concurrent
 // use. A nil budget has no bounds.
 //
+// That is for those with one and the same connection. Whoever brings a proxy or a
+// certificate authority decides what any host seems to say, and for how long it
+// says nothing, so others are not bothered by it. With one connection it is the
+// host that speaks: when it asks one of them to wait, because of one credential or
+// another, all of them do, for LongestPause at most.
+//
 // Only the wait for the headers of an answer counts, and neither content that is
 // read nor content that is sent, so that a copy which does both never waits for
 // itself.
@@ -37,8 +43,11 @@ type Budget struct {
 	options BudgetOptions
 
 	mu    sync.Mutex
-	hosts map[string]*hostBudget
+	hosts map[budgetKey]*hostBudget
 }
+
+// budgetKey is a host as it is seen by those with one connection.
+type budgetKey struct{ connection, host string }
 
 // maxBudgetHosts bounds the hosts that are known; component versions choose them.
 const maxBudgetHosts = 1024
@@ -65,35 +74,33 @@ func NewBudget(o BudgetOptions) *Budget {
 	if o.Answered == nil {
 		o.Answered = func(string, string, int) {}
 	}
-	return &Budget{options: o, hosts: map[string]*hostBudget{}}
+	return &Budget{options: o, hosts: map[budgetKey]*hostBudget{}}
 }
 
-// Over returns a transport within the budget. Clients with Options.Budget do that
-// themselves.
-func (b *Budget) Over(transport http.RoundTripper) http.RoundTripper {
+// Over returns a transport within the budget, whose connections are named as in
+// Options.Connection. Clients with Options.Budget do that themselves.
+func (b *Budget) Over(connection string, transport http.RoundTripper) http.RoundTripper {
 	if b == nil {
 		return transport
 	}
-	return &budgeted{budget: b, transport: transport}
+	return &budgeted{budget: b, connection: connection, transport: transport}
 }
 
 type budgeted struct {
-	budget    *Budget
-	transport http.RoundTripper
+	budget     *Budget
+	connection string
+	transport  http.RoundTripper
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *budgeted) RoundTrip(req *http.Request) (*http.Response, error) {
-	return t.budget.send(req, t.transport)
+	return t.budget.send(req, t.connection, t.transport)
 }
 
 // send sends a request when it is its turn.
-func (b *Budget) send(req *http.Request, transport http.RoundTripper) (*http.Response, error) {
-	if b == nil {
-		return transport.RoundTrip(req)
-	}
+func (b *Budget) send(req *http.Request, connection string, transport http.RoundTripper) (*http.Response, error) {
 	name := strings.ToLower(req.URL.Host)
-	host := b.enter(name)
+	host := b.enter(budgetKey{connection, name})
 	defer b.leave(host)
 	start := time.Now()
 	kept, err := b.wait(req.Context(), host)
@@ -124,16 +131,16 @@ func (b *Budget) send(req *http.Request, transport http.RoundTripper) (*http.Res
 	return resp, err
 }
 
-func (b *Budget) enter(name string) *hostBudget {
+func (b *Budget) enter(key budgetKey) *hostBudget {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	host := b.hosts[name]
+	host := b.hosts[key]
 	if host == nil {
 		if len(b.hosts) >= maxBudgetHosts {
 			b.forget()
 		}
 		host = &hostBudget{slots: make(chan struct{}, b.options.PerHost)}
-		b.hosts[name] = host
+		b.hosts[key] = host
 	}
 	host.users++
 	return host
@@ -142,9 +149,9 @@ func (b *Budget) enter(name string) *hostBudget {
 // forget drops the hosts that nothing is known of but their names.
 func (b *Budget) forget() {
 	now := time.Now()
-	for name, host := range b.hosts {
+	for key, host := range b.hosts {
 		if host.users == 0 && !host.until.After(now) {
-			delete(b.hosts, name)
+			delete(b.hosts, key)
 		}
 	}
 }

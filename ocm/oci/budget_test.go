@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ocm-operator/ocm-operator/ocm/credentials"
 )
 
 // trip is a transport made of a function.
@@ -50,7 +52,7 @@ func TestBudgetPerHost(t *testing.T) {
 		}})
 		answers := make(chan struct{})
 		var toA, toB atomic.Int32
-		slow := b.Over(trip(func(req *http.Request) (*http.Response, error) {
+		slow := b.Over("", trip(func(req *http.Request) (*http.Response, error) {
 			if strings.EqualFold(req.URL.Host, "a.example") {
 				toA.Add(1)
 			} else {
@@ -76,8 +78,8 @@ func TestBudgetPerHost(t *testing.T) {
 		if toA.Load() != 4 || waited.Load() != 2 {
 			t.Errorf("%d requests were sent, %d of them kept back, want 4 and 2", toA.Load(), waited.Load())
 		}
-		if len(b.hosts) != 2 || b.hosts["a.example"].users != 0 || len(b.hosts["a.example"].slots) != 0 {
-			t.Errorf("%d hosts, %+v", len(b.hosts), b.hosts["a.example"])
+		if len(b.hosts) != 2 || b.hosts[budgetKey{"", "a.example"}].users != 0 || len(b.hosts[budgetKey{"", "a.example"}].slots) != 0 {
+			t.Errorf("%d hosts, %+v", len(b.hosts), b.hosts[budgetKey{"", "a.example"}])
 		}
 	})
 }
@@ -86,7 +88,7 @@ func TestBudgetPerHost(t *testing.T) {
 func TestBudgetContent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		over := NewBudget(BudgetOptions{PerHost: 1}).Over(trip(func(req *http.Request) (*http.Response, error) {
+		over := NewBudget(BudgetOptions{PerHost: 1}).Over("", trip(func(req *http.Request) (*http.Response, error) {
 			if req.Body == nil {
 				return reply(http.StatusOK), nil
 			}
@@ -138,7 +140,7 @@ func TestBudgetPauses(t *testing.T) {
 				over := NewBudget(BudgetOptions{
 					Waited: func(host string, d time.Duration) { told = append(told, fmt.Sprint("waited ", host, " ", d)) },
 					Paused: func(host string, d time.Duration) { told = append(told, fmt.Sprint("paused ", host, " ", d)) },
-				}).Over(trip(func(*http.Request) (*http.Response, error) {
+				}).Over("", trip(func(*http.Request) (*http.Response, error) {
 					if !first {
 						return reply(http.StatusOK), nil
 					}
@@ -169,7 +171,7 @@ func TestBudgetCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers := make(chan struct{})
 		b := NewBudget(BudgetOptions{PerHost: 1})
-		over := b.Over(trip(func(req *http.Request) (*http.Response, error) {
+		over := b.Over("", trip(func(req *http.Request) (*http.Response, error) {
 			if req.Header.Get("Slow") == "" {
 				return reply(http.StatusTooManyRequests, "Retry-After", "30"), nil
 			}
@@ -209,11 +211,60 @@ func (c *closing) Close() error {
 	return nil
 }
 
+// TestBudgetConnections keeps nobody from a host because of those who decide themselves what it seems to say.
+func TestBudgetConnections(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		theirs string
+		shared bool
+	}{
+		"the same":                  {"usual", true},
+		"a password":                {ConnectionWith("usual", credentials.Credential{Username: "me", Password: "x"}), true},
+		"a proxy":                   {"by a proxy", false},
+		"an authority":              {ConnectionWith("usual", credentials.Credential{CertificateAuthority: "own"}), false},
+		"a certificate":             {ConnectionWith("usual", credentials.Credential{Certificate: "own"}), false},
+		"an authority with a proxy": {ConnectionWith("by a proxy", credentials.Credential{CertificateAuthority: "own"}), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := NewBudget(BudgetOptions{PerHost: 1})
+				theirs := b.Over(tc.theirs, trip(func(req *http.Request) (*http.Response, error) {
+					<-req.Context().Done()
+					return reply(http.StatusTooManyRequests, "Retry-After", "30"), nil
+				}))
+				hangs, stop := context.WithTimeout(t.Context(), time.Minute)
+				defer stop()
+				var hanging sync.WaitGroup
+				hanging.Go(func() {
+					if _, err := theirs.RoundTrip(request(hangs, t, "a.example", nil)); err != nil {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+				start := time.Now()
+				ours := b.Over("usual", trip(func(*http.Request) (*http.Response, error) { return reply(http.StatusOK), nil }))
+				if _, err := ours.RoundTrip(request(t.Context(), t, "a.example", nil)); err != nil {
+					t.Error(err)
+				}
+				want := time.Duration(0)
+				if tc.shared {
+					want = 90 * time.Second // until it hangs no longer, and what it said then
+				}
+				if got := time.Since(start); got != want {
+					t.Errorf("kept back for %s, want %s", got, want)
+				}
+				hanging.Wait()
+			})
+		})
+	}
+}
+
 // TestBudgetForgets hosts, whose number others decide.
 func TestBudgetForgets(t *testing.T) {
 	t.Parallel()
 	b := NewBudget(BudgetOptions{})
-	over := b.Over(trip(func(req *http.Request) (*http.Response, error) {
+	over := b.Over("", trip(func(req *http.Request) (*http.Response, error) {
 		if req.URL.Host == "paused.example" {
 			return reply(http.StatusTooManyRequests, "Retry-After", "30"), nil
 		}
@@ -228,11 +279,11 @@ func TestBudgetForgets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(b.hosts) > maxBudgetHosts || b.hosts["paused.example"] == nil {
-		t.Errorf("%d hosts are known; the one that wants to be left alone: %t", len(b.hosts), b.hosts["paused.example"] != nil)
+	if len(b.hosts) > maxBudgetHosts || b.hosts[budgetKey{"", "paused.example"}] == nil {
+		t.Errorf("%d hosts are known; the one that wants to be left alone: %t", len(b.hosts), b.hosts[budgetKey{"", "paused.example"}] != nil)
 	}
 	var none *Budget
-	if got := none.Over(http.DefaultTransport); got != http.DefaultTransport {
+	if got := none.Over("", http.DefaultTransport); got != http.DefaultTransport {
 		t.Errorf("a transport without a budget is %T", got)
 	}
 }

@@ -3,6 +3,7 @@ package oci
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,6 +31,11 @@ type Options struct {
 	// HomeTransport sends the requests to that host, Transport if nil. It is the
 	// one that may have a certificate of the client.
 	HomeTransport http.RoundTripper
+	// Connection is what the transports connect with: who differs in a proxy or in
+	// whom it trusts gets answers from others, even in the name of one host. Clients
+	// share what Budget and Memory know of a host only if they have it in common. A
+	// client with a transport that says nothing here shares it with nobody.
+	Connection string
 	// Hosts are the hosts that a component may lead to besides. Transports must
 	// be made with the same.
 	Hosts *Hosts
@@ -79,6 +85,9 @@ func NewClient(o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = "ocm-operator"
 	}
+	if o.Connection == "" && (o.Transport != nil || o.HomeTransport != nil) {
+		o.Connection = rand.Text()
+	}
 	if o.Transport == nil {
 		o.Transport = DefaultTransport()
 	}
@@ -92,6 +101,9 @@ func NewClient(o Options) *Client {
 	}
 	return &Client{options: o, limits: o.Limits.WithDefaults(), verdicts: known, auths: map[authKey]login{}}
 }
+
+// Connection is Options.Connection, or what stands for it.
+func (c *Client) Connection() string { return c.options.Connection }
 
 // maxAuthClients bounds how many places a client stays logged in at.
 const maxAuthClients = 64
@@ -157,7 +169,8 @@ func (c *Client) guard(l Location, credential credentials.Credential) (*guard, f
 		return nil, nil, err
 	}
 	// A certificate of the client is for the registry only, as its password is.
-	other, err := WithTLS(c.options.Transport, credentials.Credential{CertificateAuthority: credential.CertificateAuthority})
+	forOther := credentials.Credential{CertificateAuthority: credential.CertificateAuthority}
+	other, err := WithTLS(c.options.Transport, forOther)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,7 +178,12 @@ func (c *Client) guard(l Location, credential credentials.Credential) (*guard, f
 		closeOwn(own, base)
 		closeOwn(other, c.options.Transport)
 	}
-	return &guard{own: c.options.Budget.Over(own), other: c.options.Budget.Over(other), registry: apiHost(l.Host), home: home, hosts: c.options.Hosts}, forget, nil
+	budget, connection := c.options.Budget, c.options.Connection
+	return &guard{
+		own:      budget.Over(ConnectionWith(connection, credential), own),
+		other:    budget.Over(ConnectionWith(connection, forOther), other),
+		registry: apiHost(l.Host), home: home, hosts: c.options.Hosts,
+	}, forget, nil
 }
 
 // closeOwn closes the idle connections of a transport unless it is the shared

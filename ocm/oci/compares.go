@@ -105,7 +105,13 @@ func (v *verdicts) leave(host string, known *verdict, compares, keep bool) {
 // compares reports whether the registry has proven that it refuses content that is
 // not what its digest promises.
 func (r *Repository) compares(ctx context.Context) bool {
-	return r.verdicts.of(ctx, r.location.base(), r.prove)
+	return r.verdicts.of(ctx, r.seen(), r.prove)
+}
+
+// seen names the host as it is seen with this connection: whose proxy it is may
+// make it seem to refuse what it would take.
+func (r *Repository) seen() string {
+	return ConnectionWith(r.connection, r.credential) + " " + r.location.base()
 }
 
 // prove sends a few bytes with a digest that is not theirs, and reports whether

@@ -97,15 +97,15 @@ func (r *Repository) receive(ctx context.Context, from Blobs, desc ocispec.Descr
 		}
 		tried++
 		mounted, instead, err := r.mount(ctx, desc, place)
-		if err != nil || mounted {
+		switch {
+		case mounted && err == nil:
 			r.abandon(ctx, begun)
-		}
-		if err != nil {
-			return "", sided(ctx, Target, r.explain(fmt.Sprintf("mount blob %s from %s to %s", desc.Digest, place, r.location), err))
-		}
-		if mounted {
 			return Mounted, nil
+		case err != nil && ctx.Err() != nil:
+			r.abandon(ctx, begun)
+			return "", fmt.Errorf("mount blob %s from %s to %s: %w", desc.Digest, place, r.location, context.Cause(ctx))
 		}
+		// A mount only saves bytes: whatever was wrong with it, an upload may succeed, and says what is wrong if not.
 		if instead != nil {
 			r.abandon(ctx, begun)
 			begun = instead

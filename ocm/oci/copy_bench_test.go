@@ -42,7 +42,7 @@ func plain(b testing.TB, content []byte) *httptest.Server {
 // known has it known of a host whether it compares what it is sent with its digest.
 func known(b testing.TB, r *Repository, compares bool) {
 	b.Helper()
-	if got := r.verdicts.of(b.Context(), r.location.base(), func(context.Context) bool { return compares }); got != compares {
+	if got := r.verdicts.of(b.Context(), r.seen(), func(context.Context) bool { return compares }); got != compares {
 		b.Fatalf("something else is known of %s already", r.location.base())
 	}
 }

@@ -3,6 +3,7 @@ package oci
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -114,6 +115,39 @@ func TestMount(t *testing.T) {
 	v.instead = status(http.StatusInternalServerError, "UNKNOWN", "ill")
 	if _, err := to.Mount(canceledSoon(t), desc, Location{Host: v.host, Path: "b", PlainHTTP: true}); err == nil {
 		t.Error("no error of a registry that is ill")
+	}
+}
+
+// TestCopyBlobWithoutMount uploads what cannot be mounted, whatever the reason.
+func TestCopyBlobWithoutMount(t *testing.T) {
+	t.Parallel()
+	for name, code := range map[string]int{"refused": http.StatusForbidden, "no token": http.StatusUnauthorized, "ill": http.StatusInternalServerError, "busy": http.StatusTooManyRequests} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			source, target := newVault(t), newVault(t)
+			target.mounts = true
+			desc := source.put("a", some(99))
+			target.put("b", some(99))
+			to := target.as(t, "c", credentials.Credential{Username: "me", Password: "x"})
+			target.instead = func(w http.ResponseWriter, req *http.Request) bool {
+				switch {
+				case req.URL.Path == "/token" && len(req.URL.Query()["scope"]) > 1:
+					fail(w, code, "DENIED", "not both")
+				case req.URL.Path == "/token":
+					fmt.Fprint(w, `{"token":"x"}`)
+				case req.Header.Get("Authorization") != "Bearer x":
+					w.Header().Set("Www-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="x"`, target.URL))
+					w.WriteHeader(http.StatusUnauthorized)
+				default:
+					return false
+				}
+				return true
+			}
+			got, err := CopyBlob(t.Context(), source.repository(t, "a"), to, desc, CopyOptions{MountFrom: []Location{{Host: target.host, Path: "b", PlainHTTP: true}}})
+			if got != Copied || err != nil || !target.has("c", desc) || target.open() != 0 {
+				t.Errorf("CopyBlob = %s, %v, want it uploaded; %d uploads are open", got, err, target.open())
+			}
+		})
 	}
 }
 

@@ -27,8 +27,9 @@ type MemoryOptions struct {
 // Memory remembers listings of tags and manifests of tags with the tags of their
 // content, so that registries need not send them again, and which hosts compare
 // what they are sent with its digest. What one credential may read at one place is
-// remembered for that one and that place only. It is safe for concurrent use. A nil
-// memory remembers nothing.
+// remembered for that one and that place only. All of it is for one connection:
+// whose proxy it is decides what a registry seems to say, and the tags of content
+// are no secret. It is safe for concurrent use. A nil memory remembers nothing.
 type Memory struct {
 	options  MemoryOptions
 	verdicts *verdicts
@@ -39,8 +40,9 @@ type Memory struct {
 	order *list.List // of *memento, the one used last is in front
 }
 
-// memoryKey says what was asked for, and as whom.
+// memoryKey says what was asked for, as whom, and by which way.
 type memoryKey struct {
+	connection string
 	address    string
 	credential credentials.Credential
 }
@@ -85,7 +87,7 @@ func (r *Repository) recall(address string, header http.Header) any {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e, ok := m.known[memoryKey{address, r.credential}]
+	e, ok := m.known[memoryKey{r.connection, address, r.credential}]
 	if !ok {
 		return nil
 	}
@@ -101,7 +103,7 @@ func (r *Repository) remember(address, etag string, value any, size int) {
 	if m == nil {
 		return
 	}
-	key := memoryKey{strings.Clone(address), r.credential}
+	key := memoryKey{r.connection, strings.Clone(address), r.credential}
 	answer := &memento{key: key, etag: strings.Clone(etag), value: value, bytes: int64(size + len(address) + mementoBytes)}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
 // Mount lets the registry take a blob from another of its repositories. It
@@ -40,7 +42,11 @@ func (r *Repository) mount(ctx context.Context, desc ocispec.Descriptor, from Lo
 	ctx = r.scoped(ctx, auth.ActionPull, auth.ActionPush)
 	ctx = auth.AppendRepositoryScope(ctx, registry.Reference{Registry: from.Host, Repository: from.Path}, auth.ActionPull)
 	resp, err := r.post(ctx, url.Values{"mount": {desc.Digest.String()}, "from": {from.Path}})
+	refused, ok := errors.AsType[*errcode.ErrorResponse](err)
 	switch {
+	case ok && (refused.StatusCode == http.StatusUnauthorized || refused.StatusCode == http.StatusForbidden):
+		// Who gives the tokens gives none for two repositories, or not for this other one.
+		return false, nil, nil
 	case err != nil:
 		return false, nil, err
 	case resp.StatusCode == http.StatusCreated:

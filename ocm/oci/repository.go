@@ -35,6 +35,8 @@ type Repository struct {
 	field    string
 	memory   *Memory
 	verdicts *verdicts
+	// connection tells whose answers may be shared.
+	connection string
 	// patience is for manifests; who reads blobs has their own.
 	patience time.Duration
 }
@@ -80,6 +82,7 @@ func (c *Client) repository(l Location, credential credentials.Credential) (*Rep
 		field:        c.options.Field,
 		memory:       c.options.Memory,
 		verdicts:     c.verdicts,
+		connection:   c.options.Connection,
 		patience:     Patience,
 		remote:       ref,
 		credentialAt: c.credentialAt,
@@ -130,14 +133,34 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (*Manifest, error
 	m, etag, err := r.readManifest(ctx, ref, "", header)
 	switch {
 	case known != nil && answered(err, http.StatusNotModified):
-		r.memory.told(KindManifest, true)
-		return known.clone(), nil
+		if known.meant(err) {
+			r.memory.told(KindManifest, true)
+			return known.clone(), nil
+		}
+		// Without a condition the registry says what it has.
+		r.remember(address, "", nil, 0)
+		return r.Manifest(ctx, ref)
 	case err != nil:
 		return nil, err
 	}
 	r.memory.told(KindManifest, false)
 	r.remember(address, etag, m.clone(), len(m.Bytes))
 	return m, nil
+}
+
+// meant reports whether the manifest is the one that a registry says has not
+// changed: it is what it was when it was read, and has the digest that the answer
+// states, if it states one.
+func (m *Manifest) meant(unchanged error) bool {
+	if digest.FromBytes(m.Bytes) != m.Digest {
+		return false
+	}
+	refusal, ok := errors.AsType[*refusal](unchanged)
+	if !ok {
+		return false
+	}
+	stated, err := digest.Parse(refusal.stated)
+	return err != nil || stated.Algorithm().FromBytes(m.Bytes) == stated
 }
 
 // clone returns a copy whose fields can be set.

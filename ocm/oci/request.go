@@ -34,7 +34,9 @@ type refusal struct {
 
 	// after is when to ask again, as the registry says it.
 	after string
-	page  bool
+	// stated is the digest that it says, if it says one.
+	stated string
+	page   bool
 }
 
 // Unwrap returns the answer as the client of other tools describes it.
@@ -122,5 +124,5 @@ func answer(resp *http.Response) error {
 	if data, err := io.ReadAll(io.LimitReader(resp.Body, errorBytes)); err == nil && json.Unmarshal(data, &body) == nil {
 		failure.Errors = body.Errors
 	}
-	return &refusal{ErrorResponse: failure, after: resp.Header.Get("Retry-After"), page: isPage(resp)}
+	return &refusal{ErrorResponse: failure, after: resp.Header.Get("Retry-After"), stated: resp.Header.Get(digestHeader), page: isPage(resp)}
 }

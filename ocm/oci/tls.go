@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -43,6 +44,19 @@ func WithTLS(base http.RoundTripper, c credentials.Credential) (http.RoundTrippe
 		out.TLSClientConfig.Certificates = append(out.TLSClientConfig.Certificates, pair)
 	}
 	return out, nil
+}
+
+// ConnectionWith names the connections of a transport that WithTLS returns, given
+// what names those of the other one.
+func ConnectionWith(connection string, c credentials.Credential) string {
+	if c.CertificateAuthority == "" && c.Certificate == "" {
+		return connection
+	}
+	sum := sha256.New()
+	for _, part := range []string{connection, c.CertificateAuthority, c.Certificate, c.PrivateKey} {
+		fmt.Fprintf(sum, "%d:%s", len(part), part)
+	}
+	return string(sum.Sum(nil))
 }
 
 func trusted(roots *x509.CertPool) (*x509.CertPool, error) {

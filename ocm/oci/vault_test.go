@@ -118,7 +118,9 @@ func (v *vault) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		return
 	}
-	http.NotFound(w, req)
+	if v.instead == nil || !v.instead(w, req) {
+		http.NotFound(w, req)
+	}
 }
 
 func (v *vault) serve(w http.ResponseWriter, req *http.Request, kind, repo, ref string) {

@@ -237,7 +237,7 @@ func (p *Provider) options(found gathered) (ocm.Options, error) {
 	others, err := p.transports.get(found.connection.forOthers())
 	return ocm.Options{
 		Credentials: found.store, Transport: others, HomeTransport: home, Hosts: p.hosts, Allow: p.opts.AccessMethods, UserAgent: p.opts.UserAgent,
-		Limits: p.opts.Limits, Budget: p.budget, Memory: p.answered,
+		Limits: p.opts.Limits, Budget: p.budget, Memory: p.answered, Connection: found.connection.fingerprint(),
 	}, err
 }
 

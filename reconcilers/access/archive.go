@@ -169,7 +169,7 @@ func (p *Provider) openArchive(_ context.Context, user User, repository v1alpha1
 func (p *Provider) download(u *url.URL, label, field string, c credentials.Credential, o ocm.Options) *download {
 	return &download{
 		url: u, label: label, field: field + ".url", credential: c, userAgent: p.opts.UserAgent, redirects: o.Limits.WithDefaults().Redirects,
-		own: o.HomeTransport, others: o.Transport, hosts: p.hosts, budget: o.Budget, now: p.opts.Now,
+		own: o.HomeTransport, others: o.Transport, hosts: p.hosts, budget: o.Budget, connection: o.Connection, now: p.opts.Now,
 	}
 }
 

@@ -33,6 +33,7 @@ type download struct {
 	own, others http.RoundTripper
 	hosts       *oci.Hosts
 	budget      *oci.Budget
+	connection  string
 	now         func() time.Time
 }
 
@@ -85,15 +86,15 @@ func (d *download) Open(ctx context.Context, known ctf.Version, o ctf.Options) (
 
 // request asks for the archive unless it is the one that is known.
 func (d *download) request(ctx context.Context, known downloaded) (*http.Response, error) {
-	own, err := single(d.own, d.credential)
+	own, err := d.within(d.own, d.credential)
 	if err != nil {
 		return nil, err
 	}
-	others, err := single(d.others, credentials.Credential{CertificateAuthority: d.credential.CertificateAuthority})
+	others, err := d.within(d.others, credentials.Credential{CertificateAuthority: d.credential.CertificateAuthority})
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Transport: d.budget.Over(oci.Chosen(d.url.Host, own, others, d.hosts)), CheckRedirect: d.redirect}
+	client := &http.Client{Transport: oci.Chosen(d.url.Host, own, others, d.hosts), CheckRedirect: d.redirect}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url.String(), http.NoBody)
 	if err != nil {
 		return nil, err
@@ -124,6 +125,12 @@ func (d *download) request(ctx context.Context, known downloaded) (*http.Respons
 		return nil, oci.ExplainServer(err, d.field)
 	}
 	return resp, nil
+}
+
+// within returns a transport with the certificates of a credential, within the budget.
+func (d *download) within(base http.RoundTripper, c credentials.Credential) (http.RoundTripper, error) {
+	transport, err := single(base, c)
+	return d.budget.Over(oci.ConnectionWith(d.connection, c), transport), err
 }
 
 // single returns a transport with the certificates of a credential.
