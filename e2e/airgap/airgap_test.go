@@ -178,7 +178,7 @@ func exportDelta(t *testing.T, outside *side, registry *source, version string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	digests, err := transfer.Digests(t.Context(), carried, shop.Name, "1.0.0", transfer.Options{})
+	have, err := transfer.ListHave(t.Context(), carried, shop.Name, "1.0.0", transfer.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func exportDelta(t *testing.T, outside *side, registry *source, version string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := transfer.Run(t.Context(), from, to, shop.Name, version, transfer.Options{Have: transfer.NewHave(digests...)}); err != nil {
+	if _, err := transfer.Run(t.Context(), from, to, shop.Name, version, transfer.Options{Have: have}); err != nil {
 		t.Fatal(err)
 	}
 	if err := to.Close(); err != nil {

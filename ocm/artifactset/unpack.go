@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/ocm-operator/ocm-operator/ocm/internal/scratch"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -48,7 +48,7 @@ func Unpack(ctx context.Context, open Opener, o UnpackOptions) (*Unpacked, error
 	}
 	u := &Unpacked{limits: o.Limits.withDefaults(), spool: s}
 	if err := u.read(ctx, open); err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return u, nil
 }
@@ -212,30 +212,25 @@ func (u *Unpacked) PushManifest(context.Context, string, []byte, string) (digest
 var errStored = fmt.Errorf("an archive that is unpacked is %w", oci.ErrReadOnly)
 
 // Close removes what was unpacked.
-func (u *Unpacked) Close() error { return u.spool.close() }
+func (u *Unpacked) Close() error { return u.spool.Close() }
 
 // extent is where a blob is.
 type extent struct{ offset, size int64 }
 
-// spool is a temporary file that has no name, so that nothing is left of it
-// whatever becomes of the process.
+// spool is a temporary file with blobs.
 type spool struct {
-	file  *os.File
-	left  string // its name, where files in use keep it
+	*scratch.File
+
 	size  int64
 	blobs map[digest.Digest]extent
 }
 
 func newSpool(dir string) (*spool, error) {
-	f, err := os.CreateTemp(dir, "ocm-artifact-")
+	f, err := scratch.Create(dir, "ocm-artifact-")
 	if err != nil {
-		return nil, fmt.Errorf("temporary file: %w", oci.ExplainDisk(err))
+		return nil, err
 	}
-	s := &spool{file: f, blobs: map[digest.Digest]extent{}}
-	if err := os.Remove(f.Name()); err != nil {
-		s.left = f.Name()
-	}
-	return s, nil
+	return &spool{File: f, blobs: map[digest.Digest]extent{}}, nil
 }
 
 func (s *spool) find(d digest.Digest) (extent, error) {
@@ -246,23 +241,17 @@ func (s *spool) find(d digest.Digest) (extent, error) {
 	return e, nil
 }
 
-func (s *spool) reader(e extent) io.Reader { return io.NewSectionReader(s.file, e.offset, e.size) }
-
-func (s *spool) close() error {
-	err := s.file.Close()
-	if s.left != "" {
-		err = errors.Join(err, os.Remove(s.left))
-	}
-	return err
-}
+func (s *spool) reader(e extent) io.Reader { return io.NewSectionReader(s.File, e.offset, e.size) }
 
 // keep appends the current entry to the spool.
 func (p *pass) keep(ctx context.Context, s *spool, d digest.Digest) error {
 	if _, twice := s.blobs[d]; twice {
 		return nil // either is compared with its digest when it is read
 	}
-	// Hiding that the file can copy by itself makes it use one buffer for all.
-	n, err := io.CopyBuffer(struct{ io.Writer }{s.file}, &interruptible{ctx: ctx, r: p.tar}, p.buffer())
+	n, err := io.CopyBuffer(s, &interruptible{ctx: ctx, r: p.tar}, p.buffer())
+	if oci.SideOf(err) == oci.Here || ctx.Err() != nil {
+		return err // the rest of the archive does not matter
+	}
 	if err != nil {
 		return p.malformed(err)
 	}

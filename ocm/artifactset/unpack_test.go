@@ -119,6 +119,35 @@ func TestUnpackRefused(t *testing.T) {
 	}
 }
 
+// TestUnpackStops reads nothing more of an archive once nobody wants it.
+func TestUnpackStops(t *testing.T) {
+	t.Parallel()
+	data := archiveOf(t, ocmtest.File{Name: "blobs/" + strings.Replace(digest.FromString("x").String(), ":", ".", 1), Content: make([]byte, 8<<20)})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	archive := bytes.NewReader(data)
+	open := func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(readerFunc(func(p []byte) (int, error) {
+			if archive.Len() < len(data)/2 {
+				cancel()
+			}
+			return archive.Read(p)
+		})), nil
+	}
+	if _, err := artifactset.Unpack(ctx, open, artifactset.UnpackOptions{TempDir: t.TempDir()}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Unpack = %v", err)
+	}
+	if archive.Len() < len(data)/4 {
+		t.Errorf("%d of %d bytes were not read", archive.Len(), len(data))
+	}
+}
+
+// readerFunc is a reader.
+type readerFunc func(p []byte) (int, error)
+
+// Read implements io.Reader.
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 // TestWrite writes what every reader of ours reads, equal for equal artifacts.
 func TestWrite(t *testing.T) {
 	t.Parallel()

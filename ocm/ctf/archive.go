@@ -34,7 +34,7 @@ type archive struct {
 
 // extent is where a blob is.
 type extent struct {
-	file   *os.File
+	file   io.ReaderAt
 	offset int64
 	size   int64
 }

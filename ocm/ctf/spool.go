@@ -5,19 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 
+	"github.com/ocm-operator/ocm-operator/ocm/internal/scratch"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
-// spool is a temporary file that has no name, so that nothing is left of it
-// whatever becomes of the process. Several blobs may be added at once.
+// spool is a temporary file with blobs. Several may be added at once.
 type spool struct {
-	file *os.File
+	file *scratch.File
 	max  int64
 	room *Room
-	left string // its name, where files in use keep it
 
 	mu   sync.Mutex
 	size int64
@@ -25,15 +23,11 @@ type spool struct {
 }
 
 func newSpool(o Options) (*spool, error) {
-	f, err := os.CreateTemp(o.TempDir, "ocm-ctf-")
+	f, err := scratch.Create(o.TempDir, "ocm-ctf-")
 	if err != nil {
-		return nil, fmt.Errorf("temporary file: %w", err)
+		return nil, err
 	}
-	s := &spool{file: f, max: o.ArchiveBytes, room: o.Room}
-	if err := os.Remove(f.Name()); err != nil {
-		s.left = f.Name()
-	}
-	return s, nil
+	return &spool{file: f, max: o.ArchiveBytes, room: o.Room}, nil
 }
 
 // add stores a blob of a size that is known.
@@ -72,7 +66,7 @@ func (s *spool) take(n int64) error {
 		return nil
 	}
 	if err := s.room.take(n); err != nil {
-		return err
+		return &oci.SideError{Side: oci.Here, Err: err}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,9 +76,6 @@ func (s *spool) take(n int64) error {
 
 func (s *spool) close() error {
 	err := s.file.Close()
-	if s.left != "" {
-		err = errors.Join(err, os.Remove(s.left))
-	}
 	if s.room != nil {
 		s.room.give(s.used)
 	}

@@ -28,8 +28,10 @@ type Component struct {
 	// Nested are the OCI artifacts that are stored beside the manifest, in an
 	// index with it.
 	Nested []ocispec.Descriptor
-	// Descriptor is the component descriptor.
-	Descriptor *descriptor.Descriptor
+	// Descriptor is the component descriptor, and DescriptorSize the number of its
+	// bytes.
+	Descriptor     *descriptor.Descriptor
+	DescriptorSize int64
 }
 
 // Layer returns the layer with a digest. Only layers belong to the component
@@ -90,7 +92,7 @@ func ReadComponent(ctx context.Context, s Storage, l Limits, name, version strin
 		return nil, fmt.Errorf("%w: %s has a descriptor of %s:%s where %s:%s was asked for; publish the component version again",
 			ErrNotComponent, s, d.Component.Name, d.Component.Version, name, version)
 	}
-	c.Descriptor = d
+	c.Descriptor, c.DescriptorSize = d, int64(len(raw))
 	return c, nil
 }
 

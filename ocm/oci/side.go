@@ -2,7 +2,7 @@ package oci
 
 import "errors"
 
-// Side is one of the two places of a copy.
+// Side is one of the places that have a part in a copy.
 type Side string
 
 // Sides of a copy.
@@ -11,6 +11,8 @@ const (
 	Source Side = "source"
 	// Target is where it is stored.
 	Target Side = "target"
+	// Here is who copies, as with temporary files.
+	Here Side = "here"
 )
 
 // SideError says on which side of a copy something is wrong. Its message is that

@@ -35,7 +35,7 @@ func advise(e *element, err error) error {
 // component version.
 func (r *run) artifact(ctx context.Context, e *element, place *access.Place) error {
 	var err error
-	if e.tree, err = oci.TreeOf(ctx, place.Repository, place.Manifest, oci.TreeLimits{}); err != nil {
+	if e.tree, err = r.trees.of(ctx, place.Repository, place.Manifest); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
 	}
 	e.from = place.Repository

@@ -57,16 +57,26 @@ type checker struct {
 	target  *ocm.Repository
 	options Options
 	places  group[oci.Storage]
+	// rule stands for which contents are copied by value.
+	rule digest.Digest
 
 	mu    sync.Mutex
 	lost  map[string]bool
 	moved digest.Digest
+	// parts has what all component versions are made of, each part once.
 	parts []part
+	known map[part]bool
+	// names and seen are the component versions, and the ways they are referred to.
+	names map[string]bool
 	seen  map[string]bool
 }
 
 func newChecker(target *ocm.Repository, o Options) *checker {
-	return &checker{target: target, options: o.withDefaults(target), lost: map[string]bool{}, seen: map[string]bool{}}
+	rule := fmt.Sprintf("%q %t %q %q", o.Resources, o.Sources, o.OmitResourceTypes, o.OmitAccessTypes)
+	return &checker{
+		target: target, options: o.withDefaults(target), rule: digest.FromString(rule),
+		lost: map[string]bool{}, known: map[part]bool{}, names: map[string]bool{}, seen: map[string]bool{},
+	}
 }
 
 func (c *checker) drift() *Drift {
@@ -100,6 +110,16 @@ type wanted struct {
 	reference *descriptor.Digest
 }
 
+func (w wanted) name() string { return w.component + ":" + w.version }
+
+// key tells apart what two that refer to one component version promise.
+func (w wanted) key() string {
+	if w.reference == nil {
+		return w.name()
+	}
+	return fmt.Sprintf("%s %q", w.name(), *w.reference)
+}
+
 func (c *checker) check(ctx context.Context, component, version string, want digest.Digest) error {
 	if err := c.walk(ctx, wanted{component: component, version: version, manifest: want}); err != nil {
 		return err
@@ -111,7 +131,7 @@ func (c *checker) check(ctx context.Context, component, version string, want dig
 
 // walk finds all parts of a component version and those it refers to.
 func (c *checker) walk(ctx context.Context, root wanted) error {
-	c.seen[root.component+":"+root.version] = true
+	c.names[root.name()], c.seen[root.key()] = true, true
 	for depth, level := 0, []wanted{root}; len(level) > 0; depth++ {
 		if depth > c.options.MaxDepth {
 			return fmt.Errorf("references lead to more than %d levels", c.options.MaxDepth)
@@ -129,7 +149,9 @@ func (c *checker) walk(ctx context.Context, root wanted) error {
 			if i == nil {
 				continue
 			}
-			c.parts = append(c.parts, i.parts...)
+			if err := c.add(i.parts); err != nil {
+				return err
+			}
 			if !c.options.Flat {
 				next = append(next, i.references...)
 			}
@@ -141,15 +163,35 @@ func (c *checker) walk(ctx context.Context, root wanted) error {
 	return nil
 }
 
+// add adds parts that are not known from another component version.
+func (c *checker) add(all []part) error {
+	for _, p := range all {
+		if c.known[p] {
+			continue
+		}
+		if len(c.parts) >= maxBlobs {
+			return fmt.Errorf("it is made of more than %d parts", maxBlobs)
+		}
+		c.known[p] = true
+		c.parts = append(c.parts, p)
+	}
+	return nil
+}
+
+// ways is in how many ways each component version may be referred to, on average.
+const ways = 4
+
+// unseen returns what was not looked at before. Whoever refers to a component version
+// may promise something else.
 func (c *checker) unseen(all []wanted) ([]wanted, error) {
 	var out []wanted
 	for _, w := range all {
-		if name := w.component + ":" + w.version; !c.seen[name] {
-			c.seen[name] = true
+		if !c.seen[w.key()] {
+			c.names[w.name()], c.seen[w.key()] = true, true
 			out = append(out, w)
 		}
 	}
-	if len(c.seen) > c.options.MaxVersions {
+	if len(c.names) > c.options.MaxVersions || len(c.seen) > ways*c.options.MaxVersions {
 		return nil, fmt.Errorf("references lead to more than %d component versions", c.options.MaxVersions)
 	}
 	return out, nil
@@ -157,8 +199,11 @@ func (c *checker) unseen(all []wanted) ([]wanted, error) {
 
 // inventory returns what a component version is made of, or nil if that is lost.
 func (c *checker) inventory(ctx context.Context, w wanted) (*inventory, error) {
+	if _, err := c.target.Storage(w.component); err != nil {
+		return nil, err
+	}
 	found, err := c.target.Resolve(ctx, w.component, w.version)
-	name := w.component + ":" + w.version
+	name := w.name()
 	switch {
 	case errors.Is(err, ocm.ErrNotFound):
 		c.lose("%s", name)
@@ -185,16 +230,16 @@ func (c *checker) checkPart(ctx context.Context, p part) error {
 		return err
 	}
 	var has bool
-	what := "blob " + p.desc.Digest.String()
+	what := "blob " + p.digest.String()
 	switch {
 	case p.tag != "":
-		what = fmt.Sprintf("tag %s for %s", p.tag, p.desc.Digest)
+		what = fmt.Sprintf("tag %s for %s", p.tag, p.digest)
 		has, err = leads(ctx, s, p)
 	case p.manifest:
-		what = "manifest " + p.desc.Digest.String()
-		has, err = s.HasManifest(ctx, p.desc.Digest)
+		what = "manifest " + p.digest.String()
+		has, err = s.HasManifest(ctx, p.digest)
 	default:
-		has, err = s.Has(ctx, p.desc)
+		has, err = s.Has(ctx, p.desc())
 	}
 	if err == nil && !has {
 		c.lose("%s of %s", what, s)
@@ -208,13 +253,10 @@ func leads(ctx context.Context, s oci.Storage, p part) (bool, error) {
 	if errors.Is(err, ocm.ErrNotFound) {
 		return false, nil
 	}
-	return found == p.desc.Digest, err
+	return found == p.digest, err
 }
 
 // at returns the repository that a part is in.
 func (c *checker) at(p part) (oci.Storage, error) {
-	if p.component != "" {
-		return c.places.of(p.component, func() (oci.Storage, error) { return c.target.Storage(p.component) })
-	}
-	return c.places.of("/"+p.path, func() (oci.Storage, error) { return c.target.At(p.path) })
+	return c.places.of(p.path, func() (oci.Storage, error) { return c.target.At(p.path) })
 }

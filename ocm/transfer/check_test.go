@@ -1,12 +1,15 @@
 package transfer_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/normalize"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
@@ -129,6 +132,70 @@ func TestCheckMoved(t *testing.T) {
 	drift, err = transfer.Check(t.Context(), p.target, shop, "1.0.0", moved, transfer.Options{})
 	if err != nil || drift == nil || drift.Moved != "" || !strings.Contains(drift.String(), base+":0.1.0") {
 		t.Errorf("Check = %+v, %v", drift, err)
+	}
+}
+
+// TestCheckByReference leaves alone what belongs to others, also where the target is
+// the registry that they keep it in.
+func TestCheckByReference(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.target = open(t, p.from.URL, p.options)
+	o := transfer.Options{Resources: transfer.NoResources, Memory: transfer.NewMemory(0)}
+	image := p.image(t, "image", "elsewhere/web:1.0", "old")
+	image.Image += "@sha256:" + image.Digest.Value
+	p.publish(t, one(image))
+	want := run(t, p.source, p.target, shop, "1.0.0", o).Versions[0].Target
+	p.image(t, "image", "elsewhere/web:1.0", "new") // its owner moves the tag
+	if drift, err := transfer.Check(t.Context(), p.target, shop, "1.0.0", want, o); drift != nil || err != nil {
+		t.Errorf("Check = %v, %v", drift, err)
+	}
+	o.Resources = transfer.AllResources // what is remembered is not that for other options
+	if drift, err := transfer.Check(t.Context(), p.target, shop, "1.0.0", want, o); drift == nil || err != nil {
+		t.Errorf("Check = %v, %v, want that the tag has moved", drift, err)
+	}
+}
+
+// TestCheckPromises compares a component version with what each one promises that
+// refers to it, whatever another one does.
+func TestCheckPromises(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	leaf := ocmtest.Component{Name: base, Version: "0.1.0", Resources: []ocmtest.Resource{{Name: "notes", Content: []byte("notes")}}}
+	p.publish(t, leaf)
+	found, err := normalize.Digest(get(t, p.source, base, "0.1.0").Descriptor(), "SHA-256", normalize.V4Alpha1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := found
+	other.Value = digestOf("other").Encoded()
+	unknown := descriptor.Digest{HashAlgorithm: "SHA-1", NormalisationAlgorithm: normalize.V1, Value: "00"}
+	for name, tt := range map[string]struct {
+		promises []*descriptor.Digest
+		lost     bool
+	}{
+		"none":                         {[]*descriptor.Digest{nil}, false},
+		"right":                        {[]*descriptor.Digest{&found, nil, &found}, false},
+		"wrong":                        {[]*descriptor.Digest{&other}, true},
+		"right and then wrong":         {[]*descriptor.Digest{&found, &other}, true},
+		"none and then wrong":          {[]*descriptor.Digest{nil, &other}, true},
+		"what nobody can compare":      {[]*descriptor.Digest{&unknown}, false},
+		"and beside it what is wrong":  {[]*descriptor.Digest{&unknown, &other}, true},
+		"what is wrong, then is right": {[]*descriptor.Digest{&other, &found}, true},
+	} {
+		root := ocmtest.Component{Name: shop, Version: "1.0.0"}
+		for i, promise := range tt.promises {
+			root.References = append(root.References, ocmtest.Reference{Name: fmt.Sprint("base", i), Component: base, Version: "0.1.0", Digest: promise})
+		}
+		p.publish(t, root)
+		want := get(t, p.source, shop, "1.0.0").ManifestDigest()
+		o := transfer.Options{Memory: transfer.NewMemory(0)}
+		for range 2 {
+			drift, err := transfer.Check(t.Context(), p.source, shop, "1.0.0", want, o)
+			if err != nil || (drift != nil) != tt.lost {
+				t.Errorf("%s: Check = %v, %v", name, drift, err)
+			}
+		}
 	}
 }
 

@@ -124,8 +124,17 @@ func (r *run) read(ctx context.Context, component, version string) error {
 	return err
 }
 
-// get reads a component version at the source, by what is proven if that is known.
+// get reads a component version at the source.
 func (r *run) get(ctx context.Context, component, version string) (*ocm.ComponentVersion, error) {
+	v, err := r.pinned(ctx, component, version)
+	if err != nil {
+		return nil, err
+	}
+	return v, r.trees.descriptor(v)
+}
+
+// pinned reads a component version by what is proven if that is known.
+func (r *run) pinned(ctx context.Context, component, version string) (*ocm.ComponentVersion, error) {
 	if r.options.Pinned == nil {
 		return r.source.Get(ctx, component, version)
 	}

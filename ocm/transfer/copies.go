@@ -29,11 +29,34 @@ type copies struct {
 	omitted map[digest.Digest]bool
 }
 
-// copied is a blob and where it goes.
+// copied is a blob, where it may be, and where it goes.
 type copied struct {
 	desc ocispec.Descriptor
-	from oci.Blobs
+	from []oci.Blobs
 	to   []oci.Storage
+}
+
+// maxSources bounds in how many places of the source a blob is looked for.
+const maxSources = 8
+
+// in adds a place that may have the blob.
+func (b *copied) in(from oci.Blobs) {
+	if len(b.from) == maxSources || slices.Contains(b.from, from) {
+		return
+	}
+	b.from = append(b.from, from)
+	if archive, ok := from.(*again); ok {
+		archive.use()
+	}
+}
+
+// used tells archives that they are not needed for this blob any longer.
+func (b *copied) used() {
+	for _, from := range b.from {
+		if archive, ok := from.(*again); ok {
+			archive.used()
+		}
+	}
 }
 
 func newCopies() *copies {
@@ -47,16 +70,14 @@ func (c *copies) add(desc ocispec.Descriptor, from oci.Blobs, to oci.Storage) er
 	}
 	b := c.known[desc.Digest]
 	if b == nil {
-		b = &copied{desc: ocispec.Descriptor{Digest: desc.Digest, Size: desc.Size}, from: from}
+		b = &copied{desc: ocispec.Descriptor{Digest: desc.Digest, Size: desc.Size}}
 		c.known[desc.Digest] = b
-		if archive, ok := from.(*again); ok {
-			archive.use()
-		}
 		c.order = append(c.order, b)
 	}
 	if b.desc.Size != desc.Size {
 		return fmt.Errorf("blob %s has %d bytes in one place and %d in another; publish it again", desc.Digest, b.desc.Size, desc.Size)
 	}
+	b.in(from)
 	if slices.Contains(b.to, to) {
 		return nil
 	}
@@ -94,9 +115,7 @@ func (r *run) copy(ctx context.Context) error {
 			}
 			sent = append(sent, to.Location())
 		}
-		if archive, ok := c.order[i].from.(*again); ok {
-			archive.used()
-		}
+		c.order[i].used()
 		return nil
 	})
 	if err != nil {
@@ -112,10 +131,17 @@ func (r *run) copy(ctx context.Context) error {
 // have got it before.
 func (r *run) send(ctx context.Context, b *copied, to oci.Storage, sent []oci.Location) error {
 	var moved int64
-	outcome, err := oci.CopyBlob(ctx, b.from, to, b.desc, oci.CopyOptions{MountFrom: sent, Report: func(n int64) {
+	o := oci.CopyOptions{MountFrom: sent, Report: func(n int64) {
 		r.progress.set(func(p *Progress) { moved += n; p.Bytes += n; p.Steps++ })
-	}})
-	if err != nil && ctx.Err() == nil && errors.Is(err, ocm.ErrNotFound) && oci.SideOf(err) == oci.Source {
+	}}
+	var outcome oci.Outcome
+	var err error
+	for _, from := range b.from {
+		if outcome, err = oci.CopyBlob(ctx, from, to, b.desc, o); !isLacking(ctx, err) {
+			break
+		}
+	}
+	if isLacking(ctx, err) {
 		outcome, err = r.find(ctx, b, to)
 	}
 	if err != nil {
@@ -124,6 +150,11 @@ func (r *run) send(ctx context.Context, b *copied, to oci.Storage, sent []oci.Lo
 	r.progress.set(func(p *Progress) { p.Blobs++; p.Bytes += b.desc.Size - moved; p.Steps++ })
 	r.copies.note(b, outcome)
 	return nil
+}
+
+// isLacking tells that a place of the source has no such blob.
+func isLacking(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && errors.Is(err, ocm.ErrNotFound) && oci.SideOf(err) == oci.Source
 }
 
 func (c *copies) note(b *copied, outcome oci.Outcome) {

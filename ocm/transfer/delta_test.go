@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
@@ -44,7 +43,7 @@ func TestDelta(t *testing.T) {
 			twoVersions(t, p)
 			o := transfer.Options{Verify: requests(t, "dev")}
 			run(t, p.source, p.target, shop, "1.0.0", o)
-			all, err := transfer.Digests(t.Context(), p.target, shop, "1.0.0", transfer.Options{})
+			all, err := transfer.ListHave(t.Context(), p.target, shop, "1.0.0", transfer.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +77,7 @@ func TestDelta(t *testing.T) {
 				t.Fatalf("Run = %v", err)
 			}
 			for _, d := range missing.Digests {
-				if !slices.Contains(all, d) || !strings.Contains(err.Error(), d.String()) {
+				if !slices.Contains(all.Digests(), d) || !strings.Contains(err.Error(), d.String()) {
 					t.Errorf("%s is missing, says %v", d, err)
 				}
 			}
@@ -90,10 +89,10 @@ func TestDelta(t *testing.T) {
 }
 
 // listed writes a list, and reads it.
-func listed(t *testing.T, all []digest.Digest) *transfer.Have {
+func listed(t *testing.T, all *transfer.Have) *transfer.Have {
 	t.Helper()
 	var text bytes.Buffer
-	if err := transfer.WriteHave(&text, transfer.NewHave(all...)); err != nil {
+	if err := transfer.WriteHave(&text, all); err != nil {
 		t.Fatal(err)
 	}
 	have, err := transfer.ReadHave(&text)
@@ -123,19 +122,90 @@ func TestDeltaMounts(t *testing.T) {
 	}
 }
 
+// TestDeltaRenamed imports an image that has a layer from one of another name. The list
+// is from a registry, which keeps them in other repositories, or from the archive that
+// was carried before.
+func TestDeltaRenamed(t *testing.T) {
+	t.Parallel()
+	for _, from := range []string{"registry", "archive"} {
+		t.Run(from, func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t)
+			newShelves(p.to)
+			p.publish(t, one(p.image(t, "image", "a/web:1.0", "layer", "other")))
+			run(t, p.source, p.target, shop, "1.0.0", transfer.Options{})
+			listed := p.target
+			if from == "archive" {
+				listed = archive(t, filepath.Join(t.TempDir(), "carried"), p.options)
+				defer closed(t, listed)
+				run(t, p.source, listed, shop, "1.0.0", transfer.Options{})
+			}
+			have, err := transfer.ListHave(t.Context(), listed, shop, "1.0.0", transfer.Options{})
+			if err != nil || !have.Has(digestOf("layer"), "a/web") || have.Has(digestOf("layer"), "component-descriptors/"+shop) {
+				t.Fatalf("ListHave = %+v, %v", have, err)
+			}
+			for version, path := range map[string]string{"1.1.0": "a/renamed:1.1", "1.2.0": "a/web:1.2"} {
+				next := one(p.image(t, "image", path, "layer"))
+				next.Version = version
+				p.publish(t, next)
+				delta := archive(t, filepath.Join(t.TempDir(), "delta"), p.options)
+				exported := run(t, p.source, delta, shop, version, transfer.Options{Have: have})
+				if omits := exported.Omitted > 0; omits != (path == "a/web:1.2") {
+					t.Errorf("%s: %d blobs were left out", path, exported.Omitted)
+				}
+				run(t, delta, p.target, shop, version, transfer.Options{})
+				closed(t, delta)
+			}
+		})
+	}
+}
+
+// TestTwoSources takes a blob from another place of the source if the first one that
+// should have it does not.
+func TestTwoSources(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.publish(t, ocmtest.Component{Name: shop, Version: "1.0.0", Resources: []ocmtest.Resource{
+		{Name: "config", Content: []byte("layer")},
+		p.image(t, "image", "a/web:1.0", "layer"),
+	}})
+	delta := archive(t, filepath.Join(t.TempDir(), "delta"), p.options)
+	defer closed(t, delta)
+	run(t, p.source, delta, shop, "1.0.0", transfer.Options{Resources: transfer.NoResources, Have: transfer.NewHave(digestOf("layer"))})
+	result := run(t, delta, p.target, shop, "1.0.0", transfer.Options{})
+	if result.Blobs != 3 || len(result.Versions) != 1 {
+		t.Errorf("result is %+v", result)
+	}
+}
+
+// TestListHaveOfNothing tells a list without blobs from that of a version that is not
+// there, which would make an export of everything.
+func TestListHaveOfNothing(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	if have, err := transfer.ListHave(t.Context(), p.target, shop, "9.9.9", transfer.Options{}); !errors.Is(err, ocm.ErrNotFound) || have != nil {
+		t.Errorf("ListHave = %+v, %v", have, err)
+	}
+	p.publish(t, one(ocmtest.Resource{Name: "config", Content: []byte("config")}))
+	gone(p.from, "/blobs/"+get(t, p.source, shop, "1.0.0").Source().Component.Manifest.Config.Digest.String())
+	if _, err := transfer.ListHave(t.Context(), p.source, shop, "1.0.0", transfer.Options{}); !errors.Is(err, ocm.ErrNotFound) {
+		t.Errorf("ListHave = %v, though it is damaged", err)
+	}
+}
+
 // TestDeltaKeepsArchives exports archives that have to be read to be taken apart at
 // the target, whoever has them.
 func TestDeltaKeepsArchives(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	p.publish(t, packed(t, "x/web:1", false))
-	all, err := transfer.Digests(t.Context(), p.source, shop, "1.0.0", transfer.Options{})
+	all, err := transfer.ListHave(t.Context(), p.source, shop, "1.0.0", transfer.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	delta := archive(t, filepath.Join(t.TempDir(), "delta"), p.options)
 	defer closed(t, delta)
-	result := run(t, p.source, delta, shop, "1.0.0", transfer.Options{Have: transfer.NewHave(all...)})
+	result := run(t, p.source, delta, shop, "1.0.0", transfer.Options{Have: all})
 	if result.Omitted != 0 || result.Copied != 1 {
 		t.Errorf("result is %+v", result)
 	}
@@ -146,23 +216,27 @@ func TestDeltaKeepsArchives(t *testing.T) {
 func TestHave(t *testing.T) {
 	t.Parallel()
 	a, b := digestOf("a"), digestOf("b")
-	have, err := transfer.ReadHave(strings.NewReader(fmt.Sprintf("# blobs\n\n  %s \n%s # twice\n%s\n", a, b, a)))
-	if err != nil || have.Len() != 2 || !have.Has(a) || !have.Has(b) || have.Has(digestOf("c")) {
+	c := digestOf("c")
+	have, err := transfer.ReadHave(strings.NewReader(fmt.Sprintf("# blobs\n\n  %s \n%s # twice\n%s\n%s\ta/web\n", a, b, a, c)))
+	if err != nil || have.Len() != 3 || !have.Has(a) || !have.Has(b, "a/web") || have.Has(digestOf("d"), "a/web") {
 		t.Errorf("ReadHave = %+v, %v", have, err)
 	}
+	if have.Has(c) || have.Has(c, "a/other") || !have.Has(c, "a/other", "a/web") {
+		t.Errorf("%s is elsewhere than in a/web", c)
+	}
 	var text bytes.Buffer
-	want := []string{a.String(), b.String()}
+	want := []string{a.String(), b.String(), c.String() + " a/web"}
 	slices.Sort(want)
 	if err := transfer.WriteHave(&text, have); err != nil || text.String() != strings.Join(want, "\n")+"\n" {
 		t.Errorf("WriteHave = %q, %v", text.String(), err)
 	}
-	for name, bad := range map[string]string{"no digest": "sha256:1\n", "text": "hello", "long": strings.Repeat("a", 300)} {
+	for name, bad := range map[string]string{"no digest": "sha256:1\n", "text": "hello", "no repository": a.String() + " A", "more": a.String() + " a b", "long": strings.Repeat("a", 600)} {
 		if _, err := transfer.ReadHave(strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "list of digests") {
 			t.Errorf("%s: ReadHave = %v", name, err)
 		}
 	}
 	var none *transfer.Have
-	if none.Has(a) || none.Len() != 0 || transfer.WriteHave(&text, none) != nil {
+	if none.Has(a) || none.Len() != 0 || none.Digests() != nil || transfer.WriteHave(&text, none) != nil {
 		t.Error("no list is not empty")
 	}
 	if err := transfer.WriteHave(full{}, have); !errors.Is(err, os.ErrClosed) {
@@ -180,6 +254,7 @@ func (full) Write([]byte) (int, error) { return 0, os.ErrClosed }
 // written.
 func FuzzReadHave(f *testing.F) {
 	f.Add([]byte(digestOf("a").String() + "\n" + digestOf("b").String() + " # twice\n"))
+	f.Add([]byte(digestOf("a").String() + " a/web\n" + digestOf("a").String() + "  component-descriptors/acme.org/shop\n"))
 	f.Add([]byte("# nothing\n\n \t\n"))
 	f.Add([]byte("sha512:" + strings.Repeat("0", 128)))
 	f.Add([]byte("sha256:x\r\n"))

@@ -3,6 +3,7 @@ package transfer
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,39 +14,53 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
 const (
-	// maxHave bounds a list of digests.
+	// maxHave bounds the lines of a list.
 	maxHave = 1_000_000
-	// maxHaveLine bounds a line of it; the longest digest has 135 characters.
-	maxHaveLine = 256
+	// maxHaveLine bounds one of them; the longest digest has 135 characters, and the
+	// longest name of a repository 255.
+	maxHaveLine = 512
 )
 
-// Have is a set of digests of blobs that somebody has. A nil one is empty.
+// Have is a list of blobs that somebody has, and where. A nil one is empty.
 type Have struct {
-	all map[digest.Digest]struct{}
+	all map[had]struct{}
 }
 
-// NewHave returns the set of some digests.
+// had is a blob in a repository below a place, or, without one, wherever it is needed.
+type had struct {
+	digest     digest.Digest
+	repository string
+}
+
+// NewHave returns the list of some digests, which are wherever they are needed.
 func NewHave(all ...digest.Digest) *Have {
-	h := &Have{all: make(map[digest.Digest]struct{}, len(all))}
+	h := &Have{all: make(map[had]struct{}, len(all))}
 	for _, d := range all {
-		h.all[d] = struct{}{}
+		h.all[had{digest: d}] = struct{}{}
 	}
 	return h
 }
 
-// Has reports whether a digest is in the set.
-func (h *Have) Has(d digest.Digest) bool {
+// Has reports whether a digest is in the list without a repository, or with one of
+// these.
+func (h *Have) Has(d digest.Digest, repositories ...string) bool {
 	if h == nil {
 		return false
 	}
-	_, ok := h.all[d]
-	return ok
+	if _, ok := h.all[had{digest: d}]; ok {
+		return true
+	}
+	return slices.ContainsFunc(repositories, func(r string) bool {
+		_, ok := h.all[had{digest: d, repository: r}]
+		return ok
+	})
 }
 
-// Len returns how many digests are in the set.
+// Len returns how many lines the list has.
 func (h *Have) Len() int {
 	if h == nil {
 		return 0
@@ -53,10 +68,24 @@ func (h *Have) Len() int {
 	return len(h.all)
 }
 
-// ReadHave reads a set as WriteHave writes it. Empty lines, and what follows a #,
-// are left out.
+// Digests returns the digests in the list, sorted, each once.
+func (h *Have) Digests() []digest.Digest {
+	if h == nil {
+		return nil
+	}
+	all := make([]digest.Digest, 0, len(h.all))
+	for line := range h.all {
+		all = append(all, line.digest)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// ReadHave reads a list as WriteHave writes it, or of digests alone. Empty lines, and
+// what follows a #, are left out.
 func ReadHave(r io.Reader) (*Have, error) {
 	h := NewHave()
+	names := map[string]string{} // most lines name one of a few
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, maxHaveLine), maxHaveLine)
 	for n := 1; lines.Scan(); n++ {
@@ -64,11 +93,15 @@ func ReadHave(r io.Reader) (*Have, error) {
 		if text = bytes.TrimSpace(text); len(text) == 0 {
 			continue
 		}
-		d, err := digest.Parse(string(text))
+		line, err := parseHad(text)
 		if err != nil {
-			return nil, fmt.Errorf("list of digests: line %d: %q is no digest such as sha256:<hex>: %w", n, text, err)
+			return nil, fmt.Errorf("list of digests: line %d: %w", n, err)
 		}
-		if h.all[d] = struct{}{}; len(h.all) > maxHave {
+		if name, known := names[line.repository]; known {
+			line.repository = name
+		}
+		names[line.repository] = line.repository
+		if h.all[line] = struct{}{}; len(h.all) > maxHave {
 			return nil, fmt.Errorf("list of digests is %w: more than %d", ocm.ErrTooLarge, maxHave)
 		}
 	}
@@ -78,45 +111,81 @@ func ReadHave(r io.Reader) (*Have, error) {
 	return h, nil
 }
 
-// WriteHave writes a set, one digest a line, sorted.
+// parseHad parses a line: a digest, and maybe a repository.
+func parseHad(text []byte) (had, error) {
+	fields := bytes.Fields(text)
+	d, err := digest.Parse(string(fields[0]))
+	if err != nil {
+		return had{}, fmt.Errorf("%q is no digest such as sha256:<hex>: %w", fields[0], err)
+	}
+	line := had{digest: d}
+	switch len(fields) {
+	case 1:
+	case 2:
+		line.repository = string(fields[1])
+		err = oci.CheckPath(line.repository)
+	default:
+		err = fmt.Errorf("%q is more than a digest and a repository", text)
+	}
+	return line, err
+}
+
+// WriteHave writes a list: a digest and the repository a line, sorted.
 func WriteHave(w io.Writer, h *Have) error {
 	out := bufio.NewWriter(w)
-	if h != nil {
-		for _, d := range slices.Sorted(maps.Keys(h.all)) {
-			if _, err := fmt.Fprintln(out, d); err != nil {
-				return err
-			}
+	if h == nil {
+		return nil
+	}
+	for _, line := range slices.SortedFunc(maps.Keys(h.all), had.compare) {
+		text := line.digest.String()
+		if line.repository != "" {
+			text += " " + line.repository
+		}
+		if _, err := fmt.Fprintln(out, text); err != nil {
+			return err
 		}
 	}
 	return out.Flush()
 }
 
-// Digests returns the digests of the blobs that a repository has of a component
-// version and what it refers to, sorted: what a later export need not contain.
-func Digests(ctx context.Context, repository *ocm.Repository, component, version string, o Options) ([]digest.Digest, error) {
-	c := newChecker(repository, o)
-	err := c.walk(ctx, wanted{component: component, version: version})
-	if err != nil {
+func (h had) compare(other had) int {
+	return cmp.Or(cmp.Compare(h.digest, other.digest), cmp.Compare(h.repository, other.repository))
+}
+
+// ListHave lists the blobs that a repository has of a component version and what it
+// refers to: what a later export for it need not contain. A registry may keep a blob
+// in one repository and lack it in another, so the list says where each is; for an
+// archive that is where it goes when the archive is imported. The error matches
+// ocm.ErrNotFound if the repository does not have the component version.
+func ListHave(ctx context.Context, repository *ocm.Repository, component, version string, o Options) (*Have, error) {
+	h := NewHave()
+	if err := h.list(ctx, newChecker(repository, o), wanted{component: component, version: version}); err != nil {
 		return nil, fmt.Errorf("list the blobs of %s:%s in %s: %w", component, version, repository.URL(), err)
 	}
+	return h, nil
+}
+
+func (h *Have) list(ctx context.Context, c *checker, root wanted) error {
+	if err := c.walk(ctx, root); err != nil {
+		return err
+	}
+	// What it refers to may be lost: the export has it then.
+	if len(c.parts) == 0 {
+		return fmt.Errorf("it is %w, or damaged: %s", ocm.ErrNotFound, c.drift())
+	}
 	var mu sync.Mutex
-	out := map[digest.Digest]struct{}{}
-	err = each(ctx, c.options.Concurrency, len(c.parts), func(ctx context.Context, i int) error {
+	return each(ctx, c.options.Concurrency, len(c.parts), func(ctx context.Context, i int) error {
 		p := c.parts[i]
 		s, err := c.at(p)
 		if err != nil || p.manifest {
 			return err
 		}
-		has, err := s.Has(ctx, p.desc)
+		has, err := s.Has(ctx, p.desc())
 		if has {
 			mu.Lock()
 			defer mu.Unlock()
-			out[p.desc.Digest] = struct{}{}
+			h.all[had{digest: p.digest, repository: cmp.Or(p.goes, p.path)}] = struct{}{}
 		}
 		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list the blobs of %s:%s in %s: %w", component, version, repository.URL(), err)
-	}
-	return slices.Sorted(maps.Keys(out)), nil
 }

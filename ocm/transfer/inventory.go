@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"strings"
@@ -13,200 +12,163 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
-	"github.com/ocm-operator/ocm-operator/ocm/normalize"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
 // part is a blob or a manifest of a component version.
 type part struct {
-	desc     ocispec.Descriptor
-	manifest bool
+	digest digest.Digest
+	size   int64
 	// tag is what the manifest must be tagged with, as registries collect others.
 	tag string
-	// component is set for what is in the repository of a component, path for other
-	// repositories below the target.
-	component, path string
+	// path is the repository, below the target. If goes is set, the target is an
+	// archive, and who reads it puts the part there.
+	path, goes string
+	manifest   bool
 }
+
+func (p part) desc() ocispec.Descriptor { return ocispec.Descriptor{Digest: p.digest, Size: p.size} }
 
 // inventory is what a component version is made of at a target. The manifest of the
 // component version pins it.
 type inventory struct {
+	// parts has each of them once.
 	parts      []part
 	references []wanted
+
+	mu sync.Mutex
 	// promised are the digests that references to it were compared with.
 	promised map[descriptor.Digest]bool
 }
 
-const (
-	defaultRemembered = 1000
-	// maxParts bounds what is remembered of one component version.
-	maxParts = 20_000
-)
+// size is how much is remembered, in parts.
+func (i *inventory) size() int { return len(i.parts) + len(i.references) + maxPromises }
 
-// Memory remembers for Check what component versions are made of, so that it asks
-// only whether that is still there. It is bounded, and safe for concurrent use.
-type Memory struct {
-	max int
-
-	mu    sync.Mutex
-	all   map[memoryKey]*list.Element
-	order list.List // of memoryKey's entries, the last used first
+// keeps tells whether a reference to the component version was found to be right.
+func (i *inventory) keeps(reference *descriptor.Digest) bool {
+	if reference == nil {
+		return true
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.promised[*reference]
 }
 
-type memoryKey struct {
-	url, component, version string
-	manifest                digest.Digest
-}
-
-type memoryEntry struct {
-	key       memoryKey
-	inventory *inventory
-}
-
-// NewMemory returns a memory for so many component versions, 1000 if zero.
-func NewMemory(versions int) *Memory {
-	return &Memory{max: or(versions, defaultRemembered), all: map[memoryKey]*list.Element{}}
-}
-
-// of returns the inventory of a component version that the target has, which must
-// be what is wanted.
-func (m *Memory) of(ctx context.Context, c *checker, w wanted, manifest digest.Digest) (*inventory, error) {
-	key := memoryKey{url: c.target.URL(), component: w.component, version: w.version, manifest: manifest}
-	if i := m.get(key); i != nil && (w.reference == nil || i.promised[*w.reference]) {
-		return i, nil
-	}
-	v, err := c.target.GetPinned(ctx, w.component, w.version, manifest)
-	if err != nil {
-		return nil, err
-	}
-	i, err := c.take(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	i.promised = map[descriptor.Digest]bool{}
-	if w.reference != nil {
-		got, err := normalize.Digest(v.Descriptor(), w.reference.HashAlgorithm, w.reference.NormalisationAlgorithm)
-		if err == nil && got != *w.reference {
-			return nil, &oci.DigestMismatchError{Object: w.component + ":" + w.version, Want: digestText(w.reference), Got: digestText(&got)}
-		}
-		i.promised[*w.reference] = true
-	}
-	m.put(key, i)
-	return i, nil
-}
-
-func (m *Memory) get(key memoryKey) *inventory {
-	if m == nil {
-		return nil
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.all[key]
-	if e == nil {
-		return nil
-	}
-	m.order.MoveToFront(e)
-	return e.Value.(*memoryEntry).inventory //nolint:forcetypeassert // nothing else is in the list
-}
-
-func (m *Memory) put(key memoryKey, i *inventory) {
-	if m == nil || len(i.parts) > maxParts {
+// kept notes that a reference is right.
+func (i *inventory) kept(reference *descriptor.Digest) {
+	if reference == nil {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if e := m.all[key]; e != nil {
-		m.order.Remove(e)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.promised == nil {
+		i.promised = map[descriptor.Digest]bool{}
 	}
-	m.all[key] = m.order.PushFront(&memoryEntry{key: key, inventory: i})
-	for m.order.Len() > m.max {
-		last := m.order.Back()
-		delete(m.all, last.Value.(*memoryEntry).key) //nolint:forcetypeassert // as above
-		m.order.Remove(last)
+	if len(i.promised) < maxPromises {
+		i.promised[*reference] = true
 	}
+}
+
+// taking is an inventory that is being taken.
+type taking struct {
+	*inventory
+
+	version *ocm.ComponentVersion
+	known   map[part]bool
 }
 
 // take takes the inventory of a component version.
 func (c *checker) take(ctx context.Context, v *ocm.ComponentVersion) (*inventory, error) {
-	i := &inventory{}
-	found := v.Source().Component
+	t := &taking{inventory: &inventory{}, version: v, known: map[part]bool{}}
+	found, home := v.Source().Component, oci.ComponentPath(v.Component())
 	if found.Inner != "" {
-		i.add(ocispec.Descriptor{Digest: found.Inner}, part{component: v.Component(), manifest: true})
+		t.add(part{path: home, digest: found.Inner, manifest: true})
 	}
-	i.add(found.Manifest.Config, part{component: v.Component()})
-	for _, l := range found.Manifest.Layers {
-		i.add(l, part{component: v.Component()})
-	}
+	t.blobs(home, found.Manifest.Config)
+	t.blobs(home, found.Manifest.Layers...)
 	d := v.Descriptor()
 	for n := range d.Component.References {
 		ref := &d.Component.References[n]
-		i.references = append(i.references, wanted{component: ref.ComponentName, version: ref.Version, reference: ref.Digest})
+		t.references = append(t.references, wanted{component: ref.ComponentName, version: ref.Version, reference: ref.Digest})
 	}
-	for n := range d.Component.Resources {
-		if err := c.takeArtifact(ctx, i, v, &d.Component.Resources[n]); err != nil {
+	for _, e := range elementsOf(d) {
+		if err := c.takeArtifact(ctx, t, e); err != nil {
 			return nil, err
 		}
-	}
-	for n := range d.Component.Sources {
-		s := &d.Component.Sources[n]
-		if err := c.takeArtifact(ctx, i, v, &descriptor.Resource{Element: s.Element, Type: s.Type, Access: s.Access}); err != nil {
-			return nil, err
+		if len(t.parts) > maxBlobs {
+			return nil, fmt.Errorf("%s:%s has more than %d parts", v.Component(), v.Version(), maxBlobs)
 		}
 	}
-	return i, nil
+	return t.inventory, nil
 }
 
-func (i *inventory) add(desc ocispec.Descriptor, p part) {
-	p.desc = ocispec.Descriptor{Digest: desc.Digest, Size: desc.Size}
-	i.parts = append(i.parts, p)
+func (t *taking) add(p part) {
+	if !t.known[p] {
+		t.known[p] = true
+		t.parts = append(t.parts, p)
+	}
+}
+
+func (t *taking) blobs(path string, all ...ocispec.Descriptor) {
+	for _, b := range all {
+		t.add(part{path: path, digest: b.Digest, size: b.Size})
+	}
 }
 
 // takeArtifact adds an OCI artifact that is at the target, too.
-func (c *checker) takeArtifact(ctx context.Context, i *inventory, v *ocm.ComponentVersion, res *descriptor.Resource) error {
-	where, tag, ok, err := c.below(v, res)
+func (c *checker) takeArtifact(ctx context.Context, t *taking, e *element) error {
+	at, ok, err := c.below(t.version, e)
 	if err != nil || !ok {
 		return err
 	}
-	place, err := v.Source().Place(ctx, res)
+	place, err := t.version.Source().Place(ctx, e.res)
 	if err != nil {
 		return err
 	}
 	tree, err := oci.TreeOf(ctx, place.Repository, place.Manifest, oci.TreeLimits{})
 	if err != nil {
-		return fmt.Errorf("resource %s: %w", &res.Element, err)
+		return fmt.Errorf("%s %s: %w", e.kind, &e.res.Element, err)
 	}
 	for _, b := range tree.Blobs {
-		i.add(b, where)
+		t.add(part{path: at.path, goes: at.goes, digest: b.Digest, size: b.Size})
 	}
-	where.manifest = true
 	for _, m := range tree.Manifests {
+		p := part{path: at.path, goes: at.goes, digest: m.Digest, size: int64(len(m.Bytes)), manifest: true}
 		if m == tree.Root() {
-			where.tag = tag
+			p.tag = at.tag
 		}
-		i.add(ocispec.Descriptor{Digest: m.Digest, Size: int64(len(m.Bytes))}, where)
+		t.add(p)
 	}
 	return nil
 }
 
-// below tells whether the content of a resource is an artifact below the target,
-// where, and with which tag.
-func (c *checker) below(v *ocm.ComponentVersion, res *descriptor.Resource) (where part, tag string, ok bool, err error) {
-	if local, is, err := access.DecodeLocal(res.Access); is || err != nil {
-		return part{component: v.Component()}, "", is && local.IsArtifact(), err
+// below tells whether the content of an element is an artifact below the target, in
+// which repository, and with which tag. What is not copied by value is somebody
+// else's wherever it is, and may change without us.
+func (c *checker) below(v *ocm.ComponentVersion, e *element) (at part, ok bool, err error) {
+	if local, is, err := access.DecodeLocal(e.res.Access); is || err != nil {
+		at = part{path: oci.ComponentPath(v.Component())}
+		if c.target.Archive() {
+			at.goes = pathOf(local.ReferenceName)
+		}
+		return at, is && local.IsArtifact(), err
 	}
-	ref, ok, err := v.Source().Reference(res.Access)
+	if !c.options.byValue(e) {
+		return part{}, false, nil
+	}
+	ref, ok, err := v.Source().Reference(e.res.Access)
 	if err != nil || !ok {
-		return part{}, "", false, nil //nolint:nilerr // what can't be read is elsewhere
+		return part{}, false, nil //nolint:nilerr // what can't be read is elsewhere
 	}
 	here, err := c.target.Storage(v.Component())
 	if err != nil {
-		return part{}, "", false, err
+		return part{}, false, err
 	}
 	home := here.Location()
 	home.Path = strings.TrimSuffix(home.Path, oci.ComponentPath(v.Component()))
 	if ref.Host != home.Host || ref.PlainHTTP != home.PlainHTTP {
-		return part{}, "", false, nil
+		return part{}, false, nil
 	}
 	path, ok := strings.CutPrefix(ref.Path, home.Path)
-	return part{path: path}, ref.Tag, ok, nil
+	return part{path: path, tag: ref.Tag}, ok, nil
 }

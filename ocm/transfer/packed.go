@@ -41,7 +41,7 @@ func (r *run) packed(ctx context.Context, e *element, place *access.Place) error
 	if !is {
 		return e.keep(place) // the resource promises the archive
 	}
-	if e.tree, err = oci.TreeOf(ctx, unpacked, unpacked.Main, oci.TreeLimits{}); err != nil {
+	if e.tree, err = r.trees.of(ctx, unpacked, unpacked.Main); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
 	}
 	from := &again{name: "the archive of " + e.String(), open: open}
@@ -160,7 +160,14 @@ func (c *counted) Write(p []byte) (int, error) {
 }
 
 // canSeparate tells whether a hint is a name that an artifact can have.
-func canSeparate(hint string) bool {
+func canSeparate(hint string) bool { return pathOf(hint) != "" }
+
+// pathOf returns the repository that a hint names, or nothing if an artifact can't
+// have it.
+func pathOf(hint string) string {
 	ref, err := oci.ParseRelative(oci.Location{}, hint)
-	return hint != "" && err == nil && !reserved(ref.Path)
+	if err != nil || reserved(ref.Path) {
+		return ""
+	}
+	return ref.Path
 }

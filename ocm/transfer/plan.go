@@ -33,6 +33,9 @@ type element struct {
 	separate *artifactPlace
 	// whole is set if who reads the archive has to take the content apart.
 	whole bool
+	// hint is the repository, below the target, that an artifact gets where it has one
+	// of its own.
+	hint string
 	// omitted is set if not all of the content is written, as Options.Have says.
 	omitted bool
 }
@@ -42,19 +45,27 @@ func (e *element) String() string {
 	return fmt.Sprintf("%s %s of %s", e.kind, &e.res.Element, e.node.name())
 }
 
-// elements returns the elements of a component version.
-func (n *node) newElements() []*element {
-	d := n.found.Descriptor()
+// elementsOf returns the resources and then the sources of a component version.
+func elementsOf(d *descriptor.Descriptor) []*element {
 	var out []*element
 	for i, id := range d.ResourceIdentities() {
 		res := &d.Component.Resources[i]
-		out = append(out, &element{node: n, kind: "resource", identity: id, res: res, access: res.Access})
+		out = append(out, &element{kind: "resource", identity: id, res: res, access: res.Access})
 	}
 	for i, id := range d.SourceIdentities() {
 		s := &d.Component.Sources[i]
-		out = append(out, &element{node: n, kind: "source", identity: id, res: &descriptor.Resource{Element: s.Element, Type: s.Type, Access: s.Access}, access: s.Access})
+		out = append(out, &element{kind: "source", identity: id, res: &descriptor.Resource{Element: s.Element, Type: s.Type, Access: s.Access}, access: s.Access})
 	}
 	return out
+}
+
+// newElements returns the elements of a component version that is copied.
+func (n *node) newElements() []*element {
+	all := elementsOf(n.found.Descriptor())
+	for _, e := range all {
+		e.node = n
+	}
+	return all
 }
 
 // plan decides what becomes of each content, and reads all manifests for it.
@@ -77,6 +88,9 @@ func (r *run) plan(ctx context.Context) error {
 		if err := r.enter(ctx, e); err != nil {
 			return fmt.Errorf("%s: %w", e, err)
 		}
+		if err := r.lookIn(e); err != nil {
+			return fmt.Errorf("%s: %w", e, err)
+		}
 	}
 	for _, n := range r.versions {
 		if n.written, err = r.rewrite(n); err != nil {
@@ -91,7 +105,7 @@ func (r *run) decide(ctx context.Context, e *element) error {
 	if access.IsNone(e.res.Access) {
 		return nil
 	}
-	if !access.IsLocal(e.res.Access) && !r.byValue(e) {
+	if !access.IsLocal(e.res.Access) && !r.options.byValue(e) {
 		absolute, ok, err := e.node.found.Source().Absolute(e.res.Access)
 		if e.access = absolute; ok || err != nil {
 			return err
@@ -107,6 +121,7 @@ func (r *run) decide(ctx context.Context, e *element) error {
 	case access.Stream:
 		return r.stream(ctx, e)
 	case access.Artifact:
+		e.hint = pathOf(place.Hint)
 		return r.artifact(ctx, e, place)
 	case access.Packed:
 		return r.packed(ctx, e, place)
@@ -116,8 +131,7 @@ func (r *run) decide(ctx context.Context, e *element) error {
 }
 
 // byValue tells whether an element that is elsewhere is copied.
-func (r *run) byValue(e *element) bool {
-	o := &r.options
+func (o *Options) byValue(e *element) bool {
 	switch {
 	case omits(o.OmitAccessTypes, e.res.Access):
 		return false
@@ -133,6 +147,29 @@ func (r *run) byValue(e *element) bool {
 func omits(kinds []string, a descriptor.Access) bool {
 	kind, err := access.Kind(a)
 	return slices.Contains(kinds, a.Kind()) || slices.Contains(kinds, a.Type) || err == nil && slices.Contains(kinds, kind)
+}
+
+// lookIn has blobs that the source lacks looked for where an artifact may have been
+// put by a run with other options.
+func (r *run) lookIn(e *element) error {
+	if e.hint == "" || r.target.Archive() {
+		return nil
+	}
+	there, err := r.places.of("/"+e.hint, func() (oci.Storage, error) { return r.target.At(e.hint) })
+	if err == nil {
+		r.copies.place(there.Location())
+	}
+	return err
+}
+
+// repositories are those, below a target, that have the blobs of an element where it
+// was copied to a registry.
+func (e *element) repositories() []string {
+	at := []string{oci.ComponentPath(e.node.component)}
+	if e.hint != "" {
+		at = append(at, e.hint)
+	}
+	return at
 }
 
 // keep keeps content that is made of blobs as it is, among the blobs of the

@@ -45,7 +45,7 @@ func (r *run) enter(ctx context.Context, e *element) error {
 
 // omits tells whether who reads the archive has a blob already.
 func (r *run) omits(e *element, b ocispec.Descriptor) bool {
-	return !e.whole && r.target.Archive() && r.options.Have.Has(b.Digest)
+	return !e.whole && r.target.Archive() && r.options.Have.Has(b.Digest, e.repositories()...)
 }
 
 // withoutGlobal returns the access of a local blob without what it says about

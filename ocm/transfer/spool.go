@@ -2,10 +2,8 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/access"
+	"github.com/ocm-operator/ocm-operator/ocm/internal/scratch"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -90,43 +89,30 @@ func (s *spools) close() {
 	}
 }
 
-// kept is content in a temporary file that has no name, so that nothing is left of
-// it whatever becomes of the process.
+// kept is content in a temporary file.
 type kept struct {
-	file   *os.File
-	left   string // its name, where files in use keep it
+	*scratch.File
+
 	digest digest.Digest
 	size   int64
 }
 
 func (k *kept) open(context.Context) (io.ReadCloser, error) {
-	return io.NopCloser(io.NewSectionReader(k.file, 0, k.size)), nil
-}
-
-// Close implements io.Closer.
-func (k *kept) Close() error {
-	err := k.file.Close()
-	if k.left != "" {
-		err = errors.Join(err, os.Remove(k.left))
-	}
-	return err
+	return io.NopCloser(io.NewSectionReader(k.File, 0, k.size)), nil
 }
 
 // keep reads content into a temporary file.
 func (s *spools) keep(r io.Reader, dir string, moved func()) (*kept, error) {
-	f, err := os.CreateTemp(dir, "ocm-transfer-")
+	f, err := scratch.Create(dir, "ocm-transfer-")
 	if err != nil {
-		return nil, fmt.Errorf("temporary file: %w", oci.ExplainDisk(err))
+		return nil, err
 	}
-	k := &kept{file: f}
-	if err := os.Remove(f.Name()); err != nil {
-		k.left = f.Name()
-	}
+	k := &kept{File: f}
 	s.add(k)
 	sum := digest.SHA256.Digester()
 	k.size, err = io.Copy(io.MultiWriter(f, sum.Hash(), noting(moved)), r)
 	k.digest = sum.Digest()
-	return k, oci.ExplainDisk(err)
+	return k, err
 }
 
 // noting calls a function for each piece that is written.

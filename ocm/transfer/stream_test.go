@@ -14,6 +14,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
 )
@@ -105,12 +106,12 @@ func TestNoTempDir(t *testing.T) {
 	p.source = open(t, p.sourceURL, p.options)
 	p.publish(t, one(withAccess(t, "file", access.Wget{Type: access.KindWget, URL: web(t, []byte("x\ny"), false)}, "")))
 	_, err := transfer.Run(t.Context(), p.source, p.target, shop, "1.0.0", transfer.Options{TempDir: "/nowhere"})
-	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "temporary file") || !strings.Contains(err.Error(), "resource file:1.0.0") {
-		t.Errorf("Run = %v", err)
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "temporary file") || !strings.Contains(err.Error(), "resource file:1.0.0") || oci.SideOf(err) != oci.Here {
+		t.Errorf("Run = %v of side %q", err, oci.SideOf(err))
 	}
 	p.publish(t, packed(t, "x/web:1", false))
-	if _, err = transfer.Run(t.Context(), p.source, p.target, shop, "1.0.0", transfer.Options{TempDir: "/nowhere"}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Run = %v", err)
+	if _, err = transfer.Run(t.Context(), p.source, p.target, shop, "1.0.0", transfer.Options{TempDir: "/nowhere"}); !errors.Is(err, os.ErrNotExist) || oci.SideOf(err) != oci.Here {
+		t.Errorf("Run = %v of side %q", err, oci.SideOf(err))
 	}
 }
 

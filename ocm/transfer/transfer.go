@@ -218,6 +218,7 @@ type run struct {
 	// places are the repositories of the target by component, or by /path.
 	places group[oci.Storage]
 	spools spools
+	trees  trees
 	// claimed are the tags of artifacts by repository and name.
 	claimed  map[[2]string]digest.Digest
 	progress progress
