@@ -4,10 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/opencontainers/go-digest"
-
-	"github.com/fluxcd/pkg/apis/meta"
-
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
@@ -17,45 +13,41 @@ import (
 // would be at a destination.
 func (c *controller) accept(ctx context.Context, r *run, w wanted) error {
 	r.obj.Status.LastAttemptedVersion = w.version
-	known, before := r.entry(w.version)
-	if before && known.SourceDigest != w.manifest.String() && r.obj.Spec.OverwritePolicy != v1alpha1.OverwriteAllow {
-		same, err := c.sameContent(ctx, r, candidate{w.version, digest.Digest(known.SourceDigest)}, w.candidate)
-		if err != nil {
-			return err
-		}
-		if !same {
-			err := fmt.Errorf("version %s of %s has changed: its manifest is %s now, and was %s when it was accepted; publish a new version, or set spec.overwritePolicy to Allow",
-				w.version, r.component, w.manifest, known.SourceDigest)
-			r.memory.fail(w.candidate, lifecycle.Fail(v1alpha1.MutatedVersionReason, err))
-			r.fails(w.version, v1alpha1.MutatedVersionReason, err)
-			return nil
-		}
+	component, err := c.content(ctx, r, w.candidate)
+	if err != nil {
+		return err
 	}
-	done := replicated{candidate: w.candidate, local: w.manifest, spec: r.digest}
+	known, before := r.entry(w.version)
+	if before && known.SourceDigest != w.manifest.String() && r.obj.Spec.OverwritePolicy != v1alpha1.OverwriteAllow && component != known.ComponentDigest {
+		err := fmt.Errorf("version %s of %s has changed: its manifest is %s now, and was %s when it was accepted; publish a new version, or set spec.overwritePolicy to Allow",
+			w.version, r.component, w.manifest, known.SourceDigest)
+		r.memory.fail(w.candidate, lifecycle.Fail(v1alpha1.MutatedVersionReason, err))
+		if r.memory.tells(w.version, err.Error()) {
+			r.fails(w.version, v1alpha1.MutatedVersionReason, err)
+		}
+		return nil
+	}
+	done := replicated{candidate: w.candidate, local: w.manifest, spec: r.digest, component: component}
 	if w.proof != nil {
 		done.signatures = w.proof.Signatures
 	}
 	r.keep(done, c.now())
+	r.memory.bring(w.candidate)
 	if !before || known.SourceDigest != w.manifest.String() {
-		r.events.Normal(r.obj, meta.SucceededReason, fmt.Sprintf("Accepted version %s of %s", w.version, r.source.URL()))
+		r.memory.news = append(r.memory.news, news{version: w.version})
 	}
 	return nil
 }
 
-// sameContent tells whether two manifests of a version have what signatures cover in common. A manifest that is gone has not.
-func (c *controller) sameContent(ctx context.Context, r *run, before, now candidate) (bool, error) {
-	var digests [2]string
-	for i, one := range []candidate{before, now} {
-		version, err := r.source.Pinned(ctx, r.node(one))
-		if isGone(err) {
-			return false, nil
-		}
-		if err != nil {
-			return false, unread(v1alpha1.PullingLatestVersionFailedReason, fmt.Errorf("read version %s of %s: %w", one.version, r.component, err))
-		}
-		if digests[i], err = access.ComponentDigest(version); err != nil {
-			return false, nil //nolint:nilerr // what has no digest is the same as nothing
-		}
+// content returns the digest of what signatures of a version cover. One that can't be normalised has none, and is its manifest.
+func (c *controller) content(ctx context.Context, r *run, found candidate) (string, error) {
+	version, err := r.source.Pinned(ctx, r.node(found))
+	if err != nil {
+		return "", unread(v1alpha1.PullingLatestVersionFailedReason, fmt.Errorf("read version %s of %s: %w", found.version, r.component, err))
 	}
-	return digests[0] == digests[1], nil
+	component, err := access.ComponentDigest(version)
+	if err != nil {
+		return found.manifest.String(), nil //nolint:nilerr // see above
+	}
+	return component, nil
 }

@@ -121,6 +121,40 @@ func TestDowngrades(t *testing.T) {
 	}
 }
 
+// TestManyReplicatedVersions wants as many versions as some components have, all of which were replicated.
+func TestManyReplicatedVersions(t *testing.T) {
+	t.Parallel()
+	const many = 1754
+	s := newStage(t)
+	s.release("0.1.0")
+	for i := range many - 1 {
+		s.tag("0.1.0", fmt.Sprintf("0.1.%d", i+1))
+	}
+	s.from.Paginate(500)
+	sub := s.subscribe(semver("0.1.0"), all(many))
+	wantReady(t, sub, "0.1.0")
+	entry := sub.Status.ReplicatedVersions[0]
+	sub.Status.ReplicatedVersions = nil
+	for i := range many {
+		entry.Version = fmt.Sprintf("0.1.%d", many-1-i)
+		sub.Status.ReplicatedVersions = append(sub.Status.ReplicatedVersions, entry)
+	}
+	sub.Status.ReplicatedVersion, sub.Status.LastAppliedVersion = "0.1.1753", "0.1.1753"
+	if err := s.Client.Status().Update(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	s.change(sub, func() { sub.Spec.Semver, sub.Spec.DriftDetection.Mode = "", v1alpha1.DriftDisabled })
+	wantReady(t, sub, "0.1.1753")
+	for range 3 {
+		s.forget()
+		s.settle(sub)
+		s.quiet()
+		if diff := cmp.Diff(map[string]int{"GET tags": 4, "HEAD manifests": 17}, s.from.Requests()); diff != "" {
+			t.Errorf("requests at the source: one listing of four pages, and the tags of some versions (-want +got):\n%s", diff)
+		}
+	}
+}
+
 // TestManyVersions has as many versions as some components have: each interval is one listing, and nothing is read of what is known.
 func TestManyVersions(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,6 @@
 package subscription
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +15,15 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 )
 
-// confirm looks whether the destination has what was copied: the newest version, and some others in turn. What it lacks is copied
-// again, or only reported, as spec.driftDetection says.
+// confirm looks whether the destination has what was copied: the newest version, some others in turn, and always the one in use. What
+// it lacks is copied again, or only reported, as spec.driftDetection says.
 func (c *controller) confirm(ctx context.Context, r *run) error {
-	mode := cmp.Or(r.obj.Spec.DriftDetection.Mode, v1alpha1.DriftEnabled)
-	if r.destination == nil || mode == v1alpha1.DriftDisabled {
+	if r.destination == nil || r.obj.Spec.DriftDetection.Mode == v1alpha1.DriftDisabled {
 		return nil
 	}
 	var there []string
@@ -33,47 +33,88 @@ func (c *controller) confirm(ctx context.Context, r *run) error {
 		}
 	}
 	looked := r.memory.some(there)
+	if r.memory.broken != "" {
+		looked = map[string]bool{r.current(): true} // a registry fails already
+	}
 	for _, w := range r.wanted {
-		if !looked[w.version] || !r.done(w.candidate) || r.memory.hasFailed(w.candidate) || r.memory.repaired[w.String()] {
-			continue
-		}
-		entry, _ := r.entry(w.version)
-		drift, err := transfer.Check(ctx, r.destination.Repository, r.component, w.version, digest.Digest(entry.Digest), c.options(r))
-		switch {
-		case err != nil:
-			return notTransferred(fmt.Errorf("look whether %s has version %s: %w", r.target(), w.version, err))
-		case drift == nil:
-		case mode == v1alpha1.DriftWarn:
-			r.drifted = append(r.drifted, fmt.Sprintf("version %s: %s", w.version, drift))
-		default:
-			if err := c.copy(r, w, drift.String()); err != nil {
+		if looked[w.version] && r.done(w.candidate) {
+			if err := c.look(ctx, r, w); err != nil {
 				return err
 			}
 		}
 	}
+	if w, ok := r.inUse(); ok {
+		return c.look(ctx, r, w)
+	}
 	return nil
+}
+
+// inUse is the version in use, where it is none of the wanted ones that are there: a newer one, or another content of it, could not be
+// replicated.
+func (r *run) inUse() (wanted, bool) {
+	entry, ok := r.entry(r.current())
+	w := wanted{candidate: candidate{entry.Version, digest.Digest(entry.SourceDigest)}}
+	if !ok || !r.done(w.candidate) || slices.ContainsFunc(r.wanted, func(other wanted) bool { return other.candidate == w.candidate }) {
+		return wanted{}, false
+	}
+	return w, true
+}
+
+// look looks whether the destination has a version.
+func (c *controller) look(ctx context.Context, r *run, w wanted) error {
+	if r.memory.hasFailed(w.candidate) || r.memory.repaired[w.String()] {
+		return nil
+	}
+	entry, _ := r.entry(w.version)
+	drift, err := transfer.Check(ctx, r.destination.Repository, r.component, w.version, digest.Digest(entry.Digest), c.options(r))
+	broken := r.memory.broken != ""
+	changed := slices.ContainsFunc(r.wanted, func(other wanted) bool { return other.version == w.version && other.candidate != w.candidate })
+	switch {
+	case err != nil && broken:
+		return nil // which is told
+	case err != nil:
+		return notTransferred(fmt.Errorf("look whether %s has version %s: %w", r.target(), w.version, err))
+	case drift == nil:
+		return nil
+	case broken, changed, r.obj.Spec.DriftDetection.Mode == v1alpha1.DriftWarn:
+		r.drifted = append(r.drifted, fmt.Sprintf("version %s: %s", w.version, drift))
+		return nil
+	}
+	return c.copy(r, w, drift.String())
 }
 
 // record writes what the reconciliation came to into the status, and is the verdict about what failed.
 func (c *controller) record(ctx context.Context, r *run) error {
 	c.stop(r)
-	failed := r.memory.end()
 	if err := c.head(ctx, r); err != nil {
 		return err
 	}
-	if err := r.failure(failed); err != nil {
+	r.publish()
+	err := r.failure(r.memory.end())
+	if len(r.drifted) == 0 {
 		return err
 	}
-	if len(r.drifted) > 0 {
-		return lifecycle.Fail(v1alpha1.DestinationDriftedReason, fmt.Errorf(
-			"%s no longer has what was copied: %s; set spec.driftDetection.mode to enabled to have it copied again", r.target(), strings.Join(r.drifted, "; ")))
+	lost := fmt.Sprintf("%s no longer has what was copied: %s", r.target(), strings.Join(r.drifted, "; "))
+	if err != nil {
+		return fmt.Errorf("%w; %s", err, lost)
 	}
-	return nil
+	return lifecycle.Fail(v1alpha1.DestinationDriftedReason, fmt.Errorf("%s; set spec.driftDetection.mode to enabled to have it copied again", lost))
+}
+
+// least is the version that none takes the place of which is lower: that of the policy, and the one in use where it is wanted. That is
+// there still, whatever the source has by its name now.
+func (r *run) least() string {
+	least, current := r.floor(), r.current()
+	if _, stands := r.entry(current); stands && slices.ContainsFunc(r.wanted, func(w wanted) bool { return w.version == current }) {
+		return choice.Highest(least, current)
+	}
+	return least
 }
 
 // head makes the newest one of the wanted versions that are there the version in use.
 func (c *controller) head(ctx context.Context, r *run) error {
-	i := slices.IndexFunc(r.wanted, func(w wanted) bool { return r.done(w.candidate) })
+	least := r.least()
+	i := slices.IndexFunc(r.wanted, func(w wanted) bool { return r.done(w.candidate) && !lower(w.version, least) })
 	if i < 0 {
 		return nil
 	}
@@ -101,9 +142,13 @@ func (c *controller) head(ctx context.Context, r *run) error {
 
 // failure is the verdict about the versions that could not be replicated: that about the newest one, with the names of the others.
 func (r *run) failure(failed map[string]error) error {
+	all := r.wanted
+	if w, ok := r.inUse(); ok {
+		all = append(slices.Clip(all), w)
+	}
 	var first error
 	var more []string
-	for _, w := range r.wanted {
+	for _, w := range all {
 		switch err := failed[w.String()]; {
 		case err == nil:
 		case first == nil:
@@ -117,6 +162,25 @@ func (r *run) failure(failed map[string]error) error {
 	}
 	slices.Sort(more)
 	return fmt.Errorf("%w; %d more versions could not be replicated: %s", first, len(more), strings.Join(more[:min(len(more), others)], ", "))
+}
+
+// clashOf is a conflict, with what there was at both sides.
+func clashOf(a *attempt, found *transfer.ConflictError, verdict error) conflict {
+	return conflict{wish: a.wish, there: found.Found, err: verdict}
+}
+
+// clashes tells whether a version has the conflict still that it had, which needs no copy to be known as long as neither side changes.
+func (c *controller) clashes(ctx context.Context, r *run, w wanted) bool {
+	known, ok := r.memory.conflicts[w.String()]
+	if !ok || known.wish != r.wish() {
+		return false
+	}
+	there, err := r.destination.Resolve(ctx, r.component, w.version)
+	if err != nil || there != known.there {
+		return false
+	}
+	r.memory.fail(w.candidate, known.err)
+	return true
 }
 
 // notTransferred is the verdict about a copy that failed. What is at the destination stays, and so does what the status says of it.
@@ -140,6 +204,17 @@ func notTransferred(err error) error {
 		return access.Verdict(v1alpha1.AuthenticationFailedReason, err)
 	}
 	return access.Verdict(reason, err)
+}
+
+// ofSide tells whether an error is about a registry, which every other version would meet as well, rather than about the version.
+func ofSide(err error) bool {
+	if _, stalled := errors.AsType[*transfers.StallError](err); stalled {
+		return true
+	}
+	if _, conflict := errors.AsType[*transfer.ConflictError](err); conflict || isGone(err) || errors.Is(err, verify.ErrRefused) {
+		return false
+	}
+	return errors.Is(err, ocm.ErrFull) || errors.Is(err, ocm.ErrReadOnly) || errors.Is(err, ocm.ErrUnreachable) || isUnauthorized(err)
 }
 
 // reasonOf returns the reason of a verdict.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -20,6 +21,11 @@ import (
 func manifestURL(repository, reference string) string {
 	host, path, _ := strings.Cut(strings.TrimPrefix(repository, "http://"), "/")
 	return "http://" + host + "/v2/" + path + "/component-descriptors/" + app + "/manifests/" + reference
+}
+
+// blobURL is where a blob of the component is.
+func blobURL(repository, content string) string {
+	return strings.Replace(manifestURL(repository, digest.FromString(content).String()), "/manifests/", "/blobs/", 1)
 }
 
 // ask sends a request about a manifest and returns what is answered.

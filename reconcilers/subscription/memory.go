@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,15 +20,13 @@ type memory struct {
 	attempt *attempt
 	// attemptFor is the generation of the object that it is for.
 	attemptFor int64
-	// failed are the verdicts about the candidates whose replication has failed in this round. A round ends with a verdict about the
-	// object; every candidate is tried once before that.
-	failed map[string]error
-	// found are the candidates that were found at the source in this round, without a digest where there is none, and repaired are
-	// those that were copied to the destination once more.
-	found    map[string]candidate
-	repaired map[string]bool
-	// proofs are the outcomes of the verifications of this round that were made in the pool.
-	proofs map[string]verdict
+	round
+	held
+
+	// told are the failures of versions that the status has told of, and conflicts those that are known to stand as long as both sides
+	// are what they were.
+	told      map[string]string
+	conflicts map[string]conflict
 	// turn is where looking at the versions goes on that are not looked at every time.
 	turn int
 	// shown is what the status says of the progress, since then.
@@ -35,6 +34,40 @@ type memory struct {
 	shownText  string
 	shownFor   string
 	shownSince time.Time
+}
+
+// round is what is remembered until there is a verdict about the object. Every candidate is tried once before that.
+type round struct {
+	// failed are the verdicts about the candidates whose replication has failed.
+	failed map[string]error
+	// broken is the candidate whose replication a side has failed, rather than the version: the others would fail, too.
+	broken string
+	// found are the candidates that were found at the source, without a digest where there is none.
+	found map[string]candidate
+	// brought are the candidates that were brought to where they are wanted, and repaired those that were copied once more.
+	brought, repaired map[string]bool
+	// proofs are the outcomes of the verifications that were made in the pool.
+	proofs map[string]verdict
+	// listing is what the source has.
+	listing listing
+	// matching are the versions that the spec wants.
+	matching []string
+}
+
+// listing are the versions that a source has.
+type listing struct {
+	// of names the source and the component, and at is when it was asked.
+	of       string
+	at       time.Time
+	versions []string
+}
+
+// conflict is a version that was not copied because the destination has another content.
+type conflict struct {
+	// wish is what it was to be replicated for, and there is what the destination had.
+	wish  string
+	there digest.Digest
+	err   error
 }
 
 // fail remembers the verdict about a candidate.
@@ -71,10 +104,41 @@ func (m *memory) repair(done candidate) {
 	m.repaired[done.String()] = true
 }
 
+// bring remembers that a candidate is where it is wanted.
+func (m *memory) bring(done candidate) {
+	if m.brought == nil {
+		m.brought = map[string]bool{}
+	}
+	m.brought[done.String()] = true
+	delete(m.told, done.version)
+	delete(m.conflicts, done.String())
+}
+
+// tells remembers that a failure of a version is told of, and returns false if it was before.
+func (m *memory) tells(version, failure string) bool {
+	if m.told[version] == failure {
+		return false
+	}
+	if m.told == nil || len(m.told) >= maxReplicated {
+		m.told = map[string]string{}
+	}
+	m.told[version] = failure
+	return true
+}
+
+// clash remembers a conflict.
+func (m *memory) clash(found candidate, known conflict) {
+	if m.conflicts == nil || len(m.conflicts) >= maxReplicated {
+		m.conflicts = map[string]conflict{}
+	}
+	m.conflicts[found.String()] = known
+}
+
 // end ends a round, and returns what has failed in it.
 func (m *memory) end() map[string]error {
 	failed := m.failed
-	m.failed, m.found, m.repaired, m.proofs = nil, nil, nil, nil
+	m.round, m.shownText = round{}, ""
+	m.seen, m.base = nil, nil
 	m.turn += others
 	return failed
 }
@@ -102,17 +166,20 @@ func (m memories) of(obj client.Object) *memory {
 	}
 	if known.generation != obj.GetGeneration() {
 		known.generation = obj.GetGeneration()
-		known.failed, known.found, known.repaired, known.proofs = nil, nil, nil, nil
+		known.round, known.conflicts, known.shownText = round{}, nil, ""
 	}
 	return known
 }
 
-// forget drops what is remembered of an object, and tells whether a replication went on.
-func (m memories) forget(obj client.Object) bool {
+// forget drops what is remembered of an object, and returns it.
+func (m memories) forget(obj client.Object) *memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := client.ObjectKeyFromObject(obj)
 	known := m.all[key]
 	delete(m.all, key)
-	return known != nil && known.attempt != nil
+	if known == nil {
+		return &memory{}
+	}
+	return known
 }

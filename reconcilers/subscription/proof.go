@@ -41,7 +41,7 @@ func (c *controller) proof(ctx context.Context, r *run, found candidate) (*verif
 			return proof, err
 		}
 	}
-	a := &attempt{candidate: found, spec: r.digest, started: c.now(), proves: key, outcome: &verdict{}}
+	a := &attempt{candidate: found, spec: r.digest, wish: r.wish(), started: c.now(), proves: key, outcome: &verdict{}}
 	a.job = c.verification(r, a)
 	if err := c.ask(r, a); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (c *controller) proof(ctx context.Context, r *run, found candidate) (*verif
 func (c *controller) verification(r *run, a *attempt) transfers.Job {
 	from, node, policy, outcome := r.source, r.node(a.candidate), r.policy, a.outcome
 	return transfers.Job{
-		Key:   strings.Join([]string{"verify", string(r.obj.UID), a.String(), r.digest, from.Fingerprint()}, " "),
+		Key:   strings.Join([]string{"verify", a.wish, a.String()}, " "),
 		Hosts: []string{from.Host()},
 		Run: func(ctx context.Context, report func(transfer.Progress)) (*transfer.Result, error) {
 			beat := newBeat(report)

@@ -25,9 +25,6 @@ const (
 	maxFailure    = 4096
 )
 
-// suspended is the reason of an object whose replication ended with its suspension.
-const suspended = "Suspended"
-
 // entry returns what the status knows of a version that was replicated to where the spec wants it.
 func (r *run) entry(version string) (v1alpha1.ReplicatedVersion, bool) {
 	status := &r.obj.Status
@@ -72,6 +69,8 @@ type replicated struct {
 	local digest.Digest
 	// spec is the digest of what it was replicated for.
 	spec string
+	// component is the digest of what signatures of it cover, where that has to be known.
+	component string
 	// signatures are those that were checked.
 	signatures []signing.Checked
 }
@@ -82,16 +81,28 @@ func (r *run) keep(done replicated, now time.Time) {
 	status := &r.obj.Status
 	elsewhere := status.Component != r.component || status.ReplicatedRepositoryURL != r.target()
 	if elsewhere || status.SpecDigest != done.spec {
-		status.ReplicatedVersions, status.SpecDigest = nil, done.spec
+		status.ReplicatedVersions, r.index, status.SpecDigest = nil, nil, done.spec
 	}
 	if status.Component != r.component {
 		status.HighestVersion = ""
 	}
-	entry := v1alpha1.ReplicatedVersion{Version: done.version, SourceDigest: done.manifest.String(), Digest: done.local.String()}
-	status.ReplicatedVersions, r.index = insert(status.ReplicatedVersions, entry), nil
-	if elsewhere || status.ReplicatedVersion == "" || !lower(done.version, status.ReplicatedVersion) {
+	known, before := r.entry(done.version)
+	entry := v1alpha1.ReplicatedVersion{
+		Version: done.version, SourceDigest: done.manifest.String(), Digest: done.local.String(), ComponentDigest: done.component,
+	}
+	status.ReplicatedVersions, r.index = insert(status.ReplicatedVersions, entry, r.wants), nil
+	switch {
+	case before && known.SourceDigest == entry.SourceDigest && status.ReplicatedVersion == done.version:
+		status.ReplicatedDigest = entry.Digest // repaired, it is as proven as it was
+	case elsewhere, status.ReplicatedVersion == "", !lower(done.version, status.ReplicatedVersion):
 		r.use(entry, done.signatures, now)
 	}
+}
+
+// wants tells whether a version is, or may be, among those that the spec wants.
+func (r *run) wants(version string) bool {
+	all := r.memory.matching
+	return slices.Contains(all[:min(len(all), r.obj.Spec.GetLimit()+choice.MaxTried)], version)
 }
 
 // use makes a version the one that the status is about.
@@ -107,12 +118,22 @@ func (r *run) use(entry v1alpha1.ReplicatedVersion, checked []signing.Checked, n
 	status.HighestVersion = choice.Highest(status.HighestVersion, entry.Version)
 }
 
-// insert puts an entry among others, which are sorted, the newest first, and bounded.
-func insert(all []v1alpha1.ReplicatedVersion, entry v1alpha1.ReplicatedVersion) []v1alpha1.ReplicatedVersion {
+// insert puts an entry among others, which are sorted, the newest first, and bounded: the oldest one goes that nobody wants, or else
+// the oldest one.
+func insert(all []v1alpha1.ReplicatedVersion, entry v1alpha1.ReplicatedVersion, wants func(version string) bool) []v1alpha1.ReplicatedVersion {
 	out := slices.DeleteFunc(slices.Clone(all), func(known v1alpha1.ReplicatedVersion) bool { return known.Version == entry.Version })
-	out = append(out, entry)
-	slices.SortStableFunc(out, func(a, b v1alpha1.ReplicatedVersion) int { return newestFirst(a.Version, b.Version) })
-	return out[:min(len(out), maxReplicated)]
+	for len(out) >= maxReplicated {
+		last := len(out) - 1
+		for last > 0 && wants(out[last].Version) {
+			last--
+		}
+		if last == 0 && wants(out[0].Version) {
+			last = len(out) - 1
+		}
+		out = slices.Delete(out, last, last+1)
+	}
+	at, _ := slices.BinarySearchFunc(out, entry, func(a, b v1alpha1.ReplicatedVersion) int { return newestFirst(a.Version, b.Version) })
+	return slices.Insert(out, at, entry)
 }
 
 // newestFirst orders versions.
@@ -129,17 +150,21 @@ func newestFirst(a, b string) int {
 // lower tells whether a version is lower than another one, which may be none.
 func lower(version, other string) bool { return other != "" && versions.Lower(version, other) }
 
-// remember puts a replication that ended first in the history.
-func (r *run) remember(ended v1alpha1.Replication) {
+// remember puts a replication that ended first in the history. It returns false for a failure that is known.
+func (r *run) remember(ended v1alpha1.Replication) bool {
 	status := &r.obj.Status
-	if ended.Result == v1alpha1.ReplicationFailed && len(status.History) > 0 {
+	if ended.Result == v1alpha1.ReplicationFailed {
 		// A failure that repeats itself would push everything else out.
-		if last := status.History[0]; last.Result == ended.Result && last.Version == ended.Version && last.Message == ended.Message {
-			return
+		of := func(known v1alpha1.Replication) bool { return known.Version == ended.Version }
+		i := slices.IndexFunc(status.History, of)
+		repeated := i >= 0 && status.History[i].Result == ended.Result && status.History[i].Message == ended.Message
+		if !r.memory.tells(ended.Version, ended.Message) || repeated {
+			return false
 		}
 	}
 	status.History = slices.Insert(status.History, 0, ended)
 	status.History = status.History[:min(len(status.History), maxHistory)]
+	return true
 }
 
 // fails remembers what failed last. One that repeats itself keeps its time.
@@ -155,14 +180,18 @@ func (r *run) fails(version, reason string, err error) {
 // halt ends what is done for an object that is suspended, deleted or gone. Its status says no longer that something goes on.
 func (c *controller) halt(obj *v1alpha1.ComponentSubscription) {
 	c.pool.Drop(ownerOf(obj))
-	stopped := c.memories.forget(obj) || obj.Status.Progress != nil
-	if !stopped || obj.UID == "" {
+	known := c.memories.forget(obj)
+	if obj.UID == "" || known.uid != obj.UID {
+		known = &memory{}
+	}
+	known.resume(obj)
+	if known.attempt == nil && obj.Status.Progress == nil || obj.UID == "" {
 		return
 	}
 	obj.Status.Progress = nil
 	conditions.Delete(obj, meta.ReconcilingCondition)
 	if conditions.IsUnknown(obj, meta.ReadyCondition) {
-		conditions.MarkFalse(obj, meta.ReadyCondition, suspended, "%s", fmt.Sprintf(
+		conditions.MarkFalse(obj, meta.ReadyCondition, v1alpha1.SuspendedReason, "%s", fmt.Sprintf(
 			"the replication of version %s was stopped, as spec.suspend says; it goes on where it was when that is false", obj.Status.LastAttemptedVersion))
 	}
 }

@@ -1,6 +1,7 @@
 package subscription
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ const (
 	maxAnnounced = 10_000
 	// inventories bounds of how many component versions is remembered what they are made of.
 	inventories = 4096
+	// defaultMapping is how components are found where the spec says nothing of it.
+	defaultMapping = "urlPath"
 	// maxText bounds the texts of the status.
 	maxText = 1024
 )
@@ -113,7 +116,9 @@ type run struct {
 
 // begin makes the run struct of a reconciliation.
 func (c *controller) begin(obj *v1alpha1.ComponentSubscription, events lifecycle.Events) *run {
-	return &run{obj: obj, events: events, memory: c.memories.of(obj), component: nameOf(obj.Spec.Component)}
+	r := &run{obj: obj, events: events, memory: c.memories.of(obj), component: nameOf(obj.Spec.Component)}
+	r.memory.resume(obj)
+	return r
 }
 
 // nameOf returns the name of a component as it is written in component descriptors: people copy it with a scheme from their browser.
@@ -143,6 +148,7 @@ func (c *controller) connect(ctx context.Context, r *run) error {
 	if err := c.readPolicy(ctx, r); err != nil {
 		return err
 	}
+	r.leaveBehind()
 	user := access.SubscriptionUser(r.obj)
 	var err error
 	if r.source, err = c.repositories.Open(ctx, user, spec.Source, "spec.source"); err != nil {
@@ -160,6 +166,14 @@ func (c *controller) connect(ctx context.Context, r *run) error {
 	}
 	r.source = r.source.Beside(r.destination)
 	return nil
+}
+
+// leaveBehind drops which version is the newest one when that is about another component, or another source.
+func (r *run) leaveBehind() {
+	status := &r.obj.Status
+	if status.Component != "" && status.Component != r.component || status.SourceRepositoryURL != "" && status.SourceRepositoryURL != r.obj.Spec.Source.URL {
+		status.LatestVersion = ""
+	}
 }
 
 // readPolicy reads what versions are verified with, before the repository is asked for anything: what it answers, or fails to, must
@@ -202,11 +216,21 @@ func (r *run) digestFor(keys string) string {
 	if spec.Destination != nil {
 		destination = spec.Destination.URL
 	}
-	made, err := source.Fingerprint(r.component, spec.Source.URL, destination, spec.OverwritePolicy, spec.Transfer, spec.Verify, keys)
+	mapping := cmp.Or(spec.Source.ComponentNameMapping, defaultMapping)
+	made, err := source.Fingerprint(r.component, spec.Source.URL, mapping, destination, spec.OverwritePolicy, spec.Transfer, spec.Verify, keys)
 	if err != nil {
 		return "" // types of ours always have a JSON form
 	}
 	return made
+}
+
+// wish names all that decides about a replication but the version: it ends when anything of that changes.
+func (r *run) wish() string {
+	parts := []string{string(r.obj.UID), r.digest, r.source.Fingerprint()}
+	if r.destination != nil {
+		parts = append(parts, r.destination.Fingerprint())
+	}
+	return strings.Join(parts, " ")
 }
 
 // ready tells whether the object is ready by its current spec.
@@ -236,6 +260,7 @@ func (c *controller) honest(step func(context.Context, *run) error) func(context
 			c.stop(r)
 		}
 		if err != nil && !r.busy {
+			r.publish()
 			r.memory.end() // what has failed is told, or was not reached
 		}
 		if err == nil || len(r.obj.Spec.Verify) == 0 || r.obj.Status.Verified || !r.ready() {

@@ -32,8 +32,8 @@ type attempt struct {
 	candidate
 
 	job transfers.Job
-	// spec is the digest of what it is replicated for.
-	spec string
+	// spec is the digest of what it is replicated for, and wish names what it depends on besides.
+	spec, wish string
 	// signatures are those that were checked at the source.
 	signatures []signing.Checked
 	// lost is what the destination had lost, if that is why.
@@ -44,10 +44,17 @@ type attempt struct {
 	outcome *verdict
 }
 
-// follow looks whether a replication goes on for the object, and waits for its end: what is newer by now has its turn then.
+// follow looks whether a replication goes on for the object, and waits for its end: what is newer by now has its turn then. One that
+// began with other keys or credentials than those of now ends here.
 func (c *controller) follow(_ context.Context, r *run) error {
 	a := r.memory.attempt
-	if a == nil || r.memory.attemptFor != r.obj.Generation {
+	switch {
+	case a == nil:
+		return nil
+	case a.wish != r.wish():
+		c.stop(r)
+		return nil
+	case r.memory.attemptFor != r.obj.Generation:
 		return nil
 	}
 	key, state, known := c.pool.Look(r.owner())
@@ -65,7 +72,7 @@ func (c *controller) follow(_ context.Context, r *run) error {
 
 // copy has a version copied. The error says that this goes on; how it ended is in the memory and the status.
 func (c *controller) copy(r *run, w wanted, lost string) error {
-	a := &attempt{candidate: w.candidate, spec: r.digest, lost: lost, started: c.now(), job: c.job(r, w)}
+	a := &attempt{candidate: w.candidate, spec: r.digest, wish: r.wish(), lost: lost, started: c.now(), job: c.job(r, w)}
 	if w.proof != nil {
 		a.signatures = w.proof.Signatures
 	}
@@ -101,7 +108,7 @@ func (c *controller) job(r *run, w wanted) transfers.Job {
 		}
 	}
 	return transfers.Job{
-		Key:   strings.Join([]string{string(r.obj.UID), w.String(), r.digest, from.Fingerprint(), to.Fingerprint()}, " "),
+		Key:   strings.Join([]string{r.wish(), w.String()}, " "),
 		Hosts: []string{from.Host(), to.Host()},
 		Run: func(ctx context.Context, report func(transfer.Progress)) (result *transfer.Result, err error) {
 			options.Progress = report
@@ -132,21 +139,29 @@ func (c *controller) options(r *run) transfer.Options {
 	return o
 }
 
-// tell says how far a replication is, from time to time, in the status and in the condition Reconciling.
+// tell says how far a replication is, from time to time, in the status and in the condition Reconciling. What was done before it is
+// written along with that.
 func (c *controller) tell(r *run, a *attempt, state transfers.State) error {
 	r.busy = true
 	m, now := r.memory, c.now()
-	if now.Sub(m.shownSince) >= showEvery || m.shown.Version != a.version || m.shownFor != a.job.Key {
-		m.shownFor = a.job.Key
+	long := now.Sub(a.started) >= showAfter
+	first := m.shownText == "" || long && (m.shown.Version != a.version || r.obj.Status.Progress == nil)
+	shows := first || now.Sub(m.shownSince) >= showEvery || len(m.news) >= maxNews || m.urgent(&r.obj.Status)
+	if shows {
 		m.shownSince, m.shown = now, *state.Status(a.version)
 		m.shownText = fmt.Sprintf("replicating version %s to %s: %s", a.version, r.target(), state)
 		if a.proves != "" {
 			m.shownText = fmt.Sprintf("verifying version %s at %s: %s", a.version, r.obj.Spec.Source.URL, state)
 		}
 	}
-	if now.Sub(a.started) >= showAfter {
+	if long {
 		shown := m.shown
 		r.obj.Status.Progress = &shown
+	}
+	if shows {
+		r.publish()
+	} else {
+		m.holdBack(r.obj)
 	}
 	err := lifecycle.Busy(meta.ProgressingReason, errors.New(m.shownText))
 	if v, ok := errors.AsType[*lifecycle.Verdict](err); ok {
@@ -158,7 +173,7 @@ func (c *controller) tell(r *run, a *attempt, state transfers.State) error {
 // ended takes the outcome of a replication.
 func (c *controller) ended(r *run, a *attempt, state transfers.State) {
 	now := c.now()
-	r.memory.attempt, r.memory.shown, r.obj.Status.Progress = nil, v1alpha1.ReplicationProgress{}, nil
+	r.memory.attempt, r.obj.Status.Progress = nil, nil
 	if a.proves != "" {
 		c.proved(r, a, state.Err)
 		return
@@ -180,35 +195,47 @@ func (c *controller) ended(r *run, a *attempt, state transfers.State) {
 	if err != nil {
 		verdict := notTransferred(err)
 		r.memory.fail(a.candidate, verdict)
-		r.fails(a.version, reasonOf(verdict), err)
+		r.meets(a, err, verdict)
 		ended.Result, ended.Message = v1alpha1.ReplicationFailed, clip(err.Error())
-		r.remember(ended)
+		if r.remember(ended) {
+			r.fails(a.version, reasonOf(verdict), err)
+		}
 		return
 	}
 	c.succeeded(r, a, result, ended)
+}
+
+// meets remembers what a failure says about what comes next.
+func (r *run) meets(a *attempt, err, verdict error) {
+	if ofSide(err) {
+		r.memory.broken = a.String()
+	}
+	if conflict, ok := errors.AsType[*transfer.ConflictError](err); ok && conflict.Component == r.component && conflict.Version == a.version {
+		r.memory.clash(a.candidate, clashOf(a, conflict, verdict))
+	}
 }
 
 // succeeded records a version that is at the destination now. That everything was there is no news if it was known.
 func (c *controller) succeeded(r *run, a *attempt, result *transfer.Result, ended v1alpha1.Replication) {
 	root := result.Versions[len(result.Versions)-1]
 	known, before := r.entry(a.version)
-	done := replicated{candidate{a.version, root.Source}, root.Target, a.spec, a.signatures}
+	done := replicated{candidate: candidate{a.version, root.Source}, local: root.Target, spec: a.spec, signatures: a.signatures}
 	r.keep(done, c.now())
+	r.memory.bring(a.candidate)
 	if a.lost != "" {
 		r.memory.repair(a.candidate)
 	}
 	if before && known.SourceDigest == root.Source.String() && unchanged(result) {
 		return
 	}
-	counts := fmt.Sprintf("%d of %d blobs were sent, with %d bytes", result.Copied, result.Blobs, result.CopiedBytes)
-	ended.Result, ended.Digest, ended.Message = v1alpha1.ReplicationSucceeded, root.Target.String(), counts
-	told := fmt.Sprintf("Replicated version %s to %s: %s", a.version, r.target(), counts)
+	came := news{version: a.version, lost: a.lost, blobs: int64(result.Blobs), copied: int64(result.Copied), sent: result.CopiedBytes}
+	sent := counts([]news{came})
+	ended.Result, ended.Digest, ended.Message = v1alpha1.ReplicationSucceeded, root.Target.String(), sent
 	if a.lost != "" {
-		ended.Result, ended.Message = v1alpha1.ReplicationRepaired, clip(fmt.Sprintf("%s; the destination had lost %s", counts, a.lost))
-		told = fmt.Sprintf("Repaired version %s at %s, which had lost %s: %s", a.version, r.target(), a.lost, counts)
+		ended.Result, ended.Message = v1alpha1.ReplicationRepaired, clip(fmt.Sprintf("%s; the destination had lost %s", sent, a.lost))
 	}
 	r.remember(ended)
-	r.events.Normal(r.obj, meta.SucceededReason, told)
+	r.memory.news = append(r.memory.news, came)
 }
 
 // unchanged tells whether a copy has found everything at its target.

@@ -52,11 +52,14 @@ func (c *controller) replicate(ctx context.Context, r *run) error {
 		case !ok:
 			continue
 		case len(r.wanted) == 0 && lower(version, floor):
-			return r.refuse(floor)
+			return r.below(version, floor)
 		}
 		r.wanted = append(r.wanted, w)
 		if err := c.bring(ctx, r, w); err != nil {
 			return err
+		}
+		if r.memory.broken == w.String() {
+			break // a registry, which the others need as well
 		}
 	}
 	return c.gone(r, floor)
@@ -78,12 +81,23 @@ func (c *controller) gone(r *run, floor string) error {
 // bring brings a version to where it is wanted, if it is not there and has not failed to come there in this round.
 func (c *controller) bring(ctx context.Context, r *run, w wanted) error {
 	switch {
-	case r.done(w.candidate) || r.memory.hasFailed(w.candidate):
+	case r.done(w.candidate) || r.memory.hasFailed(w.candidate) || r.memory.brought[w.String()]:
 		return nil
 	case r.destination == nil:
 		return c.accept(ctx, r, w)
+	case c.clashes(ctx, r, w):
+		return nil
 	}
 	return c.copy(r, w, "")
+}
+
+// below is the verdict when nothing but versions that are lower than the policy allows is left.
+func (r *run) below(version, floor string) error {
+	if len(r.passedOver) > 0 {
+		return r.refuse(floor)
+	}
+	return lifecycle.Fail(v1alpha1.DowngradeDeniedReason, fmt.Errorf(
+		"the newest version of %s that can be used is %s, which is lower than %s: set spec.downgradePolicy to Allow to go back", r.component, version, floor))
 }
 
 // permitted leaves out the versions that are lower than spec.downgradePolicy allows. Where several are wanted, it is the newest
@@ -252,6 +266,7 @@ func (r *run) reportPassedOver() {
 	passed := slices.DeleteFunc(r.passedOver, func(v v1alpha1.PassedOverVersion) bool {
 		return r.obj.Spec.GetLimit() == 1 && lower(v.Version, newest)
 	})
+	passed = passed[:min(len(passed), choice.MaxTried)] // the version in use is tried besides
 	for _, version := range passed {
 		if !slices.Contains(r.obj.Status.PassedOver, version) {
 			r.events.Warning(r.obj, v1alpha1.ComponentVerificationFailedReason, fmt.Sprintf("passed over %s: %s; using %s", version.Version, version.Message, newest))

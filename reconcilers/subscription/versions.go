@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
 
@@ -24,7 +25,7 @@ func (c *controller) resolveVersions(ctx context.Context, r *run) error {
 	if err != nil {
 		return lifecycle.Stall(v1alpha1.SemverConversionFailedReason, err)
 	}
-	if r.listed, err = r.source.VersionsWithin(ctx, r.component, r.freshness); err != nil {
+	if r.listed, err = c.list(ctx, r); err != nil {
 		return unread(v1alpha1.PullingLatestVersionFailedReason, fmt.Errorf("list the versions of %s: %w", r.component, err))
 	}
 	if r.matching, err = wants(choice.Candidates(r.listed, r.current())); err != nil {
@@ -37,7 +38,24 @@ func (c *controller) resolveVersions(ctx context.Context, r *run) error {
 	if r.obj.Spec.DowngradePolicy == v1alpha1.DowngradeAllow && !slices.Contains(r.listed, r.current()) {
 		r.matching = choice.Last(r.matching, r.current())
 	}
+	r.memory.matching = r.matching
 	return nil
+}
+
+// list returns the versions that the source has. A round over many versions takes one listing for as long as an interval, unless the
+// object was changed or asked for since.
+func (c *controller) list(ctx context.Context, r *run) ([]string, error) {
+	of := r.component + " " + r.source.Fingerprint()
+	known, asked, now := r.memory.listing, c.arrivals.Freshness(r.obj, time.Hour, true).Since, time.Now()
+	if known.of == of && !asked.After(known.at) && now.Sub(known.at) < r.obj.Spec.Interval.Duration {
+		return known.versions, nil
+	}
+	all, err := r.source.VersionsWithin(ctx, r.component, r.freshness)
+	if err != nil {
+		return nil, err
+	}
+	r.memory.listing = listing{of, now, all}
+	return all, nil
 }
 
 // selection returns what picks the versions that a spec wants, the newest first.

@@ -311,7 +311,7 @@ type ComponentSubscriptionStatus struct {
 	// +kubebuilder:validation:MaxItems=10
 	PassedOver []PassedOverVersion `json:"passedOver,omitempty"`
 
-	// replicatedVersions lists the versions that are at the destination because of this object, the newest first, at most 2000.
+	// replicatedVersions lists the versions that are at the destination because of this object, the newest first, at most 2000; other keys, or another spec, let it begin anew.
 	// Example: [{version: v0.1.0, sourceDigest: "sha256:...", digest: "sha256:..."}].
 	// +optional
 	// +listType=map
@@ -329,7 +329,7 @@ type ComponentSubscriptionStatus struct {
 	// +kubebuilder:validation:MaxItems=10
 	History []Replication `json:"history,omitempty"`
 
-	// lastFailure is the last replication or check that failed; it stays after later ones have succeeded. Example: {version: v0.1.1, reason: TransferFailed, message: "..."}.
+	// lastFailure is the last replication or verification of a version that failed; it stays after later ones have succeeded. Example: {version: v0.1.1, reason: TransferFailed, message: "..."}.
 	// +optional
 	LastFailure *ReplicationFailure `json:"lastFailure,omitempty"`
 
@@ -361,6 +361,11 @@ type ReplicatedVersion struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Digest string `json:"digest,omitempty"`
+
+	// componentDigest is the digest of what signatures of it cover, at most 512 characters; it is empty where there is a destination. Example: sha256: followed by 64 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	ComponentDigest string `json:"componentDigest,omitempty"`
 }
 
 // ReplicationProgress tells how far a replication is.
