@@ -70,7 +70,7 @@ func Read(ctx context.Context, open Opener, l Limits) (*Set, error) {
 
 func (s *Set) readMain(ctx context.Context) error {
 	e, err := s.find(ctx, entry.isIndex)
-	if errors.Is(err, oci.ErrNotFound) {
+	if errors.Is(err, errNoEntry) {
 		return errNoIndex()
 	}
 	if err != nil {
@@ -99,6 +99,9 @@ func (s *Set) readMain(ctx context.Context) error {
 	s.Main.Digest = main.Digest
 	return nil
 }
+
+// errNoEntry says that an archive, which is there, lacks something.
+var errNoEntry = fmt.Errorf("%w in the archive", oci.ErrNotFound)
 
 func errNoIndex() error {
 	return fmt.Errorf("archive has neither %s nor %s: it holds no OCI artifact", indexFile, descriptorFile)
@@ -168,7 +171,7 @@ func (s *Set) find(ctx context.Context, want func(entry) bool) (entry, error) {
 			return entry{}, err
 		}
 		if fresh {
-			return entry{}, fmt.Errorf("%w in the archive", oci.ErrNotFound)
+			return entry{}, errNoEntry
 		}
 	}
 }

@@ -152,6 +152,12 @@ func (r *repository) PushBlob(ctx context.Context, desc ocispec.Descriptor, open
 	return r.store.addBlob(ctx, fmt.Sprintf("push blob %s to %s", desc.Digest, r), desc.Digest, desc.Size, open)
 }
 
+// ReplaceBlob stores a blob even if there is one of its name and size, which may have
+// been damaged.
+func (r *repository) ReplaceBlob(ctx context.Context, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) error {
+	return r.store.putBlob(ctx, fmt.Sprintf("replace blob %s of %s", desc.Digest, r), desc.Digest, desc.Size, open)
+}
+
 // PushManifest implements oci.Storage.
 func (r *repository) PushManifest(ctx context.Context, mediaType string, body []byte, tag string) (digest.Digest, error) {
 	object := fmt.Sprintf("push manifest %s to %s", tag, r)

@@ -356,6 +356,14 @@ func (s *Store) addBlob(ctx context.Context, object string, d digest.Digest, siz
 		}
 		return nil
 	}
+	return s.putBlob(ctx, object, d, size, open)
+}
+
+// putBlob stores a blob in place of the one that may be there.
+func (s *Store) putBlob(ctx context.Context, object string, d digest.Digest, size int64, open func() (io.ReadCloser, error)) error {
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", object, err)
+	}
 	content, err := open()
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func (r *run) compareAgain(ctx context.Context, n *node) error {
 	if n.written, err = r.rewrite(n); err != nil {
 		return err
 	}
-	n.target = ""
+	n.target, n.damaged = "", false
 	return r.compareOne(n)
 }
 

@@ -122,8 +122,8 @@ func (r *run) verifyOptions() verify.Options {
 	}
 }
 
-// confirm reads back by their tags what was written, as everybody does.
-func (r *run) confirm(ctx context.Context) error {
+// readAllBack reads what was written, and compares it.
+func (r *run) readAllBack(ctx context.Context) error {
 	r.progress.set(func(p *Progress) { p.Phase = Verifying; p.Steps++ })
 	there := make([]*ocm.ComponentVersion, len(r.versions))
 	err := each(ctx, r.options.Concurrency, len(r.versions), func(ctx context.Context, i int) (err error) {

@@ -87,8 +87,11 @@ func (r *run) publishVersion(ctx context.Context, n *node) error {
 		if pack, err = n.pack(); err != nil {
 			return err
 		}
-		to := &careful{Storage: n.storage, tag: pack.Tag(), seen: n.there.manifest}
-		err = oci.Publish(ctx, &prepared{Storage: to, done: n.layers(), anew: n.damaged}, pack)
+		to := &prepared{Storage: &careful{Storage: n.storage, tag: pack.Tag(), seen: n.there.manifest}, done: n.layers()}
+		if n.damaged {
+			to.anew, _ = n.storage.(replacer)
+		}
+		err = oci.Publish(ctx, to, pack)
 		if err == nil {
 			n.target = pack.Digest
 			return nil
@@ -190,8 +193,8 @@ type prepared struct {
 	oci.Storage
 
 	done map[digest.Digest]bool
-	// anew has all others written even if they seem to be there.
-	anew bool
+	// anew, if set, has all others written even if they seem to be there.
+	anew replacer
 }
 
 // PushBlob leaves out what is done with.
@@ -199,5 +202,19 @@ func (p *prepared) PushBlob(ctx context.Context, desc ocispec.Descriptor, open f
 	if p.done[desc.Digest] {
 		return nil
 	}
+	if p.anew != nil {
+		return p.anew.ReplaceBlob(ctx, desc, open)
+	}
 	return p.Storage.PushBlob(ctx, desc, open)
+}
+
+// PushManifest implements oci.Storage. Manifests are blobs where those can be written
+// anew.
+func (p *prepared) PushManifest(ctx context.Context, mediaType string, body []byte, tag string) (digest.Digest, error) {
+	if p.anew != nil {
+		if err := p.anew.ReplaceBlob(ctx, described(body), func() (io.ReadCloser, error) { return reading(body), nil }); err != nil {
+			return "", err
+		}
+	}
+	return p.Storage.PushManifest(ctx, mediaType, body, tag)
 }
