@@ -103,7 +103,9 @@ func (b *Budget) send(req *http.Request, connection string, transport http.Round
 	host := b.enter(budgetKey{connection, name})
 	defer b.leave(host)
 	start := time.Now()
+	goOn := hold(req.Context())
 	kept, err := b.wait(req.Context(), host)
+	goOn()
 	if kept {
 		b.options.Waited(name, time.Since(start))
 	}

@@ -260,6 +260,44 @@ func TestBudgetConnections(t *testing.T) {
 	}
 }
 
+// TestBudgetIsNobodysFault blames neither side of a copy for the time that its requests are kept back.
+func TestBudgetIsNobodysFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		busy := true
+		over := NewBudget(BudgetOptions{}).Over("", trip(func(req *http.Request) (*http.Response, error) {
+			if busy {
+				busy = false
+				return reply(http.StatusTooManyRequests, "Retry-After", "50"), nil
+			}
+			_, err := io.Copy(io.Discard, req.Body)
+			return reply(http.StatusCreated), err
+		}))
+		if _, err := over.RoundTrip(request(t.Context(), t, "a.example", nil)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, f := newFlow(t.Context(), 20*time.Second, nil)
+		defer f.stop(nil)
+		f.over(io.NopCloser(strings.NewReader("text")), 4)
+		<-time.After(15 * time.Second) // of its patience
+		if _, err := over.RoundTrip(request(ctx, t, "a.example", f)); err != nil {
+			t.Errorf("%v, %v", err, f.failure())
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		// Who hangs is to blame still.
+		ctx, f = newFlow(t.Context(), 20*time.Second, nil)
+		defer f.stop(nil)
+		f.over(io.NopCloser(strings.NewReader("text")), 4)
+		hold(ctx)()
+		<-ctx.Done()
+		if err := f.failure(); SideOf(err) != Target || !errors.Is(err, ErrUnreachable) {
+			t.Errorf("failure is %v, want the target's", err)
+		}
+	})
+}
+
 // TestBudgetForgets hosts, whose number others decide.
 func TestBudgetForgets(t *testing.T) {
 	t.Parallel()

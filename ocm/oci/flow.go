@@ -27,6 +27,7 @@ type flow struct {
 	read    int64 // bytes so far
 	before  int64 // bytes when the timer was set
 	waiting bool  // for the source
+	held    int   // requests that a budget keeps back
 	ended   bool  // all bytes were read, and were right
 	closed  bool
 	err     error // of the source
@@ -39,7 +40,35 @@ func newFlow(ctx context.Context, patience time.Duration, report func(int64)) (c
 	if report == nil {
 		report = func(int64) {}
 	}
-	return ctx, &flow{ctx: ctx, stop: stop, patience: patience, report: report}
+	f := &flow{ctx: ctx, stop: stop, patience: patience, report: report}
+	return context.WithValue(ctx, flowKey{}, f), f
+}
+
+// flowKey is where a context has the flow that its requests are for.
+type flowKey struct{}
+
+// hold stops the clock of the flow that a request is for, if it is for one, and
+// returns what lets it run again: nobody is to blame for what a budget keeps back.
+func hold(ctx context.Context) func() {
+	f, ok := ctx.Value(flowKey{}).(*flow)
+	if !ok {
+		return func() {}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held++
+	return f.goOn
+}
+
+// goOn lets the clock run again, from the beginning.
+func (f *flow) goOn() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held--
+	if f.held > 0 || f.closed || f.timer == nil {
+		return
+	}
+	f.timer.Reset(f.patience)
 }
 
 // over sets the content, which has the given number of bytes and ends with an
@@ -58,6 +87,7 @@ func (f *flow) check() {
 	switch {
 	case f.closed:
 		return
+	case f.held > 0:
 	case f.read-f.before >= leastBytes:
 		f.before = f.read
 	case f.ended && f.before >= 0:
