@@ -61,7 +61,8 @@ func (b *bench) direction(ctx context.Context, w *measure.World, from, to string
 		name: tell(""), contestants: map[string]contestant{machine: of(0), plain: of(1), oras: of(2), ours: of(3)},
 		goals: []goal{{plain, 0.8}, {oras, 1}},
 		about: fmt.Sprintf("%d MiB in %d blobs, %d at once, %d images and a component; ours looks for each blob before it sends it, leaves comparing digests "+
-			"to the target once that has proven to do it, and then asks the target for every descriptor; machine: files to a sink that hashes, writes a file and syncs it", b.bytes>>20, b.blobs, b.concurrency, b.images),
+			"to the target once that has proven to do it, and then asks the target for every descriptor; machine: files to a sink that hashes, writes a file "+
+			"and syncs it", b.bytes>>20, b.blobs, b.concurrency, b.images),
 	})
 	b.add(&row{
 		name: tell(", read back"), contestants: map[string]contestant{plain: of(4), ours: of(5)}, goals: []goal{{plain, 0.8}},
