@@ -32,7 +32,6 @@ type memory struct {
 	// shown is what the status says of the progress, since then.
 	shown      v1alpha1.ReplicationProgress
 	shownText  string
-	shownFor   string
 	shownSince time.Time
 }
 

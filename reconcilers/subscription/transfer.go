@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -108,7 +107,7 @@ func (c *controller) job(r *run, w wanted) transfers.Job {
 		}
 	}
 	return transfers.Job{
-		Key:   strings.Join([]string{r.wish(), w.String()}, " "),
+		Key:   r.wish() + " " + w.String(),
 		Hosts: []string{from.Host(), to.Host()},
 		Run: func(ctx context.Context, report func(transfer.Progress)) (result *transfer.Result, err error) {
 			options.Progress = report
