@@ -67,15 +67,15 @@ func SpecOrRequest() predicate.Predicate {
 	}
 }
 
-// releaseSecret begins the names of the Secrets in which Helm keeps its releases.
-const releaseSecret = "sh.helm.release."
+// releasePrefix begins the names of the Secrets in which Helm keeps its releases.
+const releasePrefix = "sh.helm.release."
 
 // PullSecrets passes the events of Secrets with which a service account may pull. That is any but those that are known to be something
 // else and come in numbers: what the operator makes for objects of its own, such as the credentials of FluxDeployers, and the releases
 // of Helm. Secrets with another owner may well be for pulling, as those that a controller makes of what is kept elsewhere.
 func PullSecrets() predicate.Predicate {
 	return predicate.NewPredicateFuncs(func(obj client.Object) bool {
-		return !slices.ContainsFunc(obj.GetOwnerReferences(), ours) && !strings.HasPrefix(obj.GetName(), releaseSecret)
+		return !slices.ContainsFunc(obj.GetOwnerReferences(), ours) && !strings.HasPrefix(obj.GetName(), releasePrefix)
 	})
 }
 
