@@ -35,9 +35,6 @@ const (
 // errUnreachable is matched when the embedded registry does not answer at all, because the operator is about to restart.
 var errUnreachable = errors.New("the embedded registry is not reached")
 
-// errMissing is matched when the embedded registry answers that it has no such thing.
-var errMissing = errors.New("the embedded registry does not have it")
-
 // registry is the embedded registry, as a client that trusts its certificate and may pull everything.
 type registry struct {
 	client     *http.Client
@@ -92,11 +89,7 @@ func (r *registry) fetch(ctx context.Context, path string) ([]byte, error) {
 		return nil, errors.Join(errUnreachable, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		err := fmt.Errorf("get %s: %s: %s", url, response.Status, bytes.TrimSpace(body))
-		if response.StatusCode == http.StatusNotFound {
-			err = errors.Join(errMissing, err)
-		}
-		return nil, err
+		return nil, fmt.Errorf("get %s: %s: %s", url, response.Status, bytes.TrimSpace(body))
 	}
 	return body, nil
 }

@@ -67,7 +67,7 @@ func (p *puller) round(again bool) {
 		}
 		for _, tag := range tags {
 			err := p.pull(repository, tag, again)
-			if err == nil || errors.Is(err, errMissing) && p.collected(repository, tag) {
+			if err == nil || p.collected(repository, tag) {
 				continue
 			}
 			p.failed(repository+":"+tag, err)
