@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -66,20 +65,9 @@ func (p *puller) round(again bool) {
 			continue
 		}
 		for _, tag := range tags {
-			err := p.pull(repository, tag, again)
-			if err == nil || p.collected(repository, tag) {
-				continue
-			}
-			p.failed(repository+":"+tag, err)
+			p.failed(repository+":"+tag, p.pull(repository, tag, again))
 		}
 	}
-}
-
-// collected tells whether a tag that was listed is gone since: a kill ends the leases, so a start may collect what was
-// superseded long before.
-func (p *puller) collected(repository, tag string) bool {
-	tags, err := p.registry.tags(p.ctx, repository)
-	return err == nil && !slices.Contains(tags, tag)
 }
 
 func (p *puller) pull(repository, tag string, again bool) error {
