@@ -161,11 +161,18 @@ func (o *Operator) start(ctx context.Context) error {
 
 func (o *Operator) args() []string {
 	args := []string{"--runtime-namespace=" + Namespace, "--metrics-addr=" + o.ports.metrics, "--health-addr=" + o.ports.health, "--log-encoding=console"}
-	external := func(arg string) bool { return strings.HasPrefix(arg, "--snapshot-registry=") }
-	if !slices.ContainsFunc(o.options.Args, external) {
+	if !o.has("--snapshot-registry=") {
 		args = append(args, "--registry-listen="+o.ports.registry, "--registry-address="+o.ports.registry, "--registry-dir="+o.RegistryDir())
+		if !o.has("--registry-max-size=") {
+			// How full the disk of this machine is with the content of others is no reason to give up history.
+			args = append(args, "--registry-high-water-mark=100", "--registry-low-water-mark=100")
+		}
 	}
 	return append(args, o.options.Args...)
+}
+
+func (o *Operator) has(flag string) bool {
+	return slices.ContainsFunc(o.options.Args, func(arg string) bool { return strings.HasPrefix(arg, flag) })
 }
 
 func (o *Operator) awaitReady(ctx context.Context, p *process) error {

@@ -19,7 +19,8 @@ import (
 // its memory, its storage, and its absence. What is wiped and stopped here would be missed by the others.
 func TestAlone(t *testing.T) {
 	e := e2etest.Own(t, cluster.Options{ControllerManager: true},
-		"--no-cross-namespace-refs", "--snapshot-recheck-interval=1s", "--registry-collect-interval=1s", "--max-retry-delay=2s")
+		"--no-cross-namespace-refs", "--snapshot-recheck-interval=1s", "--registry-collect-interval=1s", "--snapshot-history=0",
+		"--max-retry-delay=2s")
 	for _, promise := range []struct {
 		name string
 		test func(*testing.T, *e2etest.Env)
@@ -27,8 +28,8 @@ func TestAlone(t *testing.T) {
 		{"B23OperatorStartsWithoutFlux", startsWithoutFlux},
 		{"B24ForeignReferencesAreDenied", deniesForeignReferences},
 		{"B19LargeResourcesNeedLittleMemory", needsLittleMemory},
-		{"B09WipedStorageIsRestored", restoresWipedStorage},
 		{"B08UpgradesLeaveNoGarbage", leavesNoGarbage},
+		{"B09WipedStorageIsRestored", restoresWipedStorage},
 		{"B26NothingIsStuckInDeletion", isNeverStuck},
 	} {
 		t.Run(promise.name, func(t *testing.T) {
@@ -115,10 +116,10 @@ func restoresWipedStorage(t *testing.T, e *e2etest.Env) {
 func leavesNoGarbage(t *testing.T, e *e2etest.Env) {
 	t.Helper()
 	registry := ocmtest.Start(t)
-	publish(t, registry, app("1.0.0"))
+	publish(t, registry, app("8.0.0")) // what others have deployed, too, would stay for them
 	e.Apply(follow(component, registry.URL) + take("app", "{name: manifests}") +
 		change("Configuration", "app", "{kind: Resource, name: app}", "config", "values: {message: upgraded}"))
-	e.Wait("Configuration", "app", e2etest.Ready, e2etest.Field("1.0.0", "status", "latestSourceVersion"))
+	e.Wait("Configuration", "app", e2etest.Ready, e2etest.Field("8.0.0", "status", "latestSourceVersion"))
 	layers := func() []digest.Digest {
 		return []digest.Digest{
 			digest.Digest(text(e.Get("Resource", "app"), "status", "latestSnapshotDigest")),
@@ -126,9 +127,9 @@ func leavesNoGarbage(t *testing.T, e *e2etest.Env) {
 		}
 	}
 	old := layers()
-	publish(t, registry, app("2.0.0"))
+	publish(t, registry, app("8.1.0"))
 	e.Kubectl("annotate", "cv/app", requested+"now")
-	e.Wait("Configuration", "app", e2etest.Ready, e2etest.Field("2.0.0", "status", "latestSourceVersion"))
+	e.Wait("Configuration", "app", e2etest.Ready, e2etest.Field("8.1.0", "status", "latestSourceVersion"))
 	later(t, e)
 	e.Eventually("the content of the old version is collected", func() error {
 		for _, layer := range old {
