@@ -81,16 +81,21 @@ func (r *Registry) collector(mgr ctrl.Manager, metrics *registry.Metrics) *store
 		Store:    r.store,
 		Roots:    roots{reader: mgr.GetCache(), history: r.options.History},
 		Interval: r.options.CollectInterval,
-		Report:   report(r.log, metrics),
+		Report:   report(r.log, metrics, r.store.Capacity),
 	}
 }
 
-func report(log logr.Logger, metrics *registry.Metrics) func(store.CollectStats, error) {
+func report(log logr.Logger, metrics *registry.Metrics, capacity func() store.Capacity) func(store.CollectStats, error) {
 	return func(stats store.CollectStats, err error) {
 		metrics.Collected(stats, err)
 		switch {
 		case err != nil:
 			log.Error(err, "Content that nothing refers to was not collected, the next run tries again")
+		case stats.Pressed && stats.Manifests+stats.Blobs > 0:
+			// Whoever misses what Snapshots stood for before finds here why it went: its disk may be full of the content of others.
+			room := capacity()
+			log.Info("Gave up content as there is little room", "manifests", stats.Manifests, "blobs", stats.Blobs, "bytes", stats.Bytes,
+				"superseded", stats.Superseded, "used", room.Used, "max", room.Max, "disk", room.Total, "diskFree", room.Free)
 		case stats.Manifests+stats.Blobs > 0:
 			log.Info("Collected content that nothing refers to", "manifests", stats.Manifests, "blobs", stats.Blobs, "bytes", stats.Bytes,
 				"superseded", stats.Superseded)

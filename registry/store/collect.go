@@ -50,6 +50,8 @@ type CollectStats struct {
 	Bytes int64
 	// Superseded is how many of the manifests were roots that are superseded.
 	Superseded int
+	// Pressed is whether more than usual was given up, as there was too little room.
+	Pressed bool
 }
 
 // Collect removes the manifests that no root, tag or lease keeps, and the blobs that no
@@ -98,10 +100,9 @@ type collection struct {
 	want wants
 	// current roots stay; superseded ones until there is no room for other content.
 	current, superseded map[string][]digest.Digest
-	// pressed is whether there is too little room, and loose are the blobs of the manifests that were removed since.
-	pressed bool
-	loose   []digest.Digest
-	stats   CollectStats
+	// loose are the blobs of the manifests that were removed since there was found to be too little room.
+	loose []digest.Digest
+	stats CollectStats
 	// troubles are what did not keep the collection from going on.
 	troubles troubles
 }
@@ -274,7 +275,7 @@ func (c *collection) remove(repo *repo, d digest.Digest) (bool, error) {
 	if err := repo.untag(d); err != nil {
 		return false, err
 	}
-	if c.pressed {
+	if c.stats.Pressed {
 		for _, b := range rec.Blobs {
 			c.loose = append(c.loose, b.Digest)
 		}

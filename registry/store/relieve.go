@@ -28,7 +28,7 @@ func (c *collection) relieve(ctx context.Context) error {
 	if !c.short(s.room.low) {
 		return nil
 	}
-	c.pressed = true
+	c.stats.Pressed = true
 	s.leases.refresh(true)
 	if err := c.manifests(ctx); err != nil {
 		return err
