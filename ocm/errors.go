@@ -17,7 +17,8 @@ var (
 	// ErrUnauthorized says that the registry refused the credentials, or that
 	// there were none.
 	ErrUnauthorized = oci.ErrUnauthorized
-	// ErrUnreachable says that there was no answer from the registry.
+	// ErrUnreachable says that there was no answer from the registry, or only that
+	// it can't give one now.
 	ErrUnreachable = oci.ErrUnreachable
 	// ErrTooLarge says that a bound on what is accepted was exceeded.
 	ErrTooLarge = oci.ErrTooLarge

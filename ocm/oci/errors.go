@@ -25,7 +25,8 @@ var (
 	// ErrUnauthorized says that the registry refused the credentials, or that
 	// there were none.
 	ErrUnauthorized = errors.New("unauthorized")
-	// ErrUnreachable says that there was no answer from the registry.
+	// ErrUnreachable says that there was no answer from the registry, or only that
+	// it can't give one now.
 	ErrUnreachable = errors.New("unreachable")
 	// ErrTooLarge says that a bound on what is accepted was exceeded.
 	ErrTooLarge = errors.New("too large")
@@ -157,6 +158,8 @@ func (r *Repository) explain(object string, err error) error {
 		return &hint{fmt.Sprintf("%s: %v", object, err), ErrTooLarge, err}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", object, err)
+	case response != nil && away(response.StatusCode):
+		return &hint{fmt.Sprintf("%s: %v", object, err), ErrUnreachable, err}
 	}
 	if advice := unreachable(err, r.checkWhere()); advice != "" {
 		return &hint{fmt.Sprintf("%s: cannot reach the registry at %s: %s", object, r.location.base(), advice), ErrUnreachable, err}
@@ -166,6 +169,16 @@ func (r *Repository) explain(object string, err error) error {
 		return &hint{fmt.Sprintf("%s: the registry at %s closed the connection without an answer", object, r.location.base()), ErrUnreachable, errClosed}
 	}
 	return fmt.Errorf("%s: %w", object, err)
+}
+
+// away reports whether a registry, or what is before it, says that it has no answer
+// now, whatever the question.
+func away(status int) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
 }
 
 func (r *Repository) unauthorized(object, what string, err error) error {

@@ -70,7 +70,9 @@ func (r *run) compareAgain(ctx context.Context, n *node) error {
 }
 
 func (r *run) conflict(n *node, why string) error {
-	return &ConflictError{Component: n.component, Version: n.version, Repository: r.target.URL(), Found: n.there.manifest, Why: why}
+	return &ConflictError{
+		Component: n.component, Version: n.version, Repository: r.target.URL(), Found: n.there.manifest, Wanted: n.found.ManifestDigest(), Why: why,
+	}
 }
 
 // damaged decides about a component version that can't be read at the target. It is

@@ -17,8 +17,9 @@ type ConflictError struct {
 	Component, Version string
 	// Repository is the target.
 	Repository string
-	// Found is the digest of the manifest that the target has.
-	Found digest.Digest
+	// Found is the digest of the manifest that the target has, and Wanted that of the
+	// source.
+	Found, Wanted digest.Digest
 	// Why says what is different.
 	Why string
 }
