@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,9 +44,12 @@ type Operator struct {
 	process *process
 }
 
-// ports are where the operator listens on loopback. They stay the same over a restart, as Flux knows the registry's.
+// ports are where the operator listens on loopback. They stay the same over a restart, as Flux knows the registry's, and nobody
+// else gets them meanwhile.
 type ports struct {
 	registry, metrics, health string
+
+	kept [3]*os.File
 }
 
 // Start starts the operator and returns when it is ready. ctx bounds the start only.
@@ -63,7 +65,7 @@ func Start(ctx context.Context, o Options) (*Operator, error) {
 	}
 	for attempt := 1; ; attempt++ {
 		var err error
-		if op.ports, err = freePorts(); err != nil {
+		if op.ports, err = reservePorts(); err != nil {
 			return nil, err
 		}
 		err = op.start(ctx)
@@ -207,24 +209,14 @@ func answers(ctx context.Context, url string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// freePorts returns addresses that were free a moment ago. All are held until the last is known, so that they differ.
-func freePorts() (ports, error) {
-	var addresses [3]string
-	var listeners [3]net.Listener
-	for i := range addresses {
-		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a local listener does not block
-		if err != nil {
-			return ports{}, errors.Join(fmt.Errorf("find a free port: %w", err), closeAll(listeners[:i]))
+// reservePorts returns addresses that differ, because each is kept until the operator is forgotten.
+func reservePorts() (ports, error) {
+	var p ports
+	for i, address := range []*string{&p.registry, &p.metrics, &p.health} {
+		var err error
+		if *address, p.kept[i], err = reserve(); err != nil {
+			return ports{}, err
 		}
-		addresses[i], listeners[i] = listener.Addr().String(), listener
 	}
-	return ports{registry: addresses[0], metrics: addresses[1], health: addresses[2]}, closeAll(listeners[:])
-}
-
-func closeAll(listeners []net.Listener) error {
-	var errs []error
-	for _, listener := range listeners {
-		errs = append(errs, listener.Close())
-	}
-	return errors.Join(errs...)
+	return p, nil
 }
