@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	dumpTimeout = 20 * time.Second
-	// maxLogLines is how many lines of the operator's log a failure shows: the last ones about its namespace.
-	maxLogLines = 60
+	dumpTimeout = time.Minute
+	// maxLogLines is how many lines of the operator's log a failure shows: the last ones, without those about other namespaces.
+	maxLogLines = 120
 )
 
 // dumped are the kinds whose objects a failure shows.
@@ -26,7 +26,10 @@ func (e *Env) dump() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.tb.Context()), dumpTimeout)
 	defer cancel()
 	for _, kind := range dumped {
-		out, err := e.kubectl(ctx, "get", kind, "-o", `jsonpath={range .items[*]}{.kind}/{.metadata.name} generation {.metadata.generation}: {.status}{"\n"}{end}`)
+		out, err := e.kubectl(ctx, "get", kind, "-o", `jsonpath={range .items[*]}{.kind}/{.metadata.name} generation {.metadata.generation}: spec {.spec} status {.status}{"\n"}{end}`)
+		if err != nil && strings.Contains(out, "doesn't have a resource type") {
+			continue // a cluster without Flux
+		}
 		if err != nil {
 			e.tb.Logf("show %s: %v: %s", kind, err, out)
 			continue
@@ -40,10 +43,10 @@ func (e *Env) dump() {
 	}
 	var lines []string
 	for line := range strings.Lines(e.Log()) {
-		if strings.Contains(line, e.Namespace) {
+		if strings.Contains(line, e.Namespace) || !strings.Contains(line, `"namespace": "`) {
 			lines = append(lines, line)
 		}
 	}
 	lines = lines[max(0, len(lines)-maxLogLines):]
-	e.tb.Logf("the operator's log %s about namespace %s:\n%s", e.Operator.LogFile(), e.Namespace, strings.Join(lines, ""))
+	e.tb.Logf("the end of the operator's log %s without other namespaces than %s:\n%s", e.Operator.LogFile(), e.Namespace, strings.Join(lines, ""))
 }

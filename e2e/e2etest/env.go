@@ -41,23 +41,20 @@ type Env struct {
 // is parallel calls it before t.Parallel: the operator ends with the last test that has asked for it.
 func Shared(t *testing.T) *Env {
 	t.Helper()
-	return newEnv(t, clustertest.Shared(t), shared.acquire(t, clustertest.Shared(t)))
+	c := clustertest.Shared(t)
+	return newEnv(t, c, shared.acquire(t, c)).In(t, clustertest.Namespace(t, c.Config()))
 }
 
 // Own returns an environment in a cluster for this test alone, with an operator that gets further arguments.
 func Own(t *testing.T, options cluster.Options, args ...string) *Env {
 	t.Helper()
 	c := clustertest.Start(t, options)
-	op, err := start(t.Context(), c, args)
+	op, err := start(t.Context(), c, operator.Options{Args: args})
 	if err != nil {
 		t.Fatalf("start the operator: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := op.Stop(context.WithoutCancel(t.Context())); err != nil {
-			t.Errorf("stop the operator: %v", err)
-		}
-	})
-	return newEnv(t, c, op)
+	t.Cleanup(func() { stop(t, op) })
+	return newEnv(t, c, op).In(t, clustertest.Namespace(t, c.Config()))
 }
 
 // ForTest returns the environment with failures reported to a subtest.
@@ -65,6 +62,17 @@ func (e *Env) ForTest(tb testing.TB) *Env {
 	sub := *e
 	sub.tb = tb
 	return &sub
+}
+
+// In returns the environment in another namespace, with failures reported to a test, which shows what is there when it has
+// failed. The objects of the kinds go when the test ends.
+func (e *Env) In(tb testing.TB, namespace string, cleared ...string) *Env {
+	tb.Helper()
+	sub := e.ForTest(tb)
+	sub.Namespace = namespace
+	tb.Cleanup(func() { sub.clear(cleared) })
+	tb.Cleanup(sub.dump)
+	return sub
 }
 
 // Kubectl runs the kubectl of the cluster in the namespace of the test and returns what it has printed. Its failure is
@@ -106,26 +114,37 @@ func newEnv(t *testing.T, c *cluster.Cluster, op *operator.Operator) *Env {
 	if err != nil {
 		t.Fatalf("create client: %v", err)
 	}
-	e := &Env{Cluster: c, Operator: op, Client: kubernetes, Namespace: clustertest.Namespace(t, c.Config()), tb: t}
-	t.Cleanup(e.dump)
-	return e
+	return &Env{Cluster: c, Operator: op, Client: kubernetes, tb: t}
 }
 
-func start(ctx context.Context, c *cluster.Cluster, args []string) (*operator.Operator, error) {
+// start starts an operator in a cluster. A program and a folder are made unless there are any.
+func start(ctx context.Context, c *cluster.Cluster, o operator.Options) (*operator.Operator, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	dir := filepath.Join(c.Dir(), "operator")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
 	if err := operator.Install(ctx, c.Config()); err != nil {
 		return nil, err
 	}
-	binary, err := operator.Build(ctx, dir)
-	if err != nil {
-		return nil, err
+	o.Kubeconfig = c.Kubeconfig()
+	if o.Dir == "" {
+		o.Dir = filepath.Join(c.Dir(), "operator")
 	}
-	return operator.Start(ctx, operator.Options{Binary: binary, Kubeconfig: c.Kubeconfig(), Dir: dir, Args: args})
+	if o.Binary == "" {
+		err := os.MkdirAll(o.Dir, 0o700)
+		if err != nil {
+			return nil, err
+		}
+		if o.Binary, err = operator.Build(ctx, o.Dir); err != nil {
+			return nil, err
+		}
+	}
+	return operator.Start(ctx, o)
+}
+
+func stop(t *testing.T, op *operator.Operator) {
+	t.Helper()
+	if err := op.Stop(context.WithoutCancel(t.Context())); err != nil {
+		t.Errorf("stop the operator: %v", err)
+	}
 }
 
 // Context is that of the test.

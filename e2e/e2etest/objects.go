@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -14,8 +15,12 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 )
 
-// fieldOwner is who the tests apply as.
-const fieldOwner = client.FieldOwner("e2etest")
+const (
+	// fieldOwner is who the tests apply as.
+	fieldOwner = client.FieldOwner("e2etest")
+	// clearTimeout bounds the deletion of what is left of a test.
+	clearTimeout = 30 * time.Second
+)
 
 // GVK returns the group and version of a kind: those of core/v1, apps/v1 and Flux that the tests deal with, and else of
 // the operator.
@@ -100,5 +105,27 @@ func (e *Env) Delete(kind, name string) {
 	obj.SetName(name)
 	if err := e.Client.Delete(e.tb.Context(), obj); err != nil {
 		e.tb.Fatalf("delete %s %s: %v", kind, name, err)
+	}
+}
+
+// List returns the objects of a kind in a namespace.
+func (e *Env) List(ctx context.Context, namespace, kind string) (*unstructured.UnstructuredList, error) {
+	list := &unstructured.UnstructuredList{}
+	gvk := GVK(kind)
+	gvk.Kind += "List"
+	list.SetGroupVersionKind(gvk)
+	return list, e.Client.List(ctx, list, client.InNamespace(namespace))
+}
+
+// clear deletes what is left of some kinds in the namespace of the test.
+func (e *Env) clear(kinds []string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.tb.Context()), clearTimeout)
+	defer cancel()
+	for _, kind := range kinds {
+		obj := &unstructured.Unstructured{}
+		obj.SetGroupVersionKind(GVK(kind))
+		if err := e.Client.DeleteAllOf(ctx, obj, client.InNamespace(e.Namespace)); err != nil {
+			e.tb.Errorf("delete what is left of kind %s: %v", kind, err)
+		}
 	}
 }

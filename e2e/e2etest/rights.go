@@ -1,7 +1,10 @@
 package e2etest
 
 import (
+	"crypto/tls"
 	"crypto/x509"
+	"net/http"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,4 +33,18 @@ func (e *Env) RegistryRights() (*auth.Issuer, *x509.CertPool) {
 		e.tb.Fatal("the operator's Secret has no certificate to trust the embedded registry by")
 	}
 	return issuer, roots
+}
+
+// RegistryClient returns a client that trusts the embedded registry, and a credential by the operator's own key that may pull
+// everything there for an hour.
+func (e *Env) RegistryClient() (*http.Client, auth.Credential) {
+	e.tb.Helper()
+	issuer, roots := e.RegistryRights()
+	credential, err := issuer.Issue(auth.Scope{}, time.Hour)
+	if err != nil {
+		e.tb.Fatal(err)
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	e.tb.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: pullTimeout}, credential
 }

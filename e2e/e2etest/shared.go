@@ -27,7 +27,7 @@ func (l *lease) acquire(t *testing.T, c *cluster.Cluster) *operator.Operator {
 	defer l.mu.Unlock()
 	if l.holders == 0 && l.err == nil { // every test would wait for the same failure
 		// Not the context of the test that happens to be first: the others use the operator too.
-		l.operator, l.err = start(context.WithoutCancel(t.Context()), c, nil)
+		l.operator, l.err = start(context.WithoutCancel(t.Context()), c, operator.Options{})
 	}
 	if l.err != nil {
 		t.Fatalf("start the operator that the tests share: %v", l.err)
@@ -47,7 +47,5 @@ func (l *lease) release(t *testing.T) {
 	if l.holders--; l.holders > 0 {
 		return
 	}
-	if err := l.operator.Stop(context.WithoutCancel(t.Context())); err != nil {
-		t.Errorf("stop the operator: %v", err)
-	}
+	stop(t, l.operator)
 }

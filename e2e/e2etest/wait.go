@@ -1,6 +1,7 @@
 package e2etest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,7 +15,7 @@ import (
 
 const (
 	// waitTimeout is how long something may take that should happen at once, on a machine that has other things to do.
-	waitTimeout = time.Minute
+	waitTimeout = 2 * time.Minute
 	waitPoll    = 50 * time.Millisecond
 )
 
@@ -80,6 +81,16 @@ func (e *Env) Within(longest time.Duration, what string, condition func() error)
 		case <-e.Operator.Exited():
 			e.tb.Fatalf("wait for %s: %v", what, e.Operator.Err())
 		}
+	}
+}
+
+// Pause is the time between two things that a test does by itself, not one that anything is waited for. It ends with the context.
+func Pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

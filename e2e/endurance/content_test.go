@@ -3,7 +3,6 @@ package endurance
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -26,11 +24,8 @@ import (
 // versionAnnotation is where the Deployment of the component tells its version, beside its image.
 const versionAnnotation = "phoban.io/version"
 
-const (
-	pullTimeout = 20 * time.Second
-	// maxContent bounds what is read of a snapshot.
-	maxContent = 64 << 20
-)
+// maxContent bounds what is read of a snapshot.
+const maxContent = 64 << 20
 
 // errUnreachable is matched when the embedded registry does not answer at all, because the operator is about to restart.
 var errUnreachable = errors.New("the embedded registry is not reached")
@@ -46,16 +41,8 @@ type registry struct {
 // hand out is for the snapshot at the end of a pipeline only.
 func (w *world) registry() *registry {
 	w.t.Helper()
-	issuer, roots := w.RegistryRights()
-	credential, err := issuer.Issue(auth.Scope{}, time.Hour)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
-	w.t.Cleanup(transport.CloseIdleConnections)
-	return &registry{
-		client: &http.Client{Transport: transport, Timeout: pullTimeout}, address: w.Operator.RegistryAddress(), credential: credential,
-	}
+	client, credential := w.RegistryClient()
+	return &registry{client: client, address: w.Operator.RegistryAddress(), credential: credential}
 }
 
 // get reads a manifest or a blob by its digest, and proves it.

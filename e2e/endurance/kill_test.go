@@ -18,17 +18,18 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
+const (
+	// kills are made at least, and mostKills at most until the pipeline was met at wantMet different points.
+	kills, mostKills, wantMet = 20, 40, 3
+	// upgradeTakes is about what an upgrade takes.
+	upgradeTakes = 1300 * time.Millisecond
+)
+
 // TestKilledAtRandomMoments kills the operator at twenty random moments of upgrades, some of them in the middle of content
 // that takes a while. After each restart the upgrade goes on. All that time somebody pulls everything that the embedded
 // registry has: nothing is ever half there. In the end no temporary file is left.
 func TestKilledAtRandomMoments(t *testing.T) {
-	const (
-		kills = 20
-		// window is about what an upgrade takes.
-		window      = 1300 * time.Millisecond
-		answerAfter = 100 * time.Millisecond
-	)
-	w := newWorld(t)
+	w := newWorld(t, nil)
 	d := newDice(t)
 	a := w.audit(w.Namespace)
 	heavy := w.in(clustertest.Namespace(t, w.Cluster.Config()))
@@ -38,38 +39,42 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	w.arrived("1.0.0")
 	heavy.Wait(v1alpha1.LocalizationKind, "bulk", settled)
 	p := w.pullAlways(w.Namespace, heavy.Namespace)
-	w.source.Inject(d.slow(answerAfter))
+	w.source.Inject(d.slow(100 * time.Millisecond))
 	w.source.crawling.Store(true)
 
-	reached := map[string]int{}
-	for i := range kills {
-		version := fmt.Sprintf("1.%d.0", i+1)
-		w.publishAll(version, uint64(i+1))
-		moment := d.upTo(window)
-		pause(t.Context(), moment)
-		if err := w.Operator.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		staged := len(w.temporary())
-		got := w.reached(version, w.Namespace, heavy.Namespace)
-		t.Logf("kill %2d, %4d ms after %s was published: %d temporary files, snapshots of %s", i+1, moment.Milliseconds(), version, staged, got)
-		reached[fmt.Sprint(got)]++
-		if staged > 0 {
-			reached["in the middle of content"]++
-		}
-		w.restart()
+	reached, n := map[string]int{}, 0
+	for n < kills || n < mostKills && len(reached) < wantMet {
+		n++
+		version := fmt.Sprintf("1.%d.0", n)
+		w.publishAll(version, uint64(n))
+		w.killWithin(d.upTo(upgradeTakes), version, heavy, reached)
+		w.RestartOperator()
 		w.Wait("ConfigMap", "podinfo", e2etest.Field(version, "data", "configuredVersion"))
 		heavy.Wait(v1alpha1.LocalizationKind, "bulk", e2etest.Field(version, "status", "latestSourceVersion"))
 	}
 	w.source.Heal()
 	w.source.crawling.Store(false)
-	w.arrived(fmt.Sprintf("1.%d.0", kills))
-	if len(reached) < 3 {
+	w.arrived(fmt.Sprintf("1.%d.0", n))
+	if len(reached) < wantMet {
 		t.Errorf("all kills met the pipeline at the same points, which tests little: %v", reached)
 	}
 	a.finish()
-	p.finish(kills + 1)
+	p.finish(n + 1)
 	w.clean()
+}
+
+// killWithin kills the operator some time after a version was published, and adds to what kills have met.
+func (w *world) killWithin(moment time.Duration, version string, heavy *e2etest.Env, reached map[string]int) {
+	w.t.Helper()
+	e2etest.Pause(w.t.Context(), moment)
+	w.KillOperator()
+	staged := len(w.temporary())
+	got := w.reached(version, w.Namespace, heavy.Namespace)
+	w.t.Logf("killed %4d ms after %s was published: %d temporary files, snapshots of %s", moment.Milliseconds(), version, staged, got)
+	reached[fmt.Sprint(got)]++
+	if staged > 0 {
+		reached["in the middle of content"]++
+	}
 }
 
 // publishAll publishes a version of both components.
@@ -101,11 +106,7 @@ func (w *world) reached(version string, namespaces ...string) []string {
 	w.t.Helper()
 	owners := map[string]bool{}
 	for _, namespace := range namespaces {
-		snapshots, _, err := w.list(w.t.Context(), namespace, v1alpha1.SnapshotKind)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for _, obj := range snapshots {
+		for _, obj := range w.objectsIn(namespace, v1alpha1.SnapshotKind) {
 			if tag, _, _ := unstructured.NestedString(obj.Object, "spec", "tag"); tag == version {
 				owners[obj.GetOwnerReferences()[0].Kind+" "+obj.GetOwnerReferences()[0].Name] = true
 			}

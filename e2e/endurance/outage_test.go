@@ -17,7 +17,7 @@ import (
 // TestLastKnownGoodStays takes the registry of components away, in the two ways in which registries go away. What was
 // delivered stays and stays ready, the ComponentVersion says what is wrong, and all is as before when the registry is back.
 func TestLastKnownGoodStays(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, nil)
 	w.publish("1.0.0")
 	w.deliver("1s", "1s")
 	w.arrived("1.0.0")

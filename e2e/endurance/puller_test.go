@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
 
@@ -34,11 +35,7 @@ func (w *world) pullAlways(namespaces ...string) *puller {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	p := &puller{w: w, registry: w.registry(), ctx: ctx, proved: map[string]string{}, wrong: map[string]bool{}}
 	for _, namespace := range namespaces {
-		snapshots, _, err := w.list(ctx, namespace, v1alpha1.SnapshotKind)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for _, obj := range snapshots {
+		for _, obj := range w.objectsIn(namespace, v1alpha1.SnapshotKind) {
 			p.repositories = append(p.repositories, snapshot.RepositoryName(namespace, obj.GetName()))
 		}
 	}
@@ -46,7 +43,7 @@ func (w *world) pullAlways(namespaces ...string) *puller {
 	group.Go(func() {
 		for ; ctx.Err() == nil; p.rounds++ {
 			p.round(false)
-			pause(ctx, pullEvery)
+			e2etest.Pause(ctx, pullEvery)
 		}
 	})
 	p.stop = func() {

@@ -29,7 +29,7 @@ const (
 // TestUnchangedPipelineIsQuiet looks at a pipeline that has nothing to do for ten intervals. It asks for new versions, and
 // does nothing else: no content is read or written, and no object.
 func TestUnchangedPipelineIsQuiet(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, nil)
 	w.publish("1.0.0")
 	w.deliver("2s", "2s")
 	w.arrived("1.0.0")

@@ -1,7 +1,6 @@
 package endurance
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"sync"
@@ -21,7 +20,7 @@ const reachTimeout = time.Minute
 // TestRestartIsQuiet restarts the operator: a pipeline that was ready is not touched. Then it kills the operator at
 // different moments of an upgrade: after the restart the upgrade goes on, and nothing is mixed.
 func TestRestartIsQuiet(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, nil)
 	a := w.audit(w.Namespace)
 	w.publish("1.0.0")
 	w.deliver("1s", "1s")
@@ -44,11 +43,9 @@ func TestRestartIsQuiet(t *testing.T) {
 		reached := moment.arrange(version)
 		w.publish(version)
 		w.reach("killed when "+moment.name, reached)
-		if err := w.Operator.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		w.KillOperator()
 		w.source.Heal()
-		w.restart()
+		w.RestartOperator()
 		w.arrived(version)
 	}
 	a.finish()
@@ -58,22 +55,13 @@ func TestRestartIsQuiet(t *testing.T) {
 func (w *world) restartsQuietly() {
 	w.t.Helper()
 	q := w.quiet()
-	w.restart()
+	w.RestartOperator()
 	fresh := metrics{} // a new process counts from zero
 	w.passes(3, fresh)
 	// The index takes notes when it is closed and opened; the content is not touched.
 	q.onlyContent = true
 	for _, c := range failed(q.check(fresh, w.metrics())) {
 		w.t.Errorf("Flux has failed over the restart: %s", c)
-	}
-}
-
-func (w *world) restart() {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), startTimeout)
-	defer cancel()
-	if err := w.Operator.Restart(ctx); err != nil {
-		w.t.Fatalf("restart the operator: %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
@@ -25,7 +26,12 @@ func newSource(t *testing.T) *source {
 	t.Helper()
 	s := &source{Registry: ocmtest.NewRegistry(), t: t, address: "127.0.0.1:0"}
 	s.open()
-	t.Cleanup(s.close)
+	t.Cleanup(func() {
+		s.close()
+		if t.Failed() {
+			t.Logf("the registry of components has seen %v", s.Requests())
+		}
+	})
 	return s
 }
 
@@ -80,7 +86,7 @@ func (c *crawler) Write(p []byte) (int, error) {
 			return written, err
 		}
 		if len(p) > 0 {
-			pause(c.request.Context(), crawlPause)
+			e2etest.Pause(c.request.Context(), crawlPause)
 		}
 	}
 	return written, nil

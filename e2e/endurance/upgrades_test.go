@@ -1,11 +1,11 @@
 package endurance
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,7 +32,7 @@ func TestHundredUpgradesNeverMix(t *testing.T) {
 		pauseUpTo   = 300 * time.Millisecond
 		answerAfter = 150 * time.Millisecond
 	)
-	w := newWorld(t)
+	w := newWorld(t, nil)
 	d := newDice(t)
 	other := w.in(clustertest.Namespace(t, w.Cluster.Config()))
 	a := w.audit(w.Namespace, other.Namespace)
@@ -48,7 +48,7 @@ func TestHundredUpgradesNeverMix(t *testing.T) {
 			w.Wait("ConfigMap", "podinfo", e2etest.Field(last, "data", "configuredVersion"))
 			continue
 		}
-		pause(t.Context(), d.upTo(pauseUpTo))
+		e2etest.Pause(t.Context(), d.upTo(pauseUpTo))
 	}
 	w.arrived(last)
 	other.Wait("ConfigMap", "podinfo", e2etest.Field(last, "data", "version"))
@@ -99,9 +99,8 @@ spec:
 
 // in returns the environment of the test in another namespace.
 func (w *world) in(namespace string) *e2etest.Env {
-	env := w.ForTest(w.t)
-	env.Namespace = namespace
-	return env
+	w.t.Helper()
+	return w.In(w.t, namespace, slices.Concat(written, made)...)
 }
 
 // dice are the random delays of a test.
@@ -133,7 +132,7 @@ func (d *dice) upTo(most time.Duration) time.Duration {
 func (d *dice) slow(most time.Duration) ocmtest.Fault {
 	return func(_ http.ResponseWriter, request *http.Request) bool {
 		if wait := d.upTo(2 * most); fromOperator(request) && wait < most {
-			pause(request.Context(), wait)
+			e2etest.Pause(request.Context(), wait)
 		}
 		return false
 	}
@@ -141,14 +140,4 @@ func (d *dice) slow(most time.Duration) ocmtest.Fault {
 
 func fromOperator(request *http.Request) bool {
 	return strings.HasPrefix(request.UserAgent(), "ocm-operator")
-}
-
-// pause is the time between two things that a test does by itself, not one that anything is waited for.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -15,7 +15,7 @@ import (
 // TestWipedRegistryHeals takes the content of the embedded registry away, as the loss of a volume does: everything is
 // written again as it was, and Flux has no reason to notice.
 func TestWipedRegistryHeals(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, nil)
 	a := w.audit(w.Namespace)
 	w.publish("1.0.0")
 	w.deliver("2s", "2s")
@@ -33,7 +33,7 @@ func TestWipedRegistryHeals(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.wipe("*")
-			w.restart()
+			w.RestartOperator()
 		}},
 		{"of its blobs while the operator runs", func() { w.wipe("blobs/*") }},
 		{"of everything while the operator runs", func() { w.wipe("*") }},

@@ -9,7 +9,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,22 +17,15 @@ import (
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
 )
 
-func listKind(kind string) schema.GroupVersionKind {
-	gvk := e2etest.GVK(kind)
-	gvk.Kind += "List"
-	return gvk
-}
-
 // watch calls a function with every change of the objects of a kind in a namespace, from now on, one after the other. It
 // returns a function that ends that, and the objects that there are now.
 func (w *world) watch(namespace, kind string, each func(watch.EventType, *unstructured.Unstructured)) (present []unstructured.Unstructured, stop func()) {
 	w.t.Helper()
-	present, since, err := w.list(w.t.Context(), namespace, kind)
+	list, err := w.List(w.t.Context(), namespace, kind)
 	if err != nil {
 		w.t.Fatalf("list %s: %v", kind, err)
 	}
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(listKind(kind))
+	present, since := list.Items, list.GetResourceVersion()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	events, err := w.Client.Watch(ctx, list, &client.ListOptions{Namespace: namespace, Raw: &metav1.ListOptions{ResourceVersion: since}})
 	if err != nil {

@@ -1,24 +1,16 @@
 package endurance
 
 import (
-	"context"
-	"os"
-	"path/filepath"
-	"strings"
-	"sync"
+	"slices"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
-	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/e2e/podinfo"
 	"github.com/ocm-operator/ocm-operator/ocm"
 )
@@ -26,13 +18,6 @@ import (
 func TestMain(m *testing.M) {
 	clustertest.Main(m, cluster.Options{ControllerManager: true, Flux: true})
 }
-
-const (
-	startTimeout = 2 * time.Minute
-	clearTimeout = 30 * time.Second
-	// maxLogLines is how much of the operator's log a failure shows.
-	maxLogLines = 80
-)
 
 // Kinds of the operator, those that a user writes first.
 var (
@@ -59,119 +44,26 @@ type world struct {
 var flags = []string{"--snapshot-recheck-interval=1s", "--max-retry-delay=2s"}
 
 // newWorld starts it. What prepares the operator's folder runs before the operator does.
-func newWorld(t *testing.T, prepare ...func(dir string)) *world {
+func newWorld(t *testing.T, prepare func(dir string)) *world {
 	t.Helper()
-	c := clustertest.Shared(t)
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	if err := operator.Install(ctx, c.Config()); err != nil {
-		t.Fatalf("install the operator: %v", err)
-	}
-	binary, err := program(filepath.Join(c.Dir(), "operators"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(c.Dir(), "operators", t.Name())
-	for _, f := range prepare {
-		f(dir)
-	}
-	op, err := operator.Start(ctx, operator.Options{Binary: binary, Kubeconfig: c.Kubeconfig(), Dir: dir, Args: flags})
-	if err != nil {
-		t.Fatalf("start the operator: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := op.Stop(context.WithoutCancel(t.Context())); err != nil {
-			t.Errorf("stop the operator: %v", err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	kubernetes, err := client.NewWithWatch(c.Config(), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatalf("create client: %v", err)
-	}
-	env := &e2etest.Env{Cluster: c, Operator: op, Client: kubernetes, Namespace: clustertest.Namespace(t, c.Config())}
-	w := &world{Env: env.ForTest(t), t: t, source: newSource(t)}
-	w.unused = w.touched(op.TempDir())
-	t.Cleanup(w.clear)
-	t.Cleanup(w.dump)
+	o := e2etest.AloneOptions{Args: flags, Prepare: prepare, Cleared: slices.Concat(written, made)}
+	w := &world{Env: e2etest.Alone(t, o), t: t, source: newSource(t)}
+	w.unused = w.touched(w.Operator.TempDir())
 	return w
 }
 
-// program builds the operator once.
-var program = func() func(dir string) (string, error) {
-	var once sync.Once
-	var path string
-	var err error
-	return func(dir string) (string, error) {
-		once.Do(func() {
-			if err = os.MkdirAll(dir, 0o700); err == nil {
-				path, err = operator.Build(context.Background(), dir)
-			}
-		})
-		return path, err
-	}
-}()
-
-// clear takes the objects of the test away, because the operator of the next test would see to them.
-func (w *world) clear() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), clearTimeout)
-	defer cancel()
-	for _, kind := range append(append([]string{}, written...), made...) {
-		obj := &unstructured.Unstructured{}
-		obj.SetGroupVersionKind(e2etest.GVK(kind))
-		if err := w.Client.DeleteAllOf(ctx, obj, client.InNamespace(w.Namespace)); err != nil {
-			w.t.Errorf("delete what is left of kind %s: %v", kind, err)
-		}
-	}
-}
-
-// dump shows what is worth reading when the test has failed.
-func (w *world) dump() {
-	if !w.t.Failed() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), clearTimeout)
-	defer cancel()
-	for _, kind := range append(append(append([]string{}, written...), made...), flux...) {
-		objects, _, err := w.list(ctx, w.Namespace, kind)
-		if err != nil {
-			w.t.Logf("show %s: %v", kind, err)
-		}
-		for _, obj := range objects {
-			if kind != v1alpha1.ComponentDescriptorKind {
-				w.t.Logf("%s %s generation %d: spec %v status %v", kind, obj.GetName(), obj.GetGeneration(), obj.Object["spec"], obj.Object["status"])
-			}
-		}
-	}
-	w.t.Logf("the registry of components has seen %v", w.source.Requests())
-	log, err := os.ReadFile(w.Operator.LogFile())
-	if err != nil {
-		w.t.Logf("read the operator's log: %v", err)
-		return
-	}
-	lines := strings.SplitAfter(string(log), "\n")
-	w.t.Logf("the end of %s:\n%s", w.Operator.LogFile(), strings.Join(lines[max(0, len(lines)-maxLogLines):], ""))
-}
-
-// list returns the objects of a kind in a namespace, and as of when.
-func (w *world) list(ctx context.Context, namespace, kind string) ([]unstructured.Unstructured, string, error) {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(listKind(kind))
-	err := w.Client.List(ctx, list, client.InNamespace(namespace))
-	return list.Items, list.GetResourceVersion(), err
-}
-
-// objects is list for a test that goes well.
+// objects returns the objects of a kind.
 func (w *world) objects(kind string) []unstructured.Unstructured {
+	return w.objectsIn(w.Namespace, kind)
+}
+
+func (w *world) objectsIn(namespace, kind string) []unstructured.Unstructured {
 	w.t.Helper()
-	objects, _, err := w.list(w.t.Context(), w.Namespace, kind)
+	list, err := w.List(w.t.Context(), namespace, kind)
 	if err != nil {
 		w.t.Fatalf("list %s: %v", kind, err)
 	}
-	return objects
+	return list.Items
 }
 
 // imageRegistry is where the images of the component are said to be.

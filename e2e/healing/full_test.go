@@ -1,6 +1,7 @@
 package healing
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -37,39 +38,46 @@ func TestFullRegistryHeals(t *testing.T) {
 	w.publish("app", "1.1.0", size)
 	w.publish("new", "1.0.0", size)
 	w.follow("new")
+	w.fills(before)
+	w.Wait("ConfigMap", "app", e2etest.Field("1.0.0", "data", "version"))
+	w.Wait("OCIRepository", "app", e2etest.Ready)
+
+	w.Delete(v1alpha1.ResourceKind, "big")
+	w.Within(patience, "everything is ready", func() error { return errors.Join(w.ready("app"), w.ready("new")) })
+	p.finish("while the registry was full") // the history has it still
+	w.arrived("app", "1.1.0")
+	for _, name := range []string{"app", "new"} {
+		w.Wait(v1alpha1.SnapshotKind, snapshotName(name), e2etest.Ready, withoutCondition(v1alpha1.StorageFullCondition))
+	}
+}
+
+// fills waits until everything says that there is no room for what is new. What was delivered stays.
+func (w *world) fills(before content) {
+	w.t.Helper()
 	for _, name := range []string{"app", "new"} {
 		w.Wait(v1alpha1.ResourceKind, name, e2etest.NotReady(v1alpha1.StorageFullReason, "--registry-max-size"))
 	}
 	full := w.Wait(v1alpha1.SnapshotKind, snapshotName("app"), e2etest.Ready,
 		e2etest.Is(v1alpha1.StorageFullCondition, metav1.ConditionTrue, v1alpha1.StorageFullReason, "--registry-max-size"))
 	if after := w.content("app"); after != before {
-		t.Errorf("Snapshot %s is of %v, and was of %v", full.GetName(), after, before)
+		w.t.Errorf("Snapshot %s is of %v, and was of %v", full.GetName(), after, before)
 	}
 	if _, err := w.Lookup(v1alpha1.SnapshotKind, snapshotName("new")); client.IgnoreNotFound(err) != nil || err == nil {
-		t.Errorf("there is a Snapshot without content: %v", err)
+		w.t.Errorf("there is a Snapshot without content: %v", err)
 	}
 	w.Eventually("an event says so", func() error { return w.warned(full.GetName(), v1alpha1.StorageFullReason) })
-	w.Wait("ConfigMap", "app", e2etest.Field("1.0.0", "data", "version"))
-	w.Wait("OCIRepository", "app", e2etest.Ready)
+}
 
-	w.Delete(v1alpha1.ResourceKind, "big")
-	w.Within(patience, "everything is ready", func() error {
-		for _, name := range []string{"app", "new"} {
-			obj, err := w.Lookup(v1alpha1.ResourceKind, name)
-			if err != nil {
-				return err
-			}
-			if err := e2etest.Ready(obj); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-		return nil
-	})
-	p.finish("while the registry was full") // the history has it still
-	w.arrived("app", "1.1.0")
-	for _, name := range []string{"app", "new"} {
-		w.Wait(v1alpha1.SnapshotKind, snapshotName(name), e2etest.Ready, withoutCondition(v1alpha1.StorageFullCondition))
+// ready wants a Resource to be ready.
+func (w *world) ready(name string) error {
+	obj, err := w.Lookup(v1alpha1.ResourceKind, name)
+	if err != nil {
+		return err
 	}
+	if err := e2etest.Ready(obj); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // warned wants a Warning about a Snapshot.

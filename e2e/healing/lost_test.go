@@ -26,6 +26,26 @@ type harm struct {
 	do   func(w *world, layer string) error
 }
 
+// harms are all the ways in which a disk loses content.
+var harms = []harm{
+	{"a file is changed", func(w *world, layer string) error { return flip(w.blob(layer)) }},
+	{"a file is shortened", func(w *world, layer string) error { return os.Truncate(w.blob(layer), noise/2) }},
+	{"a file is removed", func(w *world, layer string) error { return os.Remove(w.blob(layer)) }},
+	{"all files are removed", func(w *world, _ string) error { return os.RemoveAll(filepath.Join(w.Operator.RegistryDir(), "blobs")) }},
+	{"a file is changed while the operator does not run", func(w *world, layer string) error {
+		return w.without(func() error { return flip(w.blob(layer)) })
+	}},
+	{"the index is damaged while the operator does not run", func(w *world, _ string) error {
+		return w.without(func() error {
+			return os.WriteFile(filepath.Join(w.Operator.RegistryDir(), "index.db"), []byte("this is no index"), 0o600)
+		})
+	}},
+	{"the index is lost while the operator does not run", func(w *world, _ string) error {
+		return w.without(func() error { return os.Remove(filepath.Join(w.Operator.RegistryDir(), "index.db")) })
+	}},
+	{"the node is replaced", func(w *world, _ string) error { return w.replaceNode() }},
+}
+
 // TestLostContentHeals has content lost in every way that a disk knows, while somebody pulls it: nothing wrong is ever served,
 // the same content is back soon, and Flux goes on by itself.
 func TestLostContentHeals(t *testing.T) {
@@ -34,38 +54,13 @@ func TestLostContentHeals(t *testing.T) {
 	w.follow("app")
 	w.deploy("app")
 	w.arrived("app", "1.0.0")
-	before := w.content("app")
-	for i, h := range []harm{
-		{"a file is changed", func(w *world, layer string) error { return flip(w.blob(layer)) }},
-		{"a file is shortened", func(w *world, layer string) error { return os.Truncate(w.blob(layer), noise/2) }},
-		{"a file is removed", func(w *world, layer string) error { return os.Remove(w.blob(layer)) }},
-		{"all files are removed", func(w *world, _ string) error { return os.RemoveAll(filepath.Join(w.Operator.RegistryDir(), "blobs")) }},
-		{"a file is changed while the operator does not run", func(w *world, layer string) error {
-			return w.without(func() error { return flip(w.blob(layer)) })
-		}},
-		{"the index is damaged while the operator does not run", func(w *world, _ string) error {
-			return w.without(func() error {
-				return os.WriteFile(filepath.Join(w.Operator.RegistryDir(), "index.db"), []byte("this is no index"), 0o600)
-			})
-		}},
-		{"the index is lost while the operator does not run", func(w *world, _ string) error {
-			return w.without(func() error { return os.Remove(filepath.Join(w.Operator.RegistryDir(), "index.db")) })
-		}},
-		{"the node is replaced", func(w *world, _ string) error {
-			if err := w.Operator.Kill(); err != nil {
-				return err
-			}
-			return errors.Join(os.RemoveAll(w.Operator.RegistryDir()), os.MkdirAll(w.Operator.RegistryDir(), 0o700), w.Operator.Restart(w.Context()))
-		}},
-	} {
+	for i, h := range harms {
+		before := w.content("app")
 		p := w.always(w.registry("app", before))
 		if err := h.do(w, before.layer); err != nil {
 			t.Fatalf("%s: %v", h.name, err)
 		}
-		w.Eventually("the content is back", func() error { return w.sound(before.layer) })
-		if diff := cmp.Diff(before, w.content("app"), cmp.AllowUnexported(content{})); diff != "" {
-			t.Errorf("%s: the content is another (-before +after):\n%s", h.name, diff)
-		}
+		w.comesBack(h.name, before)
 		w.Eventually("it can be pulled", func() error { return p.pull(w.Context()) })
 		w.Wait("OCIRepository", "app", e2etest.Ready)
 		// What comes next comes, too: nobody has to be woken. What was before stays, so that it can be gone back to.
@@ -73,15 +68,23 @@ func TestLostContentHeals(t *testing.T) {
 		w.publish("app", version, noise)
 		w.arrived("app", version)
 		p.finish(h.name)
-		before = w.content("app")
 	}
 	metrics, err := w.Operator.Metrics(w.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if metrics["ocm_snapshot_content_missing_total"] < 1 || metrics["ocm_snapshot_content_missing_total"] != metrics["ocm_snapshot_content_healed_total"] {
-		t.Errorf("content was missing %v times and healed %v times since the last start",
-			metrics["ocm_snapshot_content_missing_total"], metrics["ocm_snapshot_content_healed_total"])
+	missing, healed := metrics["ocm_snapshot_content_missing_total"], metrics["ocm_snapshot_content_healed_total"]
+	if missing < 1 || missing != healed {
+		t.Errorf("content was missing %v times and healed %v times since the last start", missing, healed)
+	}
+}
+
+// comesBack waits until the file of the content is sound again. The Snapshot is of the same content as before.
+func (w *world) comesBack(harm string, before content) {
+	w.t.Helper()
+	w.Eventually("the content is back", func() error { return w.sound(before.layer) })
+	if diff := cmp.Diff(before, w.content("app"), cmp.AllowUnexported(content{})); diff != "" {
+		w.t.Errorf("%s: the content is another (-before +after):\n%s", harm, diff)
 	}
 }
 
@@ -94,10 +97,7 @@ func TestScrubFindsDamage(t *testing.T) {
 	if err := flip(w.blob(before.layer)); err != nil {
 		t.Fatal(err)
 	}
-	w.Eventually("the content is back", func() error { return w.sound(before.layer) })
-	if diff := cmp.Diff(before, w.content("app"), cmp.AllowUnexported(content{})); diff != "" {
-		t.Errorf("the content is another (-before +after):\n%s", diff)
-	}
+	w.comesBack("a file is changed", before)
 }
 
 // TestArtifactsHeal is the same for those who read content as ExternalArtifacts, which have no registry to tell them anything.
@@ -138,6 +138,13 @@ func (w *world) without(do func() error) error {
 		return err
 	}
 	return errors.Join(do(), w.Operator.Restart(w.Context()))
+}
+
+// replaceNode has the operator crash, and come back with an empty disk.
+func (w *world) replaceNode() error {
+	w.KillOperator()
+	dir := w.Operator.RegistryDir()
+	return errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700), w.Operator.Restart(w.Context()))
 }
 
 // flip changes a byte in the middle of a file.

@@ -1,27 +1,21 @@
 package healing
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
-	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/snapshot"
@@ -31,12 +25,8 @@ func TestMain(m *testing.M) {
 	clustertest.Main(m, cluster.Options{ControllerManager: true, Flux: true, KustomizeArgs: []string{"--feature-gates=ExternalArtifact=true"}})
 }
 
-const (
-	startTimeout = 3 * time.Minute
-	// patience is how long healing may take that waits for something: content that nothing refers to stays for a while.
-	patience = 4 * time.Minute
-	poll     = 100 * time.Millisecond
-)
+// patience is how long healing may take that waits for something: content that nothing refers to stays for a while.
+const patience = 4 * time.Minute
 
 // world is a namespace with an operator of its own, which sees to nothing else.
 type world struct {
@@ -48,55 +38,9 @@ type world struct {
 // newWorld starts the operator with further flags. Content is looked for rarely: what is lost is noticed at once, or not in time.
 func newWorld(t *testing.T, flags ...string) *world {
 	t.Helper()
-	c := clustertest.Shared(t)
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	if err := operator.Install(ctx, c.Config()); err != nil {
-		t.Fatalf("install the operator: %v", err)
-	}
-	binary, err := program(filepath.Join(c.Dir(), "operators"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	namespace := clustertest.Namespace(t, c.Config())
-	op, err := operator.Start(ctx, operator.Options{
-		Binary: binary, Kubeconfig: c.Kubeconfig(), Dir: filepath.Join(c.Dir(), "operators", t.Name()),
-		Args: append([]string{"--watch-namespace=" + namespace, "--snapshot-recheck-interval=1h"}, flags...),
-	})
-	if err != nil {
-		t.Fatalf("start the operator: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := op.Stop(context.WithoutCancel(t.Context())); err != nil {
-			t.Errorf("stop the operator: %v", err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	kubernetes, err := client.NewWithWatch(c.Config(), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatalf("create client: %v", err)
-	}
-	env := &e2etest.Env{Cluster: c, Operator: op, Client: kubernetes, Namespace: namespace}
-	return &world{Env: env.ForTest(t), t: t, source: ocmtest.Start(t)}
+	own := []string{"--watch-namespace=${NAMESPACE}", "--snapshot-recheck-interval=1h"}
+	return &world{Env: e2etest.Alone(t, e2etest.AloneOptions{Args: append(own, flags...)}), t: t, source: ocmtest.Start(t)}
 }
-
-// program builds the operator once.
-var program = func() func(dir string) (string, error) {
-	var once sync.Once
-	var path string
-	var err error
-	return func(dir string) (string, error) {
-		once.Do(func() {
-			if err = os.MkdirAll(dir, 0o700); err == nil {
-				path, err = operator.Build(context.Background(), dir)
-			}
-		})
-		return path, err
-	}
-}()
 
 // publish publishes a version of a component with one resource: a ConfigMap, and as many bytes beside it as nobody can compress.
 func (w *world) publish(name, version string, size int) {

@@ -1,14 +1,11 @@
 package healing
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
@@ -23,15 +20,43 @@ const many = 100
 // have to wait until all of it is back. How long it takes is only told.
 func TestManyHeal(t *testing.T) {
 	w := newWorld(t)
+	w.publish("new", "1.0.0", noise)
+	w.followMany()
+	began := time.Now()
+	before := w.filled(many)
+	t.Logf("%d Snapshots are filled %s after the last was asked for", many, time.Since(began).Round(time.Millisecond))
+
+	if err := w.replaceNode(); err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	w.follow("new")
+	w.deploy("new")
+	w.arrived("new", "1.0.0")
+	t.Logf("what is new is delivered %s after the start", time.Since(began).Round(time.Millisecond))
+	for name, layer := range before {
+		w.Eventually("the content of "+name+" is back", func() error { return w.sound(layer) })
+	}
+	t.Logf("%d Snapshots are filled again %s after the start", many, time.Since(began).Round(time.Millisecond))
+	after := w.filled(many + 1)
+	for name, layer := range before {
+		if after[name] != layer {
+			t.Errorf("%s has content %s, and had %s", name, after[name], layer)
+		}
+	}
+}
+
+// followMany publishes a component with many resources, and has all of them taken from it.
+func (w *world) followMany() {
+	w.t.Helper()
 	c := ocmtest.Component{Name: "acme.org/many", Version: "1.0.0"}
 	for i := range many {
 		name := fmt.Sprintf("r%03d", i)
 		c.Resources = append(c.Resources, ocmtest.Resource{Name: name, Content: random(name, 16<<10), MediaType: "application/octet-stream"})
 	}
-	if _, err := c.Publish(t.Context(), w.source.URL+"/acme", ocm.Options{}); err != nil {
-		t.Fatal(err)
+	if _, err := c.Publish(w.Context(), w.source.URL+"/acme", ocm.Options{}); err != nil {
+		w.t.Fatal(err)
 	}
-	w.publish("new", "1.0.0", noise)
 	w.Apply(`
 apiVersion: delivery.ocm.software/v1alpha1
 kind: ComponentVersion
@@ -54,29 +79,6 @@ spec:
   sourceRef: {name: many, resourceRef: {name: ${NAME}}}
 `, "${NAME}", r.Name)
 	}
-	began := time.Now()
-	before := w.filled(many)
-	t.Logf("%d Snapshots are filled %s after the last was asked for", many, time.Since(began).Round(time.Millisecond))
-
-	err := errors.Join(w.Operator.Kill(), os.RemoveAll(w.Operator.RegistryDir()), os.MkdirAll(w.Operator.RegistryDir(), 0o700), w.Operator.Restart(t.Context()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	began = time.Now()
-	w.follow("new")
-	w.deploy("new")
-	w.arrived("new", "1.0.0")
-	t.Logf("what is new is delivered %s after the start", time.Since(began).Round(time.Millisecond))
-	for name, layer := range before {
-		w.Eventually("the content of "+name+" is back", func() error { return w.sound(layer) })
-	}
-	t.Logf("%d Snapshots are filled again %s after the start", many, time.Since(began).Round(time.Millisecond))
-	after := w.filled(many + 1)
-	for name, layer := range before {
-		if after[name] != layer {
-			t.Errorf("%s has content %s, and had %s", name, after[name], layer)
-		}
-	}
 }
 
 // filled waits until a number of Snapshots is ready, and returns their content.
@@ -84,9 +86,8 @@ func (w *world) filled(count int) map[string]string {
 	w.t.Helper()
 	var found map[string]string
 	w.Within(patience, "all Snapshots are ready", func() error {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.SnapshotKind + "List"))
-		if err := w.Client.List(w.Context(), list, client.InNamespace(w.Namespace)); err != nil {
+		list, err := w.List(w.Context(), w.Namespace, v1alpha1.SnapshotKind)
+		if err != nil {
 			return err
 		}
 		found = map[string]string{}

@@ -2,7 +2,6 @@ package healing
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -46,7 +46,7 @@ func (w *world) always(pull func(context.Context) error) *puller {
 	group.Go(func() {
 		for ctx.Err() == nil {
 			p.note(ctx, pull(ctx))
-			pause(ctx)
+			e2etest.Pause(ctx, pullEvery)
 		}
 	})
 	p.stop = sync.OnceFunc(func() {
@@ -65,15 +65,6 @@ func (p *puller) begun() error {
 		return errors.New("nothing was pulled yet")
 	}
 	return nil
-}
-
-func pause(ctx context.Context) {
-	timer := time.NewTimer(pullEvery)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 func (p *puller) note(ctx context.Context, err error) {
@@ -118,14 +109,7 @@ func (p *puller) finish(what string) {
 // registry returns what pulls the manifest and the layer of a snapshot, with a credential by the operator's own key.
 func (w *world) registry(name string, c content) func(context.Context) error {
 	w.t.Helper()
-	issuer, roots := w.RegistryRights()
-	credential, err := issuer.Issue(auth.Scope{}, time.Hour)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
-	w.t.Cleanup(transport.CloseIdleConnections)
-	httpClient := &http.Client{Transport: transport, Timeout: time.Minute}
+	httpClient, credential := w.RegistryClient()
 	repository := snapshot.RepositoryName(w.Namespace, snapshotName(name))
 	url := "https://" + w.Operator.RegistryAddress() + "/v2/" + repository
 	return func(ctx context.Context) error {

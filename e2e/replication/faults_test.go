@@ -6,16 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
@@ -277,94 +273,4 @@ func fill(t *testing.T, to at, size int) {
 	if read, err := io.ReadAll(body); err != nil || !bytes.Equal(read, content) {
 		t.Fatalf("read the filler: %d bytes, %v", len(read), err)
 	}
-}
-
-// slowSource replicates much from a registry that hardly answers: who has a fast one does not wait. What is slow goes on over a restart,
-// is cancelled when it is not wanted any more, and is completed when the registry recovers.
-func slowSource(t *testing.T, w *world, all *registries) {
-	const crowd, fast = 6, 3
-	slow, quick, to := place(t, all.theirs, "slow-source"), place(t, all.ours.gate, "quick-source"), place(t, all.theirs, "slow-mirror")
-	slow.gate.crawls(2 << 10)
-	for i := range crowd {
-		c := component{name: fmt.Sprintf("acme.org/slow%d", i), version: "1.0.0", size: 64 << 10}
-		c.publish(t, slow)
-		w.subscribe(subscription{name: fmt.Sprintf("slow%d", i), component: c.name, from: slow.gate.url(slow.path), to: to.gate.url(to.path), verify: byValue(t)})
-	}
-	w.Eventually("a transfer from the slow source", func() error {
-		if slow.gate.seen().requests["GET "+ocmtest.ClassBlobs] == 0 {
-			return errors.New("no blob was asked for yet")
-		}
-		return nil
-	})
-	for i := range fast {
-		began := time.Now()
-		c := component{name: fmt.Sprintf("acme.org/quick%d", i), version: "1.0.0", size: 64 << 10}
-		c.publish(t, quick)
-		name := fmt.Sprintf("quick%d", i)
-		w.subscribe(subscription{name: name, component: c.name, from: quick.gate.url(quick.path), to: to.gate.url(to.path), verify: byValue(t)})
-		w.replicated(name, c.version)
-		t.Logf("%s took %d ms beside %d slow ones", name, time.Since(began).Milliseconds(), crowd)
-		c.proves(t, to)
-	}
-	for i := range crowd {
-		obj := w.Get(v1alpha1.ComponentSubscriptionKind, fmt.Sprintf("slow%d", i))
-		if err := e2etest.Ready(obj); err == nil {
-			t.Errorf("%s is ready: it was not slow", obj.GetName())
-		}
-		obj = w.Wait(v1alpha1.ComponentSubscriptionKind, obj.GetName(), func(obj *unstructured.Unstructured) error {
-			reconciling, err := e2etest.Condition(obj, "Reconciling")
-			if err == nil && (reconciling.Status != metav1.ConditionTrue || !strings.Contains(reconciling.Message, "1.0.0")) {
-				err = fmt.Errorf("Reconciling is %s: %s; want it to tell of version 1.0.0", reconciling.Status, reconciling.Message)
-			}
-			return err
-		}, e2etest.Field("1.0.0", "status", "progress", "version"))
-		reconciling, err := e2etest.Condition(obj, "Reconciling")
-		if err != nil {
-			t.Fatal(err)
-		}
-		phase, _, err := unstructured.NestedString(obj.Object, "status", "progress", "phase")
-		t.Logf("%s is %s (%v): %s: %s", obj.GetName(), phase, err, reconciling.Reason, reconciling.Message)
-	}
-	w.restart() // ends in time in spite of what goes on, and goes on with it
-	const left = 2
-	for i := range crowd - left {
-		name := fmt.Sprintf("slow%d", i)
-		if i%2 == 0 {
-			w.Delete(v1alpha1.ComponentSubscriptionKind, name)
-			continue
-		}
-		w.Apply("apiVersion: delivery.ocm.software/v1alpha1\nkind: ComponentSubscription\nmetadata: {name: " + name + "}\nspec: {suspend: true, interval: 1s, component: acme.org/" + name +
-			", source: {url: " + slow.gate.url(slow.path) + "}, destination: {url: " + to.gate.url(to.path) + "}}")
-	}
-	w.atWork(left, left)
-	slow.gate.crawls(0)
-	for i := crowd - left; i < crowd; i++ {
-		w.replicated(fmt.Sprintf("slow%d", i), "1.0.0")
-		component{name: fmt.Sprintf("acme.org/slow%d", i), version: "1.0.0", size: 64 << 10}.proves(t, to)
-	}
-	w.atWork(0, 0)
-	metrics, err := w.Operator.Metrics(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range slices.Sorted(maps.Keys(metrics)) {
-		if n := metrics[name]; n > 0 && strings.HasPrefix(name, "ocm_transfer") && !strings.Contains(name, "_bucket") {
-			t.Logf("%s %v", name, n)
-		}
-	}
-}
-
-// atWork waits until so many transfers run or wait.
-func (w *world) atWork(least, most int) {
-	w.t.Helper()
-	w.Eventually(fmt.Sprintf("%d to %d transfers run or wait", least, most), func() error {
-		metrics, err := w.Operator.Metrics(w.t.Context())
-		if err != nil {
-			return err
-		}
-		if running, waiting := metrics["ocm_transfers_running"], metrics["ocm_transfers_waiting"]; int(running+waiting) < least || int(running+waiting) > most {
-			return fmt.Errorf("%v transfers run and %v wait", running, waiting)
-		}
-		return nil
-	})
 }

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
@@ -28,6 +30,10 @@ type gate struct {
 	fault  ocmtest.Fault
 	// pace is how many bytes of a blob pass in a second, in either direction; zero is as many as can.
 	pace int
+	// life counts the operators that have come through: who was killed hears of nothing any more.
+	life int
+	// complaints are what the proxy says, such as that a client is gone.
+	complaints complaints
 }
 
 // counts are what a gate has let through.
@@ -84,12 +90,41 @@ func newGate(t *testing.T, direct string) *gate {
 		},
 		ModifyResponse: g.slowDown,
 		FlushInterval:  -1,
-		ErrorLog:       log.New(io.Discard, "", 0), // of an operator that was killed
+		ErrorLog:       log.New(&g.complaints, "", log.Ltime|log.Lmicroseconds),
 	}
 	server := &http.Server{Handler: g, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close() })
+	t.Cleanup(func() {
+		_ = server.Close()
+		if t.Failed() {
+			t.Logf("gate %s in front of %s: %+v; the end of what it complains of:\n%s", g.host, direct, g.seen(), g.complaints.end())
+		}
+	})
 	return g
+}
+
+// maxComplaints is how much of what a gate complains of a failure shows. That of operators that were killed is no news.
+const maxComplaints = 4 << 10
+
+// complaints are the end of a log.
+type complaints struct {
+	mu   sync.Mutex
+	said []byte
+}
+
+// Write implements io.Writer.
+func (c *complaints) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.said = append(c.said, p...)
+	c.said = bytes.Clone(c.said[max(0, len(c.said)-maxComplaints):])
+	return len(p), nil
+}
+
+func (c *complaints) end() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return string(c.said)
 }
 
 // url is the address of a path of the registry, as objects have it.
@@ -123,6 +158,13 @@ func (g *gate) crawls(pace int) {
 	g.pace = pace
 }
 
+// killed tells that whoever has sent requests until now is dead.
+func (g *gate) killed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.life++
+}
+
 func (g *gate) speed() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -134,7 +176,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	class := ocmtest.Class(r)
 	g.arrived(r, class)
 	g.mu.Lock()
-	fault := g.fault
+	fault, life := g.fault, g.life
 	g.mu.Unlock()
 	if fault != nil && fault(w, r) {
 		return
@@ -143,7 +185,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = &metered{paced: paced{ReadCloser: r.Body, ctx: r.Context(), pace: g.speed}, gate: g}
 	}
 	answer := &told{ResponseWriter: w}
-	defer func() { g.left(r, class, answer.status) }() // the proxy panics when a client is gone
+	defer func() { g.left(r, class, answer.status, life) }() // the proxy panics when a client is gone
 	g.proxy.ServeHTTP(answer, r)
 }
 
@@ -161,8 +203,9 @@ func (g *gate) arrived(r *http.Request, class string) {
 }
 
 // left counts what the registry has taken in. It has, even if the answer reached nobody: who was killed meanwhile, and comes back
-// before the registry is done with the blob, does not find it.
-func (g *gate) left(r *http.Request, class string, status int) {
+// before the registry is done with the blob, does not find it. That the sender is gone may be heard of after the answer: the life
+// in which the request came tells, too.
+func (g *gate) left(r *http.Request, class string, status, life int) {
 	if status != http.StatusCreated {
 		return
 	}
@@ -175,7 +218,7 @@ func (g *gate) left(r *http.Request, class string, status int) {
 		g.counts.manifests[repository+":"+reference]++
 	case query.Has("mount"):
 		g.counts.mounts[repository+"@"+query.Get("mount")]++
-	case query.Has("digest") && r.Context().Err() != nil:
+	case query.Has("digest") && (life != g.life || r.Context().Err() != nil):
 		g.counts.unheard[repository+"@"+query.Get("digest")]++
 	case query.Has("digest"):
 		g.counts.uploads[repository+"@"+query.Get("digest")]++
@@ -234,7 +277,7 @@ func (p *paced) Read(b []byte) (int, error) {
 	if pace == 0 {
 		return p.ReadCloser.Read(b)
 	}
-	pause(p.ctx, slice)
+	e2etest.Pause(p.ctx, slice)
 	if err := p.ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -254,16 +297,6 @@ func (m *metered) Read(b []byte) (int, error) {
 	m.gate.counts.received += int64(n)
 	m.gate.mu.Unlock()
 	return n, err
-}
-
-// pause waits, unless the context ends first.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // answers makes a fault: requests of some methods and a class are answered with a status.

@@ -71,7 +71,8 @@ const user, password = "robot", "correct horse"
 // newDistribution serves a distribution until the test ends.
 func newDistribution(t *testing.T, locked closed) *gate {
 	t.Helper()
-	o := server.Registry{Kind: server.Distribution, Dir: t.TempDir(), Delete: true}
+	said := &complaints{}
+	o := server.Registry{Kind: server.Distribution, Dir: t.TempDir(), Delete: true, Log: said}
 	if locked {
 		o.User, o.Password = user, password
 	}
@@ -82,6 +83,9 @@ func newDistribution(t *testing.T, locked closed) *gate {
 	t.Cleanup(func() {
 		if err := p.Stop(); err != nil {
 			t.Errorf("stop distribution: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the end of what distribution at %s has logged:\n%s", p.Address(), said.end())
 		}
 	})
 	return newGate(t, p.Address())

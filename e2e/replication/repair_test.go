@@ -63,24 +63,7 @@ func otherContent(t *testing.T, w *world, from, to at) {
 	other := c
 	other.seed = 1
 	other.publish(t, from)
-	obj := w.fails("other", v1alpha1.TransferConflictReason, c.name, c.version)
-	condition, err := e2etest.Condition(obj, "Ready")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("the message is %q", condition.Message)
-	for _, field := range []string{"replicatedVersion", "lastAppliedVersion"} {
-		if err := e2etest.Field(c.version, "status", field)(obj); err != nil {
-			t.Error(err)
-		}
-	}
-	if now := to.leadsTo(t, descriptors[1:]+c.name, c.version); now != before {
-		t.Errorf("the destination has %s after the conflict, want %s", now, before)
-	}
-	if n := to.gate.seen().writes(); n > 0 {
-		t.Errorf("%d requests would have changed the destination in spite of the conflict, want none: %v", n, to.gate.seen().requests)
-	}
-	c.proves(t, to)
+	w.conflicts(c, to, before)
 
 	s.policy = v1alpha1.OverwriteAllow
 	w.subscribe(s)
@@ -92,6 +75,25 @@ func otherContent(t *testing.T, w *world, from, to at) {
 		return err
 	})
 	other.proves(t, to)
+}
+
+// conflicts waits until a replication says that the destination has something else, and wants that to have stayed as it was.
+func (w *world) conflicts(c component, to at, before string) {
+	w.t.Helper()
+	obj := w.fails("other", v1alpha1.TransferConflictReason, c.name, c.version)
+	w.t.Logf("the message is %q", message(w.t, obj))
+	for _, field := range []string{"replicatedVersion", "lastAppliedVersion"} {
+		if err := e2etest.Field(c.version, "status", field)(obj); err != nil {
+			w.t.Error(err)
+		}
+	}
+	if now := to.leadsTo(w.t, descriptors[1:]+c.name, c.version); now != before {
+		w.t.Errorf("the destination has %s after the conflict, want %s", now, before)
+	}
+	if seen := to.gate.seen(); seen.writes() > 0 {
+		w.t.Errorf("%d requests would have changed the destination in spite of the conflict, want none: %v", seen.writes(), seen.requests)
+	}
+	c.proves(w.t, to)
 }
 
 // leadsTo returns the digest that a tag leads to, past the gate; it is empty when there is no such tag.

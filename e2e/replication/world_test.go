@@ -1,36 +1,19 @@
 package replication
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
-	"github.com/ocm-operator/ocm-operator/e2e/operator"
 )
 
 func TestMain(m *testing.M) { clustertest.Main(m, cluster.Options{}) }
-
-const (
-	// startTimeout bounds the start of the operator, with the build of its program.
-	startTimeout = 3 * time.Minute
-	clearTimeout = 30 * time.Second
-	maxLogLines  = 120
-)
 
 // kinds are those that the tests make objects of.
 var kinds = []string{v1alpha1.ComponentSubscriptionKind, v1alpha1.ComponentVersionKind}
@@ -47,104 +30,13 @@ type world struct {
 // newWorld starts an operator for one test, which is not parallel to others that do.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	c := clustertest.Shared(t)
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	if err := operator.Install(ctx, c.Config()); err != nil {
-		t.Fatalf("install the operator: %v", err)
-	}
-	binary, err := program(filepath.Join(c.Dir(), "operators"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	op, err := operator.Start(ctx, operator.Options{Binary: binary, Kubeconfig: c.Kubeconfig(), Dir: filepath.Join(c.Dir(), "operators", t.Name()), Args: flags})
-	if err != nil {
-		t.Fatalf("start the operator: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := op.Stop(context.WithoutCancel(t.Context())); err != nil {
-			t.Errorf("stop the operator: %v", err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	kubernetes, err := client.NewWithWatch(c.Config(), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatalf("create client: %v", err)
-	}
-	w := &world{t: t, Env: (&e2etest.Env{Cluster: c, Operator: op, Client: kubernetes}).ForTest(t)}
-	return w.forTest(t)
+	return &world{t: t, Env: e2etest.Alone(t, e2etest.AloneOptions{Args: flags, Cleared: kinds})}
 }
-
-// program builds the operator once.
-var program = func() func(dir string) (string, error) {
-	var once sync.Once
-	var path string
-	var err error
-	return func(dir string) (string, error) {
-		once.Do(func() {
-			if err = os.MkdirAll(dir, 0o700); err == nil {
-				path, err = operator.Build(context.Background(), dir)
-			}
-		})
-		return path, err
-	}
-}()
 
 // forTest returns a world with the same operator, in a namespace of its own.
 func (w *world) forTest(t *testing.T) *world {
 	t.Helper()
-	sub := &world{t: t, Env: w.ForTest(t)}
-	sub.Namespace = clustertest.Namespace(t, w.Cluster.Config())
-	t.Cleanup(sub.clear)
-	t.Cleanup(sub.dump)
-	return sub
-}
-
-// clear takes the objects of the test away, because the operator would see to them for ever.
-func (w *world) clear() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), clearTimeout)
-	defer cancel()
-	for _, kind := range kinds {
-		obj := &unstructured.Unstructured{}
-		obj.SetGroupVersionKind(e2etest.GVK(kind))
-		if err := w.Client.DeleteAllOf(ctx, obj, client.InNamespace(w.Namespace)); err != nil {
-			w.t.Errorf("delete what is left of kind %s: %v", kind, err)
-		}
-	}
-}
-
-// dump shows what is worth reading when the test has failed.
-func (w *world) dump() {
-	if !w.t.Failed() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), clearTimeout)
-	defer cancel()
-	for _, kind := range kinds {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(e2etest.GVK(kind))
-		if err := w.Client.List(ctx, list, client.InNamespace(w.Namespace)); err != nil {
-			w.t.Logf("list %s: %v", kind, err)
-		}
-		for _, obj := range list.Items {
-			w.t.Logf("%s %s generation %d: spec %v status %v", kind, obj.GetName(), obj.GetGeneration(), obj.Object["spec"], obj.Object["status"])
-		}
-	}
-	log, err := os.ReadFile(w.Operator.LogFile())
-	if err != nil {
-		w.t.Logf("read the operator's log: %v", err)
-		return
-	}
-	var lines []string
-	for line := range strings.SplitAfterSeq(string(log), "\n") {
-		if strings.Contains(line, w.Namespace) || !strings.Contains(line, `"namespace"`) {
-			lines = append(lines, line)
-		}
-	}
-	w.t.Logf("the end of %s:\n%s", w.Operator.LogFile(), strings.Join(lines[max(0, len(lines)-maxLogLines):], ""))
+	return &world{t: t, Env: w.In(t, clustertest.Namespace(t, w.Cluster.Config()), kinds...)}
 }
 
 // subscription is a ComponentSubscription to be.
