@@ -1,9 +1,9 @@
 package measure
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -61,34 +61,56 @@ func (s Series) Quantile(q float64) time.Duration {
 	return all[min(len(all)-1, int(q*float64(len(all))))]
 }
 
-// Ratio compares two contestants round by round: what disturbs a machine for seconds has disturbed both.
-func Ratio(a, b Series) float64 {
+// Spread is what rounds have come to: the median, and how far they are apart, which tells what the median is worth.
+type Spread struct{ Median, Least, Most float64 }
+
+// String shows a ratio.
+func (s Spread) String() string {
+	text := Times(s.Median)
+	if s.Least != s.Most {
+		text += fmt.Sprintf(" (%.2f to %.2f)", s.Least, s.Most)
+	}
+	return text
+}
+
+// Ratio compares two contestants round by round: what disturbs a machine for seconds has disturbed both. Without rounds it is zero.
+func Ratio(a, b Series) Spread {
 	ratios := make([]float64, min(len(a), len(b)))
 	for i := range ratios {
 		ratios[i] = a[i].Rate() / b[i].Rate()
 	}
-	return Median(ratios)
+	if len(ratios) == 0 {
+		return Spread{}
+	}
+	return Spread{Median: Median(ratios), Least: slices.Min(ratios), Most: slices.Max(ratios)}
 }
 
-// Median returns the value in the middle, zero of none.
-func Median[T cmp.Ordered](values []T) T {
+// Median returns the value in the middle, or halfway between the two that are there, and zero of none.
+func Median[T ~int64 | ~float64](values []T) T {
 	if len(values) == 0 {
-		var zero T
-		return zero
+		return 0
 	}
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return sorted[middle-1] + (sorted[middle]-sorted[middle-1])/2
 }
 
 // Turn is what a contestant does in one round.
 type Turn func(ctx context.Context, round int) (Sample, error)
 
-// TakeTurns runs rounds. Each begins with another contestant, so that none is always the one after the disk was busy.
+// TakeTurns runs rounds. Each begins with another contestant, and every other one goes backwards: none is always the one after the
+// disk was busy, or after the same other one.
 func TakeTurns(ctx context.Context, rounds int, turns ...Turn) ([]Series, error) {
 	results := make([]Series, len(turns))
 	for round := range rounds {
 		for i := range turns {
-			n := (i + round) % len(turns)
+			n := (round + i) % len(turns)
+			if round%2 == 1 {
+				n = (round + len(turns) - i) % len(turns)
+			}
 			s, err := turns[n](ctx, round)
 			if err != nil {
 				return nil, err

@@ -101,7 +101,7 @@ func (s *source) view(f *os.File) (measure.Body, digest.Digest, error) {
 
 // large measures one transfer at a time.
 func (b *bench) large(ctx context.Context, w *measure.World) error {
-	content, err := newSource(w.Dir, b.largest, b.seed)
+	content, err := newSource(w.Dir, b.largest, b.Seed)
 	if err != nil {
 		return err
 	}
@@ -112,14 +112,14 @@ func (b *bench) large(ctx context.Context, w *measure.World) error {
 	if err := b.largePush(ctx, content, field); err != nil {
 		return err
 	}
-	if err := b.largePull(ctx, "large pull", content, field, goal{machine, 0.80}); err != nil {
+	if err := b.largePull(ctx, "large pull", content, field, measure.Goal{Against: machine, Least: 0.80}); err != nil {
 		return err
 	}
 	secure, err := w.Field(ctx, true, machine, ours, other)
 	if err != nil {
 		return err
 	}
-	return b.largePull(ctx, "large pull, TLS", content, secure, goal{machine, 0.80})
+	return b.largePull(ctx, "large pull, TLS", content, secure, measure.Goal{Against: machine, Least: 0.80})
 }
 
 // largePush pushes to the sink and to the registries. The first pull after a push is one of its own: that is when our
@@ -144,17 +144,17 @@ func (b *bench) largePush(ctx context.Context, content *source, field []*measure
 	if err != nil {
 		return fmt.Errorf("large push: %w", err)
 	}
-	b.add(&row{
-		name: "large push", unit: megabytes, machine: results[1], ours: results[2], other: results[3], goals: []goal{{machine, 0.85}},
-		about: fmt.Sprintf("%d MiB, one at a time, durable; machine: PUT to a sink that hashes, writes a file and syncs it", content.bytes>>20),
+	b.Report.Add(&measure.Row{
+		Name: "large push", Results: contest{machine: results[1], ours: results[2], other: results[3]}.results(megabytes), Goals: against(machine, 0.85),
+		About: fmt.Sprintf("%d MiB, one at a time, durable; machine: PUT to a sink that hashes, writes a file and syncs it", content.bytes>>20),
 	})
-	b.add(&row{
-		name: "large push, sink without sync", unit: megabytes, machine: results[0], ours: results[2], other: results[3],
-		about: "the same pushes beside a sink that leaves its file to the kernel",
+	b.Report.Add(&measure.Row{
+		Name: "large push, sink without sync", Results: contest{machine: results[0], ours: results[2], other: results[3]}.results(megabytes),
+		About: "the same pushes beside a sink that leaves its file to the kernel",
 	})
-	b.add(&row{
-		name: "first large pull", unit: megabytes, ours: first[0], other: first[1],
-		about: "right after the push: ours reads and hashes the file before it serves any of it",
+	b.Report.Add(&measure.Row{
+		Name: "first large pull", Results: contest{ours: first[0], other: first[1]}.results(megabytes),
+		About: "right after the push: ours reads and hashes the file before it serves any of it",
 	})
 	return nil
 }
@@ -186,7 +186,7 @@ func (b *bench) pushLarge(ctx context.Context, c *measure.Contestant, content *s
 }
 
 // largePull pulls what was pushed and pulled before.
-func (b *bench) largePull(ctx context.Context, name string, content *source, field []*measure.Contestant, aim goal) error {
+func (b *bench) largePull(ctx context.Context, name string, content *source, field []*measure.Contestant, aim measure.Goal) error {
 	turns := make([]measure.Turn, len(field))
 	for i, c := range field {
 		path := "/source"
@@ -221,9 +221,9 @@ func (b *bench) largePull(ctx context.Context, name string, content *source, fie
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	b.add(&row{
-		name: name, unit: megabytes, machine: results[0], ours: results[1], other: results[2], goals: []goal{aim},
-		about: fmt.Sprintf("%d MiB, one at a time, again and again; machine: http.ServeFile", content.bytes>>20),
+	b.Report.Add(&measure.Row{
+		Name: name, Results: contest{machine: results[0], ours: results[1], other: results[2]}.results(megabytes), Goals: []measure.Goal{aim},
+		About: fmt.Sprintf("%d MiB, one at a time, again and again; machine: http.ServeFile", content.bytes>>20),
 	})
 	return nil
 }

@@ -6,22 +6,10 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/e2e/measure"
 )
-
-// wholeTimeout bounds a run; nothing may hang.
-const wholeTimeout = 15 * time.Minute
 
 // size says how much is measured.
 type size struct {
@@ -50,119 +38,23 @@ const smallBytes = 4 << 10
 
 // bench is a run of this program.
 type bench struct {
+	measure.Program
 	size
-	progress io.Writer
-	dir      string
-	seed     uint64
-
-	rows   []*row
-	bounds []*bound
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "registrybench:", err)
-		os.Exit(1)
-	}
-}
+func main() { newBench().Main() }
 
-func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == measure.ServeCommand {
-		return measure.Serve(ctx, args[1:])
+func newBench() *bench {
+	b := &bench{size: full}
+	columns := []measure.Column{{Name: machine, Title: "the machine"}, {Name: ours, Title: "ours"}, {Name: other, Title: "distribution v3"}}
+	b.Program = measure.Program{
+		Name: "registrybench", Target: "make bench-registry", Longest: 15 * time.Minute,
+		Parts: []measure.Part{{Name: "small", Run: b.small}, {Name: "large", Run: b.large}, {Name: "memory", Run: b.memory}, {Name: "snapshots", Run: b.many}},
+		World: func() *measure.World {
+			return &measure.World{Log: b.Progress, Namespace: namespace, Idle: 2 * b.workers}
+		},
+		Report: measure.Report{Columns: columns, Bounded: columns[1:]},
+		Quick:  func() { b.size = quick },
 	}
-	b := &bench{progress: os.Stderr, size: full}
-	flags := flag.NewFlagSet("registrybench", flag.ContinueOnError)
-	dir := flags.String("dir", "", "folder on the filesystem to measure; default is the one for temporary files")
-	only := flags.String("only", strings.Join(partNames(), ","), "parts to run")
-	flags.Uint64Var(&b.seed, "seed", 1, "what the content is made of")
-	small := flags.Bool("quick", false, "tiny sizes: shows that everything works, and measures nothing")
-	write := flags.String("write", "", "document to write the result into, between the marks there")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if *small {
-		b.size = quick
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("all took more than %s", wholeTimeout))
-	defer cancel()
-	chosen, err := choose(strings.Split(*only, ","))
-	if err != nil {
-		return err
-	}
-	begin := time.Now()
-	if err := b.runAll(ctx, *dir, chosen); err != nil {
-		return err
-	}
-	command := strings.TrimSpace("go run ./e2e/registrybench " + strings.Join(args, " "))
-	text := b.report(command, measure.DescribeMachine(), begin, time.Since(begin))
-	fmt.Println(text)
-	if *write == "" {
-		return nil
-	}
-	return measure.Keep(*write, program, text)
-}
-
-// part is a group of measurements over the same servers.
-type part struct {
-	name string
-	run  func(*bench, context.Context, *measure.World) error
-}
-
-var parts = []part{
-	{"small", (*bench).small},
-	{"large", (*bench).large},
-	{"memory", (*bench).memory},
-	{"snapshots", (*bench).many},
-}
-
-func partNames() []string {
-	var names []string
-	for _, p := range parts {
-		names = append(names, p.name)
-	}
-	return names
-}
-
-func choose(names []string) ([]part, error) {
-	var chosen []part
-	for _, name := range names {
-		found := false
-		for _, p := range parts {
-			if p.name == name {
-				chosen, found = append(chosen, p), true
-			}
-		}
-		if !found {
-			return nil, fmt.Errorf("no part is called %q; there are %s", name, strings.Join(partNames(), ", "))
-		}
-	}
-	return chosen, nil
-}
-
-// runAll runs parts, each over a folder and servers of its own: what one part has left to the disk shall not weigh on the next.
-func (b *bench) runAll(ctx context.Context, dir string, chosen []part) (err error) {
-	b.dir, err = os.MkdirTemp(dir, "registrybench-")
-	if err != nil {
-		return fmt.Errorf("create a folder to measure in: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	for _, p := range chosen {
-		fmt.Fprintln(b.progress, "--- "+p.name)
-		w := &measure.World{Progress: b.progress, Log: b.progress, Namespace: namespace, Idle: 2 * b.workers}
-		err := w.Prepare(b.dir)
-		if err == nil {
-			err = p.run(b, ctx, w)
-		}
-		if err := errors.Join(err, w.Close()); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-	}
-	return nil
-}
-
-func (b *bench) say(format string, args ...any) {
-	fmt.Fprintln(b.progress, "   ", strings.TrimSpace(fmt.Sprintf(format, args...)))
+	return b
 }

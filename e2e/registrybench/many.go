@@ -31,7 +31,7 @@ func (b *bench) many(ctx context.Context, w *measure.World) error {
 	if err := b.fillStore(ctx, dir); err != nil {
 		return fmt.Errorf("make %d snapshots: %w", b.snapshots, err)
 	}
-	b.say("%d snapshots were made in %s", b.snapshots, time.Since(begin).Round(time.Second))
+	b.Say("%d snapshots were made in %s", b.snapshots, time.Since(begin).Round(time.Second))
 	var (
 		starts         []time.Duration
 		resident, anon []int64
@@ -43,14 +43,14 @@ func (b *bench) many(ctx context.Context, w *measure.World) error {
 		}
 		starts, resident, anon = append(starts, took), append(resident, usage.Resident), append(anon, own)
 	}
-	b.bounds = append(b.bounds,
-		&bound{
-			name: "start", unit: milliseconds, ours: int64(measure.Median(starts)), most: int64(maxStart),
-			about: fmt.Sprintf("with %d snapshots, from the start of the process to the first answer; median of %d", b.snapshots, b.starts),
+	b.Report.Bound(
+		&measure.Bound{
+			Name: "start", Show: milliseconds, Values: map[string]int64{ours: int64(measure.Median(starts))}, Most: int64(maxStart),
+			About: fmt.Sprintf("with %d snapshots, from the start of the process to the first answer; median of %d", b.snapshots, b.starts),
 		},
-		&bound{
-			name: "idle memory", unit: mebibytes, ours: measure.Median(resident), most: maxIdle,
-			about: fmt.Sprintf("with %d snapshots, VmRSS a second after the start; of that %.0f MiB are no pages of files", b.snapshots, float64(measure.Median(anon))/(1<<20)),
+		&measure.Bound{
+			Name: "idle memory", Show: measure.Mebibytes, Values: map[string]int64{ours: measure.Median(resident)}, Most: maxIdle,
+			About: fmt.Sprintf("with %d snapshots, VmRSS a second after the start; of that %.0f MiB are no pages of files", b.snapshots, float64(measure.Median(anon))/(1<<20)),
 		})
 	return nil
 }
@@ -72,7 +72,7 @@ func (b *bench) fillStore(ctx context.Context, dir string) (err error) {
 	for range fillers {
 		group.Go(func() error {
 			for n := numbers.Next(); n <= int64(b.snapshots); n = numbers.Next() {
-				if err := put(ctx, s, newArtifact(b.seed, ours, n)); err != nil {
+				if err := put(ctx, s, newArtifact(b.Seed, ours, n)); err != nil {
 					return err
 				}
 			}

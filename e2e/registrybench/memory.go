@@ -17,7 +17,7 @@ const maxGrowth = 16 << 20
 
 // memory measures by how much servers grow with large transfers at once.
 func (b *bench) memory(ctx context.Context, w *measure.World) error {
-	content, err := newSource(w.Dir, b.largest, b.seed)
+	content, err := newSource(w.Dir, b.largest, b.Seed)
 	if err != nil {
 		return err
 	}
@@ -35,15 +35,15 @@ func (b *bench) memory(ctx context.Context, w *measure.World) error {
 		}
 	}
 	about := fmt.Sprintf("RssAnon at most, above what it was before %d pushes and then %d pulls of %d MiB at once", b.parallel, b.parallel, content.bytes>>20)
-	b.bounds = append(b.bounds,
-		&bound{name: "growth of memory", unit: mebibytes, ours: grown[ours+"false"], other: grown[other+"false"], most: maxGrowth, about: about},
-		&bound{name: "growth of memory, TLS", unit: mebibytes, ours: grown[ours+"true"], other: grown[other+"true"], most: maxGrowth, about: about})
+	b.Report.Bound(
+		&measure.Bound{Name: "growth of memory", Show: measure.Mebibytes, Values: map[string]int64{ours: grown[ours+"false"], other: grown[other+"false"]}, Most: maxGrowth, About: about},
+		&measure.Bound{Name: "growth of memory, TLS", Show: measure.Mebibytes, Values: map[string]int64{ours: grown[ours+"true"], other: grown[other+"true"]}, Most: maxGrowth, About: about})
 	return nil
 }
 
 func (b *bench) growth(ctx context.Context, c *measure.Contestant, content *source) (int64, error) {
 	// Whatever a server makes once is there before.
-	a := newArtifact(b.seed, c.Name, 0)
+	a := newArtifact(b.Seed, c.Name, 0)
 	if err := a.push(ctx, c); err != nil {
 		return 0, err
 	}

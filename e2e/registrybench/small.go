@@ -40,11 +40,11 @@ func (b *bench) smallPush(ctx context.Context, field []*measure.Contestant) erro
 		}
 	}
 	push := func(c *measure.Contestant) measure.Turn {
-		return repeat(c, func(ctx context.Context) error { return newArtifact(b.seed, c.Name, numbers.Next()).push(ctx, c) })
+		return repeat(c, func(ctx context.Context) error { return newArtifact(b.Seed, c.Name, numbers.Next()).push(ctx, c) })
 	}
 	pushImage := func(c *measure.Contestant) measure.Turn {
 		return repeat(c, func(ctx context.Context) error {
-			return newArtifact(b.seed, c.Name, numbers.Next()).configured().push(ctx, c)
+			return newArtifact(b.Seed, c.Name, numbers.Next()).configured().push(ctx, c)
 		})
 	}
 	write := repeat(field[0], func(context.Context) error { return b.writeSynced(field[0].Dir, numbers.Next()) })
@@ -52,14 +52,14 @@ func (b *bench) smallPush(ctx context.Context, field []*measure.Contestant) erro
 	if err != nil {
 		return err
 	}
-	b.add(&row{
-		name: "durable small push", unit: artifacts, machine: results[0], ours: results[1], other: results[2], goals: []goal{{other, 8}},
-		about: fmt.Sprintf("artifacts with a layer of 4 KiB and the empty configuration that all share, each in a repository of its own, with five requests, "+
+	b.Report.Add(&measure.Row{
+		Name: "durable small push", Results: contest{machine: results[0], ours: results[1], other: results[2]}.results(artifacts), Goals: against(other, 8),
+		About: fmt.Sprintf("artifacts with a layer of 4 KiB and the empty configuration that all share, each in a repository of its own, with five requests, "+
 			"%d at once; machine: files of 4 KiB, each synced with its directory", b.workers),
 	})
-	b.add(&row{
-		name: "durable small image push", unit: artifacts, machine: results[0], ours: results[3], other: results[4],
-		about: "the same with a configuration of its own for each, so two new blobs instead of one",
+	b.Report.Add(&measure.Row{
+		Name: "durable small image push", Results: contest{machine: results[0], ours: results[3], other: results[4]}.results(artifacts),
+		About: "the same with a configuration of its own for each, so two new blobs instead of one",
 	})
 	return nil
 }
@@ -67,7 +67,7 @@ func (b *bench) smallPush(ctx context.Context, field []*measure.Contestant) erro
 // writeSynced is the least that one durable write takes.
 func (b *bench) writeSynced(dir string, n int64) error {
 	content := make([]byte, smallBytes)
-	measure.Fill(content, b.seed, machine, n)
+	measure.Fill(content, b.Seed, machine, n)
 	f, err := os.Create(filepath.Join(dir, strconv.FormatInt(n, 10)))
 	if err != nil {
 		return err
@@ -115,9 +115,9 @@ func (b *bench) smallPull(ctx context.Context, field []*measure.Contestant) erro
 	if err != nil {
 		return err
 	}
-	b.add(&row{
-		name: "small pull", unit: artifacts, machine: results[0], ours: results[1], other: results[2], goals: []goal{{other, 5}},
-		about: fmt.Sprintf("manifest by tag and layer of 4 KiB, two requests, %d at once; machine: two answers of the same size by net/http alone", b.workers),
+	b.Report.Add(&measure.Row{
+		Name: "small pull", Results: contest{machine: results[0], ours: results[1], other: results[2]}.results(artifacts), Goals: against(other, 5),
+		About: fmt.Sprintf("manifest by tag and layer of 4 KiB, two requests, %d at once; machine: two answers of the same size by net/http alone", b.workers),
 	})
 	return nil
 }
@@ -129,7 +129,7 @@ func stockNumber(n int) int64 { return -1 - int64(n) }
 func (b *bench) supply(ctx context.Context, c *measure.Contestant) ([]digest.Digest, error) {
 	layers := make([]digest.Digest, stock)
 	for n := range layers {
-		a := newArtifact(b.seed, c.Name, stockNumber(n))
+		a := newArtifact(b.Seed, c.Name, stockNumber(n))
 		if err := a.push(ctx, c); err != nil {
 			return nil, err
 		}

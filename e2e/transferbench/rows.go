@@ -13,11 +13,19 @@ import (
 
 // Ways to copy, as in the table.
 const (
-	ours    = "ours"
-	plain   = "plain copy"
+	ours    = measure.Ours
+	plain   = "plain"
 	oras    = "oras"
-	machine = "machine"
+	machine = measure.Machine
 )
+
+// entry is a contestant that takes turns: a way to copy, by a copier of its own. Some read back what they have copied.
+type entry struct {
+	how      string
+	readBack bool
+	// served is what the servers took meanwhile.
+	served measure.Series
+}
 
 // direction measures copies from one registry to another.
 func (b *bench) direction(ctx context.Context, w *measure.World, from, to string) error {
@@ -32,53 +40,75 @@ func (b *bench) direction(ctx context.Context, w *measure.World, from, to string
 	if err != nil {
 		return err
 	}
-	tell := func(name string) string { return from + " to " + to + name }
-	names := []string{machine, plain, oras, ours, plain, ours}
-	turns := make([]measure.Turn, len(names))
-	served := make([]measure.Series, len(names))
-	for i, how := range names {
+	entries := []*entry{{how: machine}, {how: plain}, {how: oras}, {how: ours}, {how: plain, readBack: true}, {how: ours, readBack: true}}
+	turns := make([]measure.Turn, len(entries))
+	for i, e := range entries {
 		copier, err := w.Self(ctx, copyCommand)
 		if err != nil {
 			return err
 		}
 		turns[i] = func(ctx context.Context, _ int) (own measure.Sample, err error) {
 			var servers measure.Sample
-			if how == machine {
+			if e.how == machine {
 				own, servers, err = b.copyFiles(ctx, copier, bottom)
 			} else {
-				own, servers, err = b.copyOnce(ctx, w, copier, source, to, how, i > 3)
+				own, servers, err = b.copyOnce(ctx, w, copier, source, to, e)
 			}
-			served[i] = append(served[i], servers)
+			e.served = append(e.served, servers)
 			return own, err
 		}
+	}
+	// What a process does once, it does in a round that does not count.
+	if _, err := measure.TakeTurns(ctx, 1, turns...); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		e.served = nil
 	}
 	results, err := measure.TakeTurns(ctx, b.rounds, turns...)
 	if err != nil {
 		return err
 	}
-	of := func(i int) contestant { return contestant{own: results[i], servers: served[i]} }
-	b.add(&row{
-		name: tell(""), contestants: map[string]contestant{machine: of(0), plain: of(1), oras: of(2), ours: of(3)},
-		goals: []goal{{plain, 0.8}, {oras, 1}},
-		about: fmt.Sprintf("%d MiB in %d blobs, %d at once, %d images and a component; ours looks for each blob before it sends it, leaves comparing digests "+
-			"to the target once that has proven to do it, and then asks the target for every descriptor; machine: files to a sink that hashes, writes a file "+
-			"and syncs it", b.bytes>>20, b.blobs, b.concurrency, b.images),
-	})
-	b.add(&row{
-		name: tell(", read back"), contestants: map[string]contestant{plain: of(4), ours: of(5)}, goals: []goal{{plain, 0.8}},
-		about: "the same, and what resources promise a digest of is read at the target and compared, as ComponentSubscriptions do: local blobs, which have a fifth " +
-			"of the bytes, and manifests of images; layers the registry has compared itself when it took them",
-	})
+	b.tell(from+" to "+to, entries, results)
 	return nil
 }
 
+// tell adds what a direction has come to: a row of those who copy, and one of those who read it back, too.
+func (b *bench) tell(name string, entries []*entry, results []measure.Series) {
+	copied := &measure.Row{
+		Name: name, Results: map[string]measure.Result{}, Goals: []measure.Goal{{Against: plain, Least: 0.8}, {Against: oras, Least: 1}},
+		About: fmt.Sprintf("%d MiB in %d blobs, %d at once, %d images and a component, after a round that does not count; ours looks for each blob before it sends it, "+
+			"leaves comparing digests to the target once that has proven to do it, and then asks the target for every descriptor; oras-go copies one artifact after the other; "+
+			"machine: files to a sink that hashes, writes a file and syncs it", b.bytes>>20, b.blobs, b.concurrency, b.images),
+	}
+	proven := &measure.Row{
+		Name: name + ", read back", Results: map[string]measure.Result{}, Goals: []measure.Goal{{Against: plain, Least: 0.8}},
+		About: "the same, and what resources promise a digest of is read at the target and compared, as ComponentSubscriptions do: local blobs, which have a fifth " +
+			"of the bytes, and manifests of images; layers the registry has compared itself when it took them",
+	}
+	for i, e := range entries {
+		row := copied
+		if e.readBack {
+			row = proven
+		}
+		row.Results[e.how] = measure.Result{Series: results[i], Text: show(results[i], e.served)}
+	}
+	b.Report.Add(copied)
+	b.Report.Add(proven)
+}
+
+// show writes the speed, and the CPU time of the copier and of both servers.
+func show(own, servers measure.Series) string {
+	return fmt.Sprintf("%.0f MB/s, %.2f + %.2f CPU s/GiB", own.Rate()/1e6, own.CPU()*(1<<30), servers.CPU()*(1<<30))
+}
+
 // copyOnce copies into a registry that is empty, and is gone afterwards.
-func (b *bench) copyOnce(ctx context.Context, w *measure.World, copier *server.Process, source *measure.Contestant, to, how string, readBack bool) (own, servers measure.Sample, err error) {
+func (b *bench) copyOnce(ctx context.Context, w *measure.World, copier *server.Process, source *measure.Contestant, to string, e *entry) (own, servers measure.Sample, err error) {
 	destination, err := w.Start(ctx, to, false)
 	if err != nil {
 		return own, servers, err
 	}
-	j := job{How: how, Source: endOf(source), Target: endOf(destination), Artifacts: b.cargo.artifacts(), Concurrency: b.concurrency, ReadBack: readBack}
+	j := job{How: e.how, Source: endOf(source), Target: endOf(destination), Artifacts: b.cargo.artifacts(), Concurrency: b.concurrency, ReadBack: e.readBack}
 	own, servers, err = b.account(ctx, copier, j, source.Process, destination.Process)
 	if err == nil {
 		// What is tagged last is there.
@@ -128,9 +158,9 @@ const maxGrowth = 16 << 20
 // memory measures by how much copiers grow while they copy. All have copied something before: what a process makes once is
 // there.
 func (b *bench) memory(ctx context.Context, w *measure.World) error {
-	little := &bench{size: quick, seed: b.seed + 1}
+	little := &bench{size: quick}
 	var err error
-	if little.cargo, err = newCargo(little.size, little.seed); err != nil {
+	if little.cargo, err = newCargo(little.size, b.Seed+1); err != nil {
 		return err
 	}
 	runs := []*bench{little, b}
@@ -151,7 +181,7 @@ func (b *bench) memory(ctx context.Context, w *measure.World) error {
 		}
 		for i, x := range runs {
 			grown[how], err = measure.Growth(ctx, copier, func() error {
-				_, _, err := x.copyOnce(ctx, w, copier, sources[i], measure.Ours, how, true)
+				_, _, err := x.copyOnce(ctx, w, copier, sources[i], measure.Ours, &entry{how: how, readBack: true})
 				return err
 			})
 			if err != nil {
@@ -159,9 +189,9 @@ func (b *bench) memory(ctx context.Context, w *measure.World) error {
 			}
 		}
 	}
-	b.bounds = append(b.bounds, &bound{
-		name: "growth of memory", ours: grown[ours], plain: grown[plain], oras: grown[oras], most: maxGrowth,
-		about: fmt.Sprintf("RssAnon of the copying process at most, above what it was before it copied %d MiB, %d blobs at once; "+
+	b.Report.Bound(&measure.Bound{
+		Name: "growth of memory", Show: measure.Mebibytes, Values: grown, Most: maxGrowth,
+		About: fmt.Sprintf("RssAnon of the copying process at most, above what it was before it copied %d MiB, %d blobs at once; "+
 			"ours and the plain copy also read it back", b.bytes>>20, b.concurrency),
 	})
 	return nil
