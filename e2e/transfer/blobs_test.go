@@ -132,30 +132,36 @@ func TestBrokenBlobs(t *testing.T) {
 	}
 }
 
+// pushList pushes images of two formats, and a list of them.
+func pushList(t *testing.T, source *oci.Repository, tag string) {
+	t.Helper()
+	var entries []string
+	for _, mediaType := range []string{oci.MediaTypeManifest, "application/vnd.docker.distribution.manifest.v2+json"} {
+		config, desc := random(t, 100)
+		store(t, source, config, desc)
+		layer, other := random(t, 1000)
+		store(t, source, layer, other)
+		// The spelling is nobody's but this one's.
+		body := fmt.Appendf(nil, "{\"schemaVersion\": 2,\n \"mediaType\":%q,\"config\":{\"mediaType\":\"application/vnd.docker.container.image.v1+json\",\"digest\":%q,\"size\":100},"+
+			"\"layers\":[{\"mediaType\":\"application/vnd.docker.image.rootfs.diff.tar.gzip\",\"digest\":%q,\"size\":1000}]}\n", mediaType, desc.Digest, other.Digest)
+		d, err := source.PushManifest(t.Context(), mediaType, body, digest.FromBytes(body).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d,"platform":{"os":"linux","architecture":"arm%d"}}`, mediaType, d, len(body), len(entries)))
+	}
+	list := fmt.Appendf(nil, `{"schemaVersion":2, "mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","manifests":[%s]}`, strings.Join(entries, ", "))
+	if _, err := source.PushManifest(t.Context(), "application/vnd.docker.distribution.manifest.list.v2+json", list, tag); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestTrees stores an image for several platforms in registries of every make, byte by byte.
 func TestTrees(t *testing.T) {
 	for _, to := range []string{ours, distribution, gcr} {
 		t.Run(to, func(t *testing.T) {
 			source, target := with(t, distribution, "a"), with(t, to, "b")
-			var entries []string
-			for _, mediaType := range []string{oci.MediaTypeManifest, "application/vnd.docker.distribution.manifest.v2+json"} {
-				config, desc := random(t, 100)
-				store(t, source, config, desc)
-				layer, other := random(t, 1000)
-				store(t, source, layer, other)
-				// The spelling is nobody's but this one's.
-				body := fmt.Appendf(nil, "{\"schemaVersion\": 2,\n \"mediaType\":%q,\"config\":{\"mediaType\":\"application/vnd.docker.container.image.v1+json\",\"digest\":%q,\"size\":100},"+
-					"\"layers\":[{\"mediaType\":\"application/vnd.docker.image.rootfs.diff.tar.gzip\",\"digest\":%q,\"size\":1000}]}\n", mediaType, desc.Digest, other.Digest)
-				d, err := source.PushManifest(t.Context(), mediaType, body, digest.FromBytes(body).String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				entries = append(entries, fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d,"platform":{"os":"linux","architecture":"arm%d"}}`, mediaType, d, len(body), len(entries)))
-			}
-			list := fmt.Appendf(nil, `{"schemaVersion":2, "mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","manifests":[%s]}`, strings.Join(entries, ", "))
-			if _, err := source.PushManifest(t.Context(), "application/vnd.docker.distribution.manifest.list.v2+json", list, "1.0.0"); err != nil {
-				t.Fatal(err)
-			}
+			pushList(t, source, "1.0.0")
 			tree, err := oci.ReadTree(t.Context(), source, "1.0.0", oci.TreeLimits{})
 			if err != nil || len(tree.Manifests) != 3 || len(tree.Blobs) != 4 {
 				t.Fatalf("%+v, %v", tree, err)

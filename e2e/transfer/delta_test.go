@@ -67,12 +67,7 @@ func TestDelta(t *testing.T) {
 			carrier := whole()
 			deliver(t, source, carrier, "1.1.0", transfer.Options{})
 			carrier.closed(t)
-			path, open := archive(t, kind)
-			carrier = open()
-			if _, err := transfer.Run(t.Context(), source.Repository, carrier.Repository, shop.Name, "1.1.0", transfer.Options{Have: have}); err != nil {
-				t.Fatal(err)
-			}
-			carrier.closed(t)
+			path, open := export(t, kind, source, "1.1.0", have)
 			changed := second.Changed(first)
 			if got, most := sizeOf(t, path), changed+describing(second); got > most {
 				t.Errorf("the delta has %d bytes, want at most %d: %d of blobs have changed", got, most, changed)
@@ -95,6 +90,18 @@ func TestDelta(t *testing.T) {
 			incomplete(t, carrier, have)
 		})
 	}
+}
+
+// export writes an archive of a version of the shop, without what somebody has.
+func export(t *testing.T, kind string, source place, version string, have *transfer.Have) (path string, open func() place) {
+	t.Helper()
+	path, open = archive(t, kind)
+	carrier := open()
+	if _, err := transfer.Run(t.Context(), source.Repository, carrier.Repository, shop.Name, version, transfer.Options{Have: have}); err != nil {
+		t.Fatal(err)
+	}
+	carrier.closed(t)
+	return path, open
 }
 
 // incomplete imports a delta where nothing is that it is a delta to.

@@ -28,6 +28,8 @@ type proxy struct {
 
 	mu       sync.Mutex
 	requests []request
+	// running is how many requests are on the way.
+	running int
 	// before is called before a request is passed on.
 	before func(request)
 }
@@ -51,9 +53,8 @@ func newProxy(t *testing.T, to string) *proxy {
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		before := p.before
-		p.mu.Unlock()
+		before := p.began()
+		defer p.ended()
 		if before != nil {
 			before(requestOf(r, 0))
 		}
@@ -62,6 +63,26 @@ func newProxy(t *testing.T, to string) *proxy {
 	t.Cleanup(s.Close)
 	p.url = s.URL
 	return p
+}
+
+func (p *proxy) began() (before func(request)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running++
+	return p.before
+}
+
+func (p *proxy) ended() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running--
+}
+
+// onTheWay is how many requests are not answered yet.
+func (p *proxy) onTheWay() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running
 }
 
 func requestOf(r *http.Request, status int) request {

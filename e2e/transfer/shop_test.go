@@ -168,15 +168,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 			target := inAt(t, c, p.url, nil)
 			result := deliver(t, source, target, "1.0.0", transfer.Options{Confirm: transfer.ConfirmDescriptors})
 			first := p.seen()
-			looked := map[string]bool{}
-			for _, r := range first {
-				switch {
-				case r.method == http.MethodHead && r.class == ocmtest.ClassBlobs:
-					looked[strings.Replace(strings.TrimPrefix(r.path, "/v2/"), "/blobs/", "@", 1)] = true
-				case r.method == http.MethodPut && r.class == ocmtest.ClassUploads && !looked[repositoryOf(r)+"@"+r.blob]:
-					t.Errorf("%s was sent to %s before it was looked for", r.blob, repositoryOf(r))
-				}
-			}
+			lookedFirst(t, first)
 			uploads := sent(first)
 			for what, n := range uploads {
 				if n != 1 {
@@ -188,23 +180,43 @@ func TestNothingIsSentTwice(t *testing.T) {
 				t.Errorf("%d blobs were sent, the result says %d, there are %d of the contents", len(uploads), result.Copied, len(made.Blobs))
 			}
 			tagsAreLast(t, first, made)
+			t.Logf("%s: %d requests at first, %d blobs and %d bytes of %d sent", name, len(first), len(uploads), result.CopiedBytes, result.Bytes)
 
 			again := deliver(t, source, target, "1.0.0", transfer.Options{Confirm: transfer.ConfirmDescriptors})
-			for _, r := range p.seen() {
-				if r.method != http.MethodGet && r.method != http.MethodHead {
-					t.Errorf("%s %s although everything was there", r.method, r.path)
-				}
-			}
-			if again.Copied != 0 || again.CopiedBytes != 0 || again.Present != again.Blobs {
-				t.Errorf("the second result says %+v", again)
-			}
-			for _, v := range again.Versions {
-				if v.Outcome != transfer.Unchanged {
-					t.Errorf("%s is %s, want unchanged", v.Component, v.Outcome)
-				}
-			}
-			t.Logf("%s: %d requests at first, %d blobs and %d bytes of %d sent", name, len(first), len(uploads), result.CopiedBytes, result.Bytes)
+			nothingIsDone(t, p.seen(), again)
 		})
+	}
+}
+
+// lookedFirst wants every blob to have been looked for before it was sent.
+func lookedFirst(t *testing.T, all []request) {
+	t.Helper()
+	looked := map[string]bool{}
+	for _, r := range all {
+		switch {
+		case r.method == http.MethodHead && r.class == ocmtest.ClassBlobs:
+			looked[strings.Replace(strings.TrimPrefix(r.path, "/v2/"), "/blobs/", "@", 1)] = true
+		case r.method == http.MethodPut && r.class == ocmtest.ClassUploads && !looked[repositoryOf(r)+"@"+r.blob]:
+			t.Errorf("%s was sent to %s before it was looked for", r.blob, repositoryOf(r))
+		}
+	}
+}
+
+// nothingIsDone wants a transfer of what was there to have changed nothing, and to say so.
+func nothingIsDone(t *testing.T, all []request, result *transfer.Result) {
+	t.Helper()
+	for _, r := range all {
+		if r.method != http.MethodGet && r.method != http.MethodHead {
+			t.Errorf("%s %s although everything was there", r.method, r.path)
+		}
+	}
+	if result.Copied != 0 || result.CopiedBytes != 0 || result.Present != result.Blobs {
+		t.Errorf("the second result says %+v", result)
+	}
+	for _, v := range result.Versions {
+		if v.Outcome != transfer.Unchanged {
+			t.Errorf("%s is %s, want unchanged", v.Component, v.Outcome)
+		}
 	}
 }
 
@@ -239,30 +251,12 @@ func TestWhatWasCutOffGoesOn(t *testing.T) {
 			c := registry(t, ours)
 			p := newProxy(t, c.URL)
 			target := inAt(t, c, p.url, nil)
-			ctx, cut := context.WithCancel(t.Context())
-			defer cut()
-			var left int
-			p.before = func(r request) {
-				if r.method != http.MethodPut || r.class != ocmtest.ClassUploads {
-					return
-				}
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				if left++; left > after {
-					cut()
-				}
-			}
-			if _, err := transfer.Run(ctx, source.Repository, target.Repository, shop.Name, "1.0.0", transfer.Options{Concurrency: 2}); !errors.Is(err, context.Canceled) {
-				t.Fatalf("Run = %v, want that it was cut off", err)
-			}
+			runCutOff(t, source, target, p, after)
 			for _, component := range components {
 				if _, err := target.Get(t.Context(), component, "1.0.0"); !errors.Is(err, ocm.ErrNotFound) {
 					t.Errorf("Get(%s) = %v, want that it is not there yet", component, err)
 				}
 			}
-			p.mu.Lock()
-			p.before = nil
-			p.mu.Unlock()
 			arrivedFirst := sent(settled(t, p))
 			deliver(t, source, target, "1.0.0", transfer.Options{})
 			second := sent(p.seen())
@@ -276,24 +270,46 @@ func TestWhatWasCutOffGoesOn(t *testing.T) {
 	}
 }
 
+// runCutOff transfers the shop through a proxy until more than a number of blobs are sent.
+func runCutOff(t *testing.T, source, target place, p *proxy, after int) {
+	t.Helper()
+	ctx, cut := context.WithCancel(t.Context())
+	defer cut()
+	var left int
+	interfere := func(before func(request)) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.before = before
+	}
+	interfere(func(r request) {
+		if r.method != http.MethodPut || r.class != ocmtest.ClassUploads {
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if left++; left > after {
+			cut()
+		}
+	})
+	if _, err := transfer.Run(ctx, source.Repository, target.Repository, shop.Name, "1.0.0", transfer.Options{Concurrency: 2}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("Run = %v, want that it was cut off", err)
+	}
+	interfere(nil)
+}
+
 // settled returns what a proxy has seen when nothing is on the way any more.
 func settled(t *testing.T, p *proxy) []request {
 	t.Helper()
-	var all []request
-	ticker := time.NewTicker(100 * time.Millisecond)
+	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	for {
-		before := len(all)
-		all = append(all, p.seen()...)
-		if before > 0 && before == len(all) {
-			return all
-		}
+	for p.onTheWay() > 0 {
 		select {
 		case <-ticker.C:
 		case <-t.Context().Done():
 			t.Fatal("there is no end of requests")
 		}
 	}
+	return p.seen()
 }
 
 // TestConflict wants other content under the same version to be left alone, unless it may be overwritten.

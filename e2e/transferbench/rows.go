@@ -47,16 +47,7 @@ func (b *bench) direction(ctx context.Context, w *measure.World, from, to string
 		if err != nil {
 			return err
 		}
-		turns[i] = func(ctx context.Context, _ int) (own measure.Sample, err error) {
-			var servers measure.Sample
-			if e.how == machine {
-				own, servers, err = b.copyFiles(ctx, copier, bottom)
-			} else {
-				own, servers, err = b.copyOnce(ctx, w, copier, source, to, e)
-			}
-			e.served = append(e.served, servers)
-			return own, err
-		}
+		turns[i] = b.turn(w, e, copier, source, bottom, to)
 	}
 	// What a process does once, it does in a round that does not count.
 	if _, err := measure.TakeTurns(ctx, 1, turns...); err != nil {
@@ -71,6 +62,20 @@ func (b *bench) direction(ctx context.Context, w *measure.World, from, to string
 	}
 	b.tell(from+" to "+to, entries, results)
 	return nil
+}
+
+// turn is that of an entry.
+func (b *bench) turn(w *measure.World, e *entry, copier *server.Process, source *measure.Contestant, bottom *bottom, to string) measure.Turn {
+	return func(ctx context.Context, _ int) (own measure.Sample, err error) {
+		var servers measure.Sample
+		if e.how == machine {
+			own, servers, err = b.copyFiles(ctx, copier, bottom)
+		} else {
+			own, servers, err = b.copyOnce(ctx, w, copier, source, to, e)
+		}
+		e.served = append(e.served, servers)
+		return own, err
+	}
 }
 
 // tell adds what a direction has come to: a row of those who copy, and one of those who read it back, too.

@@ -1,21 +1,13 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/ocm-operator/ocm-operator/e2e/measure/measuretest"
 )
 
-// TestMain lets this program be its own servers and copiers.
-func TestMain(m *testing.M) {
-	if b := newBench(); b.IsChild(os.Args[1:]) {
-		b.Main()
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { measuretest.Main(m, &newBench().Program) }
 
 // TestQuick runs every part with tiny sizes, so that the program works when somebody needs it.
 func TestQuick(t *testing.T) {

@@ -2,6 +2,7 @@
 package measuretest
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,15 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/e2e/measure"
 )
+
+// Main is TestMain of a program that starts itself again, as a server or whatever else it needs.
+func Main(m *testing.M, p *measure.Program) {
+	if p.IsChild(os.Args[1:]) {
+		p.Main()
+		return
+	}
+	os.Exit(m.Run())
+}
 
 // Run runs all parts of a program, which has been made quick. It has to measure what is wanted, by the names of rows and then of
 // bounds, and to tell of each in its report.
