@@ -177,6 +177,12 @@ func (w *World) StartIn(ctx context.Context, name, dir string, secure bool) (*Co
 	return c, nil
 }
 
+// Stop tells the server to end, and waits for it. Connections of the client don't keep it.
+func (c *Contestant) Stop() error {
+	c.http.CloseIdleConnections()
+	return c.Process.Stop()
+}
+
 // Self starts this program again, as a server with these arguments.
 func (w *World) Self(ctx context.Context, args ...string) (*server.Process, error) {
 	self, err := os.Executable()

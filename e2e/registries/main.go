@@ -24,8 +24,9 @@ const (
 		"         [--tls-cert=FILE --tls-key=FILE] [--user=NAME], with the password in " + passwordVariable
 	// passwordVariable has the password: the arguments of a process are no secret.
 	passwordVariable = "REGISTRIES_PASSWORD"
-	// grace is how long requests in flight may take at the end.
-	grace = 5 * time.Second
+	// grace is how long requests in flight may take at the end. It is more than the five seconds after which net/http no longer waits for
+	// a request on a connection that was never used, as clients have them that dial twice.
+	grace = 8 * time.Second
 )
 
 // options says which server to run, and how.

@@ -122,5 +122,5 @@ func (b *bench) startOnce(ctx context.Context, w *measure.World, dir string) (ti
 	}
 	usage, err := operator.UsageOf(c.Process.PID())
 	own, err2 := measure.Anonymous(c.Process)
-	return took, usage, own, errors.Join(err, err2, c.Process.Stop())
+	return took, usage, own, errors.Join(err, err2, c.Stop())
 }

@@ -71,7 +71,7 @@ const user, password = "robot", "correct horse"
 // newDistribution serves a distribution until the test ends.
 func newDistribution(t *testing.T, locked closed) *gate {
 	t.Helper()
-	said := &complaints{}
+	said := &complaints{except: "http.response.status=404"} // which is what it answers whoever looks before he sends
 	o := server.Registry{Kind: server.Distribution, Dir: t.TempDir(), Delete: true, Log: said}
 	if locked {
 		o.User, o.Password = user, password
@@ -81,8 +81,9 @@ func newDistribution(t *testing.T, locked closed) *gate {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := p.Stop(); err != nil {
-			t.Errorf("stop distribution: %v", err)
+		// It is not asked: a client that has a connection which it never used would keep it waiting for longer than it waits.
+		if err := p.Kill(); err != nil {
+			t.Errorf("end distribution: %v", err)
 		}
 		if t.Failed() {
 			t.Logf("the end of what distribution at %s has logged:\n%s", p.Address(), said.end())
