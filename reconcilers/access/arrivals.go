@@ -72,6 +72,9 @@ func (a *Arrivals) Freshness(obj client.Object, interval time.Duration, settled 
 	if settled && interval > 0 {
 		return Freshness{Since: since, Interval: interval}
 	}
+	if since.IsZero() { // it may have changed right now
+		return Freshness{Since: time.Now()}
+	}
 	const part = 10
 	if soon := time.Now().Add(-min(shortAge, interval/part)); soon.After(since) {
 		since = soon

@@ -174,6 +174,7 @@ func TestReadsAreBoundedForAllObjects(t *testing.T) {
 	objects := []*v1alpha1.ComponentVersion{
 		reconcilertest.ComponentVersion("one", f.url, app, "1.0.0"), reconcilertest.ComponentVersion("two", f.url, app, ">=1.0.0"),
 	}
+	objects[1].Namespace = "team-two" // in one namespace they would share ComponentDescriptors, and who is late would begin again
 	w.Create(objects[0], objects[1])
 	var group sync.WaitGroup
 	for _, cv := range objects {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -610,6 +611,10 @@ func TestStorm(t *testing.T) {
 			return &transfer.Result{}, ctx.Err()
 		}}
 	}
+	for !pool.Ask(ownerIn("team0", "0"), job(0, 1)).Ended() { // the storm must not be over before the pool works
+		runtime.Gosched()
+	}
+	outcomes.Add(1)
 	var group sync.WaitGroup
 	for asker := range askers {
 		group.Go(func() {
