@@ -28,7 +28,7 @@ import (
 // version, of which only what has changed is carried.
 func TestAirGap(t *testing.T) {
 	outside := newSide(t, "", cluster.Options{})
-	registry := &source{dir: t.TempDir()}
+	registry := newSource(t)
 	registry.begin(t)
 	first := registry.publish(t, "1.0.0")
 	outside.Apply(guide(t, "export.yaml", theirSource, registry.url()))

@@ -16,6 +16,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
+	"github.com/ocm-operator/ocm-operator/e2e/loopback"
 	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/e2e/server"
 	"github.com/ocm-operator/ocm-operator/e2e/shop"
@@ -96,6 +97,17 @@ type source struct {
 	process      *server.Process
 }
 
+// newSource returns it with an address that stays its own while it does not run.
+func newSource(t *testing.T) *source {
+	t.Helper()
+	address, kept, err := loopback.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = kept.Close() })
+	return &source{dir: t.TempDir(), address: address}
+}
+
 // begin starts the registry, at the same address as before.
 func (s *source) begin(t *testing.T) {
 	t.Helper()
@@ -103,7 +115,6 @@ func (s *source) begin(t *testing.T) {
 	if s.process, err = server.StartRegistry(t.Context(), server.Registry{Kind: server.Distribution, Dir: s.dir, Listen: s.address}); err != nil {
 		t.Fatal(err)
 	}
-	s.address = s.process.Address()
 	t.Cleanup(func() { s.end(t) })
 }
 

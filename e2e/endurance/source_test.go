@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
+	"github.com/ocm-operator/ocm-operator/e2e/loopback"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
@@ -24,10 +25,15 @@ type source struct {
 
 func newSource(t *testing.T) *source {
 	t.Helper()
-	s := &source{Registry: ocmtest.NewRegistry(), t: t, address: "127.0.0.1:0"}
+	address, kept, err := loopback.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &source{Registry: ocmtest.NewRegistry(), t: t, address: address}
 	s.open()
 	t.Cleanup(func() {
 		s.close()
+		_ = kept.Close()
 		if t.Failed() {
 			t.Logf("the registry of components has seen %v", s.Requests())
 		}
@@ -43,7 +49,6 @@ func (s *source) open() {
 	if err != nil {
 		s.t.Fatalf("listen for the registry of components: %v", err)
 	}
-	s.address = listener.Addr().String()
 	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	s.server = server
 	go func() {

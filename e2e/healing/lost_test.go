@@ -14,6 +14,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
+	"github.com/ocm-operator/ocm-operator/e2e/loopback"
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 )
 
@@ -102,7 +103,11 @@ func TestScrubFindsDamage(t *testing.T) {
 
 // TestArtifactsHeal is the same for those who read content as ExternalArtifacts, which have no registry to tell them anything.
 func TestArtifactsHeal(t *testing.T) {
-	address := freeAddress(t)
+	address, kept, err := loopback.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
 	w := newWorld(t, "--external-artifacts", "--artifact-addr="+address, "--artifact-address="+address)
 	w.publish("app", "1.0.0", noise)
 	w.follow("app")

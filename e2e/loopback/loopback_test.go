@@ -1,14 +1,14 @@
-package operator
+package loopback
 
 import (
 	"net"
 	"testing"
 )
 
-// TestReservedPort listens at a reserved address again and again, as an operator does that is restarted.
+// TestReservedPort listens at a reserved address again and again, as a server does that is restarted.
 func TestReservedPort(t *testing.T) {
 	t.Parallel()
-	address, socket, err := reserve()
+	address, socket, err := Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/ocm-operator/ocm-operator/e2e/loopback"
 )
 
 const (
@@ -214,7 +216,7 @@ func reservePorts() (ports, error) {
 	var p ports
 	for i, address := range []*string{&p.registry, &p.metrics, &p.health} {
 		var err error
-		if *address, p.kept[i], err = reserve(); err != nil {
+		if *address, p.kept[i], err = loopback.Reserve(); err != nil {
 			return ports{}, err
 		}
 	}

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ocm-operator/ocm-operator/e2e/loopback"
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 	"github.com/ocm-operator/ocm-operator/registry/certs"
 )
@@ -50,8 +51,13 @@ func soak(ctx context.Context, o options, out io.Writer) (_ *counts, err error) 
 	asks := &http.Server{Handler: w.ledger, ReadHeaderTimeout: time.Minute}
 	go func() { _ = asks.Serve(roots) }()
 	defer func() { _ = asks.Close() }()
+	address, kept, err := loopback.Reserve()
+	if err != nil {
+		return &w.counts, err
+	}
+	defer func() { _ = kept.Close() }()
 	p := &process{counts: &w.counts, out: out, orders: orders{
-		Dir: o.dir, Address: "127.0.0.1:0", Roots: "http://" + roots.Addr().String(),
+		Dir: o.dir, Address: address, Roots: "http://" + roots.Addr().String(),
 		Lease: min(maxLease, o.duration/8), Quota: o.quota, Collect: collectEvery,
 	}}
 	if w.client, err = p.prepare(); err != nil {

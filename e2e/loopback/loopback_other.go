@@ -1,6 +1,6 @@
 //go:build !linux
 
-package operator
+package loopback
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// reserve returns an address that was free a moment ago: only Linux lets a program keep one that another listens at.
-func reserve() (string, *os.File, error) {
+// Reserve returns an address that was free a moment ago: only Linux lets a program keep one that another listens at.
+func Reserve() (string, *os.File, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a local listener does not block
 	if err != nil {
 		return "", nil, fmt.Errorf("find a free port: %w", err)

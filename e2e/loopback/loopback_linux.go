@@ -1,4 +1,4 @@
-package operator
+package loopback
 
 import (
 	"errors"
@@ -9,10 +9,9 @@ import (
 	"syscall"
 )
 
-// reserve returns an address of loopback that nobody gets who asks for any, as long as the file is open: a socket is bound to it,
-// and does not listen. Whoever names the address may listen there, as the operator does; while it does not run, connections are
-// refused.
-func reserve() (string, *os.File, error) {
+// Reserve returns an address of loopback that nobody gets who asks for any, as long as the file is open: a socket is bound to it,
+// and does not listen. Whoever names the address may listen there, again and again; while nobody does, connections are refused.
+func Reserve() (string, *os.File, error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return "", nil, fmt.Errorf("reserve a port: %w", os.NewSyscallError("socket", err))
