@@ -124,11 +124,17 @@ var drainBuffers = sync.Pool{New: func() any {
 	return &b
 }}
 
+// maxUnstated bounds content whose size nobody states.
+const maxUnstated = 16 << 30
+
 // drain reads what was opened to its end, where it is compared, or returns the
 // error.
 func drain(w *oci.Watch, blob *Blob, err error) error {
 	if err != nil {
 		return err
+	}
+	if blob.Size < 0 {
+		blob.bound(maxUnstated)
 	}
 	rc := w.Over(blob)
 	defer rc.Close()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -94,11 +95,34 @@ func TestDrain(t *testing.T) {
 	if err := drain(watch, blob(&failing{fmt.Errorf("closed: %w", io.EOF)}), nil); err == nil {
 		t.Error("a connection that was closed was taken for the end")
 	}
+	endless := &Blob{ReadCloser: io.NopCloser(zeros{}), Digest: digest.FromString("x"), Size: -1}
+	if err := drain(watch, endless, nil); !errors.Is(err, oci.ErrTooLarge) {
+		t.Errorf("drain of what does not end = %v, want ErrTooLarge", err)
+	}
 	if err := drain(watch, nil, broken); !errors.Is(err, broken) {
 		t.Errorf("drain = %v, want %v", err, broken)
 	}
 	if err := drain(watch, &Blob{ReadCloser: io.NopCloser(strings.NewReader("x"))}, nil); err == nil {
 		t.Error("content without a digest was accepted")
+	}
+}
+
+// zeros do not end.
+type zeros struct{}
+
+// Read implements io.Reader.
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestLocate refuses blobs of no size, or of more bytes than can be counted.
+func TestLocate(t *testing.T) {
+	t.Parallel()
+	a, b := digest.FromString("a"), digest.FromString("b")
+	for name, sizes := range map[string][2]int64{"below zero": {1, -1}, "above all": {math.MaxInt64, 1}, "fine": {1, 2}} {
+		source := &Source{Component: &oci.Component{Manifest: &ocispec.Manifest{Layers: []ocispec.Descriptor{{Digest: a, Size: sizes[0]}, {Digest: b, Size: sizes[1]}}}}}
+		local, err := source.locate(&LocalBlob{LocalReference: a.String() + "," + b.String()})
+		if name == "fine" && (err != nil || local.size != 3) || name != "fine" && !errors.Is(err, oci.ErrMalformed) {
+			t.Errorf("%s: locate = %+v, %v", name, local, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -187,15 +188,9 @@ func (s *Source) openChart(ctx context.Context, res *descriptor.Resource, c *cha
 	if err != nil {
 		return nil, err
 	}
-	target, err := repository.JoinPath("/").Parse(entry.URLs[0])
+	target, err := entry.address(repository)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no address", entry.URLs[0])
-	}
-	if target, err = parseAddress(target.String()); err != nil {
 		return nil, err
-	}
-	if repository.Scheme == "https" && target.Scheme != "https" {
-		return nil, fmt.Errorf("the index of %s leads to %s, which is not encrypted; this is refused", repository.Redacted(), target.Redacted())
 	}
 	if target.Host != repository.Host || target.Scheme != repository.Scheme {
 		credential = credentials.Credential{}
@@ -220,6 +215,22 @@ func (e *chartEntry) digests() ([]digest.Digest, error) {
 		return nil, fmt.Errorf("digest %q in the index: %w", e.Digest, err)
 	}
 	return []digest.Digest{d}, nil
+}
+
+// address returns where the chart is, which an index may say relative to where it is
+// itself. An index that came encrypted leads to nothing that does not.
+func (e *chartEntry) address(repository *url.URL) (*url.URL, error) {
+	target, err := repository.JoinPath("/").Parse(e.URLs[0])
+	if err != nil {
+		return nil, fmt.Errorf("%q is no address", e.URLs[0])
+	}
+	if target, err = parseAddress(target.String()); err != nil {
+		return nil, err
+	}
+	if repository.Scheme == "https" && target.Scheme != "https" {
+		return nil, fmt.Errorf("the index of %s leads to %s, which is not encrypted; this is refused", repository.Redacted(), target.Redacted())
+	}
+	return target, nil
 }
 
 // maxWhole bounds the index that is parsed as a whole, which takes about thirty

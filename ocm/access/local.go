@@ -36,7 +36,7 @@ func (s *Source) openLocal(ctx context.Context, res *descriptor.Resource) (*Blob
 type localBlob struct {
 	mediaType string
 	chunks    []chunk
-	size      int64 // -1 if it is not known
+	size      int64
 }
 
 // own returns the digest that the bytes are compared with anyway. It is empty for
@@ -70,10 +70,8 @@ func (s *Source) locate(spec *LocalBlob) (*localBlob, error) {
 			local.mediaType = layer.MediaType
 		}
 		local.chunks = append(local.chunks, chunk{digest: d, size: layer.Size})
-		if sum := local.size + layer.Size; local.size >= 0 && layer.Size >= 0 && sum >= 0 {
-			local.size = sum
-		} else {
-			local.size = -1
+		if local.size += layer.Size; layer.Size < 0 || local.size < 0 {
+			return nil, malformed(fmt.Errorf("the manifest %s of the component version says that blob %s has %d bytes", s.Component.Digest, d, layer.Size))
 		}
 	}
 	return local, nil

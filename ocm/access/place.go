@@ -142,34 +142,22 @@ func (s *Source) localPlace(ctx context.Context, res *descriptor.Resource) (*Pla
 }
 
 func (s *Source) blobPlace(ctx context.Context, res *descriptor.Resource) (*Place, error) {
-	var spec OCIBlob
-	if err := decode(res.Access, &spec); err != nil {
-		return nil, err
-	}
-	ref, err := s.blobReference(res.Access)
+	b, err := s.blobOf(res)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := blobDigest(res, spec.Digest); err != nil {
-		return nil, err
-	}
-	repo, err := s.repository(ref)
-	if err != nil {
-		return nil, err
-	}
-	size := spec.Size
-	if size <= 0 {
-		rc, found, err := repo.Blob(ctx, spec.Digest, -1)
+	if b.Size < 0 {
+		rc, size, err := b.repository.Blob(ctx, b.Digest, -1)
 		if err != nil {
 			return nil, err
 		}
 		rc.Close()
-		if size = found; size < 0 {
+		if b.Size = size; size < 0 {
 			return &Place{Form: Stream}, nil
 		}
 	}
-	blob := ocispec.Descriptor{MediaType: spec.MediaType, Digest: spec.Digest, Size: size}
-	return &Place{Form: Blobs, Repository: repo, MediaType: spec.MediaType, Blobs: []ocispec.Descriptor{blob}}, nil
+	blob := ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size}
+	return &Place{Form: Blobs, Repository: b.repository, MediaType: b.MediaType, Blobs: []ocispec.Descriptor{blob}}, nil
 }
 
 // chartPlace finds a chart. The digest of the resource tells whether it is the

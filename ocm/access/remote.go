@@ -89,6 +89,26 @@ func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) 
 	}
 	guard := &hostGuard{own: own, other: other, server: what.url.Host, hosts: r.Hosts}
 	client := &http.Client{Transport: guard, CheckRedirect: r.redirect(what.noRedirect)}
+	req, err := r.request(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if host, ok := errors.AsType[*oci.HostError](err); ok {
+		return nil, host
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	resp.Body.Close()
+	return nil, refused(what.url, resp.StatusCode)
+}
+
+// request makes the request.
+func (r *Remote) request(ctx context.Context, what request) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, what.url.String(), http.NoBody)
 	if err != nil {
 		return nil, err
@@ -105,28 +125,22 @@ func (r *Remote) get(ctx context.Context, what request) (*http.Response, error) 
 	case c.Username != "":
 		req.SetBasicAuth(c.Username, c.Password)
 	}
-	resp, err := client.Do(req)
-	if host, ok := errors.AsType[*oci.HostError](err); ok {
-		return nil, host
-	}
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode == http.StatusOK {
-		return resp, nil
-	}
-	resp.Body.Close()
-	err = fmt.Errorf("%s answered %d %s", what.url.Redacted(), resp.StatusCode, http.StatusText(resp.StatusCode))
-	switch resp.StatusCode {
+	return req, nil
+}
+
+// refused makes an error of an answer that is not what was asked for.
+func refused(where *url.URL, status int) error {
+	err := fmt.Errorf("%s answered %d %s", where.Redacted(), status, http.StatusText(status))
+	switch status {
 	case http.StatusNotFound:
 		// Every server answers like this, also those between here and there.
-		return nil, oci.Doubt(fmt.Errorf("%w: %w", oci.ErrNotFound, err))
+		return oci.Doubt(fmt.Errorf("%w: %w", oci.ErrNotFound, err))
 	case http.StatusGone:
-		return nil, fmt.Errorf("%w: %w", oci.ErrNotFound, err)
+		return fmt.Errorf("%w: %w", oci.ErrNotFound, err)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("%w: %w", oci.ErrUnauthorized, err)
+		return fmt.Errorf("%w: %w", oci.ErrUnauthorized, err)
 	}
-	return nil, err
+	return err
 }
 
 // transport returns what sends the requests with the certificates of a

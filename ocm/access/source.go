@@ -9,6 +9,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/ocm/artifactset"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/internal/stream"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -63,8 +64,16 @@ func (s *Source) Open(ctx context.Context, res *descriptor.Resource, o Options) 
 		blob.Close()
 		return nil, s.wrap(res, fmt.Errorf("content is %w: it has %d bytes, at most %d are read", oci.ErrTooLarge, blob.Size, o.MaxBytes))
 	}
-	blob.ReadCloser = &limited{rc: blob.ReadCloser, left: o.MaxBytes, max: o.MaxBytes}
+	blob.bound(o.MaxBytes)
 	return blob, nil
+}
+
+// bound has the content fail that is larger.
+func (b *Blob) bound(limit int64) {
+	b.ReadCloser = struct {
+		io.Reader
+		io.Closer
+	}{stream.Bounded(b.ReadCloser, limit, "content"), b.ReadCloser}
 }
 
 // ResourceError says which resource an error is about.
@@ -137,56 +146,46 @@ func blobDigest(res *descriptor.Resource, own digest.Digest) ([]digest.Digest, e
 	return nil, nil
 }
 
+// registryBlob is a blob of any registry.
+type registryBlob struct {
+	OCIBlob
+
+	// repository has the blob.
+	repository oci.Storage
+	// also is what the blob must match besides its own digest.
+	also []digest.Digest
+}
+
+// blobOf reads the access of a blob. A size that it does not state is -1.
+func (s *Source) blobOf(res *descriptor.Resource) (*registryBlob, error) {
+	var b registryBlob
+	if err := decode(res.Access, &b.OCIBlob); err != nil {
+		return nil, err
+	}
+	ref, err := s.blobReference(res.Access)
+	if err != nil {
+		return nil, err
+	}
+	if b.also, err = blobDigest(res, b.Digest); err != nil {
+		return nil, err
+	}
+	if b.repository, err = s.repository(ref); err != nil {
+		return nil, err
+	}
+	if b.Size <= 0 {
+		b.Size = -1
+	}
+	return &b, nil
+}
+
 func (s *Source) openBlob(ctx context.Context, res *descriptor.Resource) (*Blob, error) {
-	var spec OCIBlob
-	if err := decode(res.Access, &spec); err != nil {
-		return nil, err
-	}
-	ref, err := s.parse(spec.Reference)
+	b, err := s.blobOf(res)
 	if err != nil {
 		return nil, err
 	}
-	if err := spec.Digest.Validate(); err != nil {
-		return nil, malformed(fmt.Errorf("the access of the blob has the digest %q: %w", spec.Digest, err))
-	}
-	also, err := blobDigest(res, spec.Digest)
+	rc, size, err := b.repository.Blob(ctx, b.Digest, b.Size, b.also...)
 	if err != nil {
 		return nil, err
 	}
-	repo, err := s.repository(ref)
-	if err != nil {
-		return nil, err
-	}
-	size := spec.Size
-	if size <= 0 {
-		size = -1
-	}
-	rc, size, err := repo.Blob(ctx, spec.Digest, size, also...)
-	if err != nil {
-		return nil, err
-	}
-	return &Blob{ReadCloser: rc, MediaType: spec.MediaType, Size: size, Digest: spec.Digest}, nil
+	return &Blob{ReadCloser: rc, MediaType: b.MediaType, Size: size, Digest: b.Digest}, nil
 }
-
-// limited fails instead of ending when there is more than it may pass on.
-type limited struct {
-	rc   io.ReadCloser
-	left int64
-	max  int64
-}
-
-// Read implements io.Reader.
-func (l *limited) Read(p []byte) (int, error) {
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
-	}
-	n, err := l.rc.Read(p)
-	if int64(n) > l.left {
-		return int(l.left), fmt.Errorf("content is %w: at most %d bytes are read", oci.ErrTooLarge, l.max)
-	}
-	l.left -= int64(n)
-	return n, err
-}
-
-// Close implements io.Closer.
-func (l *limited) Close() error { return l.rc.Close() }

@@ -11,20 +11,18 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/ocm-operator/ocm-operator/ocm/internal/blobtar"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
 // annotationMain names the artifact an archive of several is about.
 const annotationMain = "software.ocm/main"
 
-// maxName bounds the names of entries.
-const maxName = 1024
-
 // Limits bound what is accepted. A zero field means its default.
 type Limits struct {
 	// Entries bounds the files and directories, 10,000 by default.
 	Entries int
-	// Bytes bounds the unpacked archive, 16 GiB by default.
+	// Bytes bounds the archive, as it is and unpacked, 16 GiB by default.
 	Bytes int64
 	// ManifestBytes bounds indexes and manifests, 4 MiB by default.
 	ManifestBytes int64
@@ -69,7 +67,7 @@ func Read(ctx context.Context, open Opener, l Limits) (*Set, error) {
 }
 
 func (s *Set) readMain(ctx context.Context) error {
-	e, err := s.find(ctx, entry.isIndex)
+	e, err := s.find(ctx, isIndex)
 	if errors.Is(err, errNoEntry) {
 		return errNoIndex()
 	}
@@ -108,14 +106,14 @@ func errNoIndex() error {
 }
 
 // parseIndex returns the artifact that an archive with this index is about.
-func parseIndex(e entry, raw []byte) (ocispec.Descriptor, error) {
+func parseIndex(e blobtar.Entry, raw []byte) (ocispec.Descriptor, error) {
 	var index ocispec.Index
 	if err := json.Unmarshal(raw, &index); err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("%s of the archive: %w", e.name, err)
+		return ocispec.Descriptor{}, fmt.Errorf("%s of the archive: %w", e.Name, err)
 	}
 	main, err := mainOf(&index)
 	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("%s of the archive: %w", e.name, err)
+		return ocispec.Descriptor{}, fmt.Errorf("%s of the archive: %w", e.Name, err)
 	}
 	return main, nil
 }
@@ -138,21 +136,21 @@ func mainOf(index *ocispec.Index) (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{}, fmt.Errorf("it does not list %q, which its annotation %s names", want, annotationMain)
 }
 
-func isBlob(want digest.Digest) func(entry) bool {
-	return func(e entry) bool {
-		d, ok := e.blob()
+func isBlob(want digest.Digest) func(blobtar.Entry) bool {
+	return func(e blobtar.Entry) bool {
+		d, ok := e.Digest()
 		return ok && d == want
 	}
 }
 
 // find goes on to the entry that is wanted, and starts once more from the start
 // if it was passed already.
-func (s *Set) find(ctx context.Context, want func(entry) bool) (entry, error) {
+func (s *Set) find(ctx context.Context, want func(blobtar.Entry) bool) (blobtar.Entry, error) {
 	for fresh := s.pass == nil; ; fresh = true {
 		if s.pass == nil {
 			var err error
 			if s.pass, err = newPass(ctx, s.open, s.limits); err != nil {
-				return entry{}, err
+				return blobtar.Entry{}, err
 			}
 		}
 		for {
@@ -161,17 +159,17 @@ func (s *Set) find(ctx context.Context, want func(entry) bool) (entry, error) {
 				break
 			}
 			if err != nil {
-				return entry{}, err
+				return blobtar.Entry{}, err
 			}
 			if want(e) {
 				return e, nil
 			}
 		}
 		if err := s.Close(); err != nil {
-			return entry{}, err
+			return blobtar.Entry{}, err
 		}
 		if fresh {
-			return entry{}, errNoEntry
+			return blobtar.Entry{}, errNoEntry
 		}
 	}
 }
@@ -188,8 +186,8 @@ func (s *Set) Open(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser,
 		return nil, fmt.Errorf("blob %s: %w", desc.Digest, err)
 	}
 	object := fmt.Sprintf("blob %s of the archive", desc.Digest)
-	if e.size != desc.Size {
-		return nil, &oci.DigestMismatchError{Object: object, Want: fmt.Sprintf("%d bytes", desc.Size), Got: fmt.Sprintf("%d bytes", e.size)}
+	if e.Size != desc.Size {
+		return nil, &oci.DigestMismatchError{Object: object, Want: fmt.Sprintf("%d bytes", desc.Size), Got: fmt.Sprintf("%d bytes", e.Size)}
 	}
 	return oci.Verify(&content{set: s}, object, desc.Size, desc.Digest)
 }

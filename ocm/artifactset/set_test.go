@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"strings"
 	"testing"
 
@@ -119,61 +120,89 @@ func index(main string, manifests ...string) []byte {
 	return raw
 }
 
-// TestRefused reads archives that are broken or hostile.
-func TestRefused(t *testing.T) {
-	t.Parallel()
-	some := digest.FromString("x").String()
-	blob := "blobs/" + strings.Replace(some, ":", ".", 1)
-	bomb := archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", some)}, ocmtest.File{Name: "big", Content: make([]byte, 1<<20)})
+// refused is an archive that is broken or hostile, and what is said of it.
+type refused struct {
+	data []byte
+	is   error
+	want string
+}
+
+// link returns an archive with something that is no file in place of its index.
+func link(t *testing.T, typ byte) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	tw := tar.NewWriter(&buf)
+	if err := errors.Join(tw.WriteHeader(&tar.Header{Name: "index.json", Typeflag: typ, Linkname: "/etc/passwd"}), tw.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// many returns an archive of many files.
+func many(t *testing.T) []byte {
+	t.Helper()
+	var files []ocmtest.File
+	for i := range 40 {
+		files = append(files, ocmtest.File{Name: fmt.Sprintf("f%d", i)})
+	}
+	return archiveOf(t, files...)
+}
+
+// badArchives are refused whatever is in them.
+func badArchives(t *testing.T) map[string]refused {
+	t.Helper()
+	bomb := archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", digest.FromString("x").String())}, ocmtest.File{Name: "big", Content: make([]byte, 1<<20)})
 	packed, err := ocmtest.Gzip(bomb)
 	if err != nil {
 		t.Fatal(err)
 	}
-	many := []ocmtest.File{{Name: "index.json", Content: index("", some)}}
-	for i := range 40 {
-		many = append(many, ocmtest.File{Name: fmt.Sprintf("f%d", i)})
-	}
-	link := func(typ byte) []byte {
-		var buf bytes.Buffer
-		tw := tar.NewWriter(&buf)
-		if err := tw.WriteHeader(&tar.Header{Name: "index.json", Typeflag: typ, Linkname: "/etc/passwd"}); err != nil {
-			t.Fatal(err)
-		}
-		tw.Close()
-		return buf.Bytes()
-	}
-	cases := map[string]struct {
-		data []byte
-		is   error
-		want string
-	}{
+	return map[string]refused{
 		"empty":              {want: "holds no OCI artifact"},
 		"no archive":         {data: []byte("no archive"), want: "archive"},
 		"broken gzip":        {data: []byte{0x1f, 0x8b, 0}, want: "archive"},
 		"cut gzip":           {data: packed[:len(packed)/2], want: "archive"},
-		"no index":           {data: archiveOf(t, ocmtest.File{Name: "oci-layout"}), want: "neither index.json nor artifact-descriptor.json"},
-		"index is no JSON":   {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: []byte("{")}), want: "index.json"},
-		"two indexes":        {data: archiveOf(t, ocmtest.File{Name: "artifact-descriptor.json", Content: index("", some)}, ocmtest.File{Name: "index.json"}), want: "more than one index"},
-		"index twice":        {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", some)}, ocmtest.File{Name: "./index.json"}), want: "more than one index"},
-		"nothing listed":     {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("")}), want: "lists 0 artifacts"},
-		"which of two":       {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", some, some)}), want: "lists 2 artifacts"},
-		"main not listed":    {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("sha256:other", some)}), want: "does not list"},
-		"main is no digest":  {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", "x")}), want: `digest "x"`},
-		"manifest missing":   {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", some)}), is: oci.ErrNotFound},
-		"manifest replaced":  {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", some)}, ocmtest.File{Name: blob, Content: []byte("{}")}), want: "not what its digest promises"},
-		"manifest no JSON":   {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: index("", some)}, ocmtest.File{Name: blob, Content: []byte("x")}), want: "no JSON object"},
 		"absolute name":      {data: archiveOf(t, ocmtest.File{Name: "/index.json"}), want: "leads out"},
 		"name with ..":       {data: archiveOf(t, ocmtest.File{Name: "a/../../index.json"}), want: "leads out"},
 		"backslash":          {data: archiveOf(t, ocmtest.File{Name: `..\index.json`}), want: "leads out"},
 		"long name":          {data: archiveOf(t, ocmtest.File{Name: strings.Repeat("a/", 1000) + "b"}), want: "at most 1024"},
-		"symbolic link":      {data: link(tar.TypeSymlink), want: "neither a file nor a directory"},
-		"hard link":          {data: link(tar.TypeLink), want: "neither a file nor a directory"},
-		"device":             {data: link(tar.TypeChar), want: "neither a file nor a directory"},
-		"too many entries":   {data: archiveOf(t, many...), is: oci.ErrTooLarge, want: "more than 20 entries"},
-		"too large":          {data: bomb, is: oci.ErrTooLarge, want: "more than 65536 bytes unpacked"},
-		"too large unpacked": {data: packed, is: oci.ErrTooLarge, want: "more than 65536 bytes unpacked"},
-		"index too large":    {data: archiveOf(t, ocmtest.File{Name: "index.json", Content: make([]byte, 5000)}), is: oci.ErrTooLarge, want: "at most 4096"},
+		"symbolic link":      {data: link(t, tar.TypeSymlink), want: "neither a file nor a directory"},
+		"hard link":          {data: link(t, tar.TypeLink), want: "neither a file nor a directory"},
+		"device":             {data: link(t, tar.TypeChar), want: "neither a file nor a directory"},
+		"too many entries":   {data: many(t), is: oci.ErrTooLarge, want: "more than 20 entries"},
+		"too large":          {data: bomb, is: oci.ErrTooLarge, want: "more than 65536 bytes"},
+		"too large unpacked": {data: packed, is: oci.ErrTooLarge, want: "more than 65536 bytes"},
 	}
+}
+
+// badSets hold no artifact, or not the one that they promise.
+func badSets(t *testing.T) map[string]refused {
+	t.Helper()
+	some := digest.FromString("x").String()
+	blob := "blobs/" + strings.Replace(some, ":", ".", 1)
+	set := func(content []byte, more ...ocmtest.File) []byte {
+		return archiveOf(t, append([]ocmtest.File{{Name: "index.json", Content: content}}, more...)...)
+	}
+	return map[string]refused{
+		"no index":          {data: archiveOf(t, ocmtest.File{Name: "oci-layout"}), want: "neither index.json nor artifact-descriptor.json"},
+		"index is no JSON":  {data: set([]byte("{")), want: "index.json"},
+		"two indexes":       {data: archiveOf(t, ocmtest.File{Name: "artifact-descriptor.json", Content: index("", some)}, ocmtest.File{Name: "index.json"}), want: "more than one index"},
+		"index twice":       {data: set(index("", some), ocmtest.File{Name: "./index.json"}), want: "more than one index"},
+		"nothing listed":    {data: set(index("")), want: "lists 0 artifacts"},
+		"which of two":      {data: set(index("", some, some)), want: "lists 2 artifacts"},
+		"main not listed":   {data: set(index("sha256:other", some)), want: "does not list"},
+		"main is no digest": {data: set(index("", "x")), want: `digest "x"`},
+		"manifest missing":  {data: set(index("", some)), is: oci.ErrNotFound},
+		"manifest replaced": {data: set(index("", some), ocmtest.File{Name: blob, Content: []byte("{}")}), want: "not what its digest promises"},
+		"manifest no JSON":  {data: set(index("", some), ocmtest.File{Name: blob, Content: []byte("x")}), want: "no JSON object"},
+		"index too large":   {data: set(make([]byte, 5000)), is: oci.ErrTooLarge, want: "at most 4096"},
+	}
+}
+
+// TestRefused reads archives that are broken or hostile.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	cases := badArchives(t)
+	maps.Copy(cases, badSets(t))
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

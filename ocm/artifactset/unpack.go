@@ -11,7 +11,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/ocm-operator/ocm-operator/ocm/internal/blobtar"
 	"github.com/ocm-operator/ocm-operator/ocm/internal/scratch"
+	"github.com/ocm-operator/ocm-operator/ocm/internal/stream"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -60,27 +62,9 @@ func (u *Unpacked) read(ctx context.Context, open Opener) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.raw.Close()) }()
-	var index entry
-	var raw []byte
-	for {
-		e, err := p.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		d, isBlob := e.blob()
-		switch {
-		case e.isIndex():
-			index = e
-			raw, err = p.readSmall(e)
-		case isBlob:
-			err = p.keep(ctx, u.spool, d)
-		}
-		if err != nil {
-			return err
-		}
+	index, raw, err := p.keepAll(ctx, u.spool)
+	if err != nil {
+		return err
 	}
 	if raw == nil {
 		return errNoIndex()
@@ -94,6 +78,31 @@ func (u *Unpacked) read(ctx context.Context, open Opener) (err error) {
 	}
 	u.tags = tagsOf(main)
 	return nil
+}
+
+// keepAll appends all blobs of an archive to the spool, and returns its index with
+// what is in it, which is nil if there is none.
+func (p *pass) keepAll(ctx context.Context, s *spool) (index blobtar.Entry, content []byte, err error) {
+	for {
+		e, err := p.next()
+		if errors.Is(err, io.EOF) {
+			return index, content, nil
+		}
+		if err != nil {
+			return index, nil, err
+		}
+		d, isBlob := e.Digest()
+		switch {
+		case isIndex(e):
+			index = e
+			content, err = p.readSmall(e)
+		case isBlob:
+			err = p.keep(ctx, s, d)
+		}
+		if err != nil {
+			return index, nil, err
+		}
+	}
 }
 
 // tagsOf returns the tags that an archive says that its artifact has.
@@ -248,28 +257,15 @@ func (p *pass) keep(ctx context.Context, s *spool, d digest.Digest) error {
 	if _, twice := s.blobs[d]; twice {
 		return nil // either is compared with its digest when it is read
 	}
-	n, err := io.CopyBuffer(s, &interruptible{ctx: ctx, r: p.tar}, p.buffer())
-	if oci.SideOf(err) == oci.Here || ctx.Err() != nil {
+	n, err := stream.Copy(s, stream.Interruptible(ctx, p.tar))
+	switch {
+	case err == nil:
+	case oci.SideOf(err) == oci.Here, ctx.Err() != nil:
 		return err // the rest of the archive does not matter
-	}
-	if err != nil {
+	default:
 		return p.malformed(err)
 	}
 	s.blobs[d] = extent{offset: s.size, size: n}
 	s.size += n
 	return nil
-}
-
-// interruptible ends when its context does.
-type interruptible struct {
-	ctx context.Context //nolint:containedctx // a reader has no other way to know
-	r   io.Reader
-}
-
-// Read implements io.Reader.
-func (i *interruptible) Read(p []byte) (int, error) {
-	if i.ctx.Err() != nil {
-		return 0, context.Cause(i.ctx)
-	}
-	return i.r.Read(p)
 }

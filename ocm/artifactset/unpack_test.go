@@ -1,12 +1,15 @@
 package artifactset_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,25 +59,40 @@ func TestUnpack(t *testing.T) {
 		if has, err := u.Has(t.Context(), layer); !has || err != nil {
 			t.Errorf("%s: Has = %t, %v", name, has, err)
 		}
-		if has, err := u.HasManifest(t.Context(), digest.FromString("x")); has || err != nil {
-			t.Errorf("%s: HasManifest = %t, %v", name, has, err)
-		}
-		if _, _, err := u.Blob(t.Context(), layer.Digest, layer.Size+1); !errors.As(err, new(*oci.DigestMismatchError)) {
-			t.Errorf("%s: other size: %v", name, err)
-		}
-		if _, _, err := u.Blob(t.Context(), digest.FromString("x"), 1); !errors.Is(err, oci.ErrNotFound) {
-			t.Errorf("%s: no such blob: %v", name, err)
-		}
-		if _, err := u.Manifest(t.Context(), "none"); !errors.Is(err, oci.ErrNotFound) {
-			t.Errorf("%s: no such tag: %v", name, err)
-		}
-		_, err = u.PushManifest(t.Context(), "", nil, "x")
-		if !errors.Is(err, oci.ErrReadOnly) || !errors.Is(u.PushBlob(t.Context(), layer, nil), oci.ErrReadOnly) {
-			t.Errorf("%s: something was stored: %v", name, err)
-		}
 		if err := u.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestUnpackedLacks asks for what is not there, and stores nothing.
+func TestUnpackedLacks(t *testing.T) {
+	t.Parallel()
+	u, err := unpack(t, chart(t, ocmtest.Archive{}), artifactset.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	image, err := u.Main.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := image.Layers[0]
+	if has, err := u.HasManifest(t.Context(), digest.FromString("x")); has || err != nil {
+		t.Errorf("HasManifest = %t, %v", has, err)
+	}
+	if _, _, err := u.Blob(t.Context(), layer.Digest, layer.Size+1); !errors.As(err, new(*oci.DigestMismatchError)) {
+		t.Errorf("other size: %v", err)
+	}
+	if _, _, err := u.Blob(t.Context(), digest.FromString("x"), 1); !errors.Is(err, oci.ErrNotFound) {
+		t.Errorf("no such blob: %v", err)
+	}
+	if _, err := u.Manifest(t.Context(), "none"); !errors.Is(err, oci.ErrNotFound) {
+		t.Errorf("no such tag: %v", err)
+	}
+	_, err = u.PushManifest(t.Context(), "", nil, "x")
+	if !errors.Is(err, oci.ErrReadOnly) || !errors.Is(u.PushBlob(t.Context(), layer, nil), oci.ErrReadOnly) {
+		t.Errorf("something was stored: %v", err)
 	}
 }
 
@@ -99,6 +117,7 @@ func TestUnpackRefused(t *testing.T) {
 		"cut off":          {data: good[:len(good)/2+100]},
 		"too many entries": {data: good, limits: artifactset.Limits{Entries: 2}, is: oci.ErrTooLarge},
 		"too many bytes":   {data: good, limits: artifactset.Limits{Bytes: 1000}, is: oci.ErrTooLarge},
+		"sparse file":      {data: sparse(t, blob, 1<<40), says: "sparse file"},
 		"large manifest":   {data: good, limits: artifactset.Limits{ManifestBytes: 9}, is: oci.ErrTooLarge},
 	} {
 		dir := t.TempDir()
@@ -116,6 +135,46 @@ func TestUnpackRefused(t *testing.T) {
 	cancel()
 	if _, err := artifactset.Unpack(ctx, (&opener{data: good}).get, artifactset.UnpackOptions{TempDir: t.TempDir()}); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
+	}
+}
+
+// sparse returns an archive with a file of so many bytes that are left out, as GNU tar
+// writes it.
+func sparse(t testing.TB, name string, size int64) []byte {
+	t.Helper()
+	const writable = "XYZ.sparse." // the writer leaves the real name to itself
+	var buf bytes.Buffer
+	tw := tar.NewWriter(&buf)
+	err := tw.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Format: tar.FormatPAX, PAXRecords: map[string]string{
+		writable + "name": name, writable + "size": strconv.FormatInt(size, 10), writable + "numblocks": "1", writable + "map": fmt.Sprintf("%d,0", size),
+	}})
+	if err := errors.Join(err, tw.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.ReplaceAll(buf.Bytes(), []byte(writable), []byte("GNU.sparse."))
+}
+
+// TestEndless gives up on an archive that does not end.
+func TestEndless(t *testing.T) {
+	t.Parallel()
+	good := chart(t, ocmtest.Archive{})
+	for name, start := range map[string][]byte{"zeros": nil, "after the archive": good, "after an archive that is not packed": chart(t, ocmtest.Archive{Plain: true})} {
+		read := int64(0)
+		open := func(context.Context) (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(bytes.NewReader(start), readerFunc(func(p []byte) (int, error) {
+				clear(p)
+				read += int64(len(p))
+				return len(p), nil
+			}))), nil
+		}
+		u, err := artifactset.Unpack(t.Context(), open, artifactset.UnpackOptions{Limits: artifactset.Limits{Bytes: 1 << 20}, TempDir: t.TempDir()})
+		if err == nil {
+			u.Close()
+			t.Errorf("%s: it was read", name)
+		}
+		if read > 2<<20 {
+			t.Errorf("%s: %d bytes were read: %v", name, read, err)
+		}
 	}
 }
 
@@ -169,10 +228,20 @@ func TestWrite(t *testing.T) {
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Error("equal artifacts give different archives")
 	}
-	if got, err := readLayer(t.Context(), &opener{data: first.Bytes()}, artifactset.Limits{}); got != "chart" || err != nil {
+	checkWritten(t, first.Bytes(), u.Main)
+	tree.Blobs = append(tree.Blobs, ocispec.Descriptor{Digest: digest.FromString("none"), Size: 1})
+	if err := artifactset.Write(t.Context(), io.Discard, tree, u); !errors.Is(err, oci.ErrNotFound) {
+		t.Errorf("a blob that is missing: %v", err)
+	}
+}
+
+// checkWritten reads the set that was written of an artifact, in both ways.
+func checkWritten(t *testing.T, data []byte, main *oci.Manifest) {
+	t.Helper()
+	if got, err := readLayer(t.Context(), &opener{data: data}, artifactset.Limits{}); got != "chart" || err != nil {
 		t.Errorf("content = %q, %v", got, err)
 	}
-	again, err := unpack(t, first.Bytes(), artifactset.Limits{})
+	again, err := unpack(t, data, artifactset.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,15 +251,11 @@ func TestWrite(t *testing.T) {
 		t.Errorf("tags = %v, %v", tags, err)
 	}
 	m, err := again.Manifest(t.Context(), "latest")
-	if err != nil || !bytes.Equal(m.Bytes, u.Main.Bytes) || m.Digest != u.Main.Digest {
-		t.Errorf("manifest = %+v, %v", m, err)
+	if err != nil || !bytes.Equal(m.Bytes, main.Bytes) || m.Digest != main.Digest {
+		t.Fatalf("manifest = %+v, %v", m, err)
 	}
 	if got := artifactset.MediaTypeOf(m); got != "application/vnd.oci.image.manifest.v1+tar+gzip" {
 		t.Errorf("media type %s", got)
-	}
-	tree.Blobs = append(tree.Blobs, ocispec.Descriptor{Digest: digest.FromString("none"), Size: 1})
-	if err := artifactset.Write(t.Context(), io.Discard, tree, u); !errors.Is(err, oci.ErrNotFound) {
-		t.Errorf("a blob that is missing: %v", err)
 	}
 }
 
@@ -200,6 +265,7 @@ func FuzzUnpack(f *testing.F) {
 		f.Add(chart(f, a))
 	}
 	f.Add([]byte{0x1f, 0x8b})
+	f.Add(sparse(f, "index.json", 1<<40))
 	limits := artifactset.Limits{Entries: 16, Bytes: 1 << 20, ManifestBytes: 64 << 10}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		u, err := unpack(t, data, limits)

@@ -9,12 +9,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/ocm-operator/ocm-operator/ocm/internal/blobtar"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -23,9 +22,6 @@ const (
 	layoutFile     = "oci-layout"
 	layoutText     = `{"imageLayoutVersion":"1.0.0"}`
 )
-
-// epoch is the time of all entries, so that equal content gives equal archives.
-var epoch = time.Unix(0, 0)
 
 // MediaTypeOf returns the media type of an archive that holds an artifact.
 func MediaTypeOf(m *oci.Manifest) string {
@@ -74,11 +70,11 @@ func writeAll(ctx context.Context, tw *tar.Writer, index []byte, t *oci.Tree, fr
 	if err := writeFile(tw, layoutFile, []byte(layoutText)); err != nil {
 		return err
 	}
-	if err := tw.WriteHeader(&tar.Header{Name: blobFolder, Typeflag: tar.TypeDir, Mode: 0o755, ModTime: epoch, Format: tar.FormatUSTAR}); err != nil {
+	if err := tw.WriteHeader(&tar.Header{Name: blobtar.Folder + "/", Typeflag: tar.TypeDir, Mode: 0o755, ModTime: blobtar.Epoch, Format: tar.FormatUSTAR}); err != nil {
 		return err
 	}
 	for _, m := range t.Manifests {
-		if err := writeFile(tw, blobName(m.Digest), m.Bytes); err != nil {
+		if err := writeFile(tw, blobtar.NameOf(m.Digest), m.Bytes); err != nil {
 			return err
 		}
 	}
@@ -99,22 +95,9 @@ func writeBlob(ctx context.Context, tw *tar.Writer, b ocispec.Descriptor, from o
 	}
 	rc = watch.Over(rc)
 	defer rc.Close()
-	return writeEntry(tw, blobName(b.Digest), b.Size, rc)
+	return blobtar.WriteFile(tw, blobtar.NameOf(b.Digest), b.Size, rc)
 }
 
 func writeFile(tw *tar.Writer, name string, content []byte) error {
-	return writeEntry(tw, name, int64(len(content)), bytes.NewReader(content))
-}
-
-func writeEntry(tw *tar.Writer, name string, size int64, content io.Reader) error {
-	header := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: size, ModTime: epoch}
-	if err := tw.WriteHeader(header); err != nil {
-		return err
-	}
-	_, err := io.Copy(tw, content)
-	return err
-}
-
-func blobName(d digest.Digest) string {
-	return blobFolder + strings.Replace(d.String(), ":", ".", 1)
+	return blobtar.WriteFile(tw, name, int64(len(content)), bytes.NewReader(content))
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/ocm/internal/stream"
 )
 
 // archive is a store that is packed. Its blobs are in the archive itself, or in
@@ -206,7 +208,7 @@ func (a *archive) keepUnknown(content io.Reader) (extent, error) {
 	if err != nil {
 		return extent{}, err
 	}
-	n, err := copyBuffered(&part{spool: s, end: s.max}, &bounded{r: content, left: s.max, max: s.max})
+	n, err := stream.Copy(&part{spool: s, end: s.max}, stream.Bounded(content, s.max, unpackedName))
 	return extent{file: s.file, size: n}, err
 }
 

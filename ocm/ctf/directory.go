@@ -14,11 +14,10 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/ocm-operator/ocm-operator/ocm/internal/blobtar"
+	"github.com/ocm-operator/ocm-operator/ocm/internal/stream"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
-
-// blobFolder is where the blobs are.
-const blobFolder = "blobs"
 
 // partialPrefix is what the names of files begin with that are being written.
 const partialPrefix = ".partial-"
@@ -85,7 +84,7 @@ func (d *directory) vacant() error {
 		return nil
 	}
 	others := func(name string) bool {
-		return name != blobFolder && name != indexFile && name != lockName(indexFile) && !strings.HasPrefix(name, partialPrefix)
+		return name != blobtar.Folder && name != indexFile && name != lockName(indexFile) && !strings.HasPrefix(name, partialPrefix)
 	}
 	if err == nil && slices.ContainsFunc(names, others) {
 		err = errNoIndex
@@ -94,7 +93,7 @@ func (d *directory) vacant() error {
 }
 
 func (d *directory) makeBlobs() error {
-	err := d.root.Mkdir(blobFolder, 0o750)
+	err := d.root.Mkdir(blobtar.Folder, 0o750)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -172,7 +171,13 @@ func (d *directory) saveBlobs() error {
 	if !unsaved {
 		return nil
 	}
-	return syncNames(d.root, blobFolder)
+	err := syncNames(d.root, blobtar.Folder)
+	if err != nil {
+		d.mu.Lock()
+		d.unsaved = true // for the next one who tries
+		d.mu.Unlock()
+	}
+	return err
 }
 
 func (d *directory) writeIndex(i *index) error {
@@ -194,7 +199,7 @@ func (d *directory) writeIndex(i *index) error {
 }
 
 func (d *directory) open(dgst digest.Digest) (io.ReadCloser, int64, error) {
-	f, info, err := openRegular(d.root, blobName(dgst), d.options)
+	f, info, err := openRegular(d.root, blobtar.NameOf(dgst), d.options)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -205,8 +210,8 @@ func (d *directory) add(_ context.Context, dgst digest.Digest, _ int64, content 
 	if err := d.makeBlobs(); err != nil {
 		return err
 	}
-	err := replace(d.root, blobName(dgst), partialPrefix, func(f *os.File) error {
-		_, err := copyBuffered(f, content)
+	err := replace(d.root, blobtar.NameOf(dgst), partialPrefix, func(f *os.File) error {
+		_, err := stream.Copy(f, content)
 		return err
 	})
 	d.mu.Lock()
@@ -225,7 +230,7 @@ func (d *directory) close(commit bool) error {
 
 // blobNames returns the digests of all blobs in order.
 func (d *directory) blobNames() ([]digest.Digest, error) {
-	f, err := d.root.Open(blobFolder)
+	f, err := d.root.Open(blobtar.Folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -237,7 +242,7 @@ func (d *directory) blobNames() ([]digest.Digest, error) {
 	for {
 		names, err := f.Readdirnames(1000)
 		for _, name := range names {
-			if dgst, ok := blobOf(blobFolder + "/" + name); ok {
+			if dgst, ok := blobtar.DigestOf(blobtar.Folder + "/" + name); ok {
 				all = append(all, dgst)
 			}
 		}
@@ -251,8 +256,4 @@ func (d *directory) blobNames() ([]digest.Digest, error) {
 			return nil, err
 		}
 	}
-}
-
-func blobName(d digest.Digest) string {
-	return blobFolder + "/" + strings.Replace(d.String(), ":", ".", 1)
 }

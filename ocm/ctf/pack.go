@@ -10,16 +10,13 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/ocm-operator/ocm-operator/ocm/internal/blobtar"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
-
-// epoch is the time of all entries, so that equal content gives equal archives.
-var epoch = time.Unix(0, 0)
 
 // write replaces the archive as a whole. What goes into it is compared with its
 // digests once more.
@@ -43,10 +40,10 @@ func (a *archive) write() error {
 }
 
 func (a *archive) fill(tw *tar.Writer, list []byte) error {
-	if err := writeFile(tw, indexFile, int64(len(list)), bytes.NewReader(list)); err != nil {
+	if err := blobtar.WriteFile(tw, indexFile, int64(len(list)), bytes.NewReader(list)); err != nil {
 		return err
 	}
-	if err := tw.WriteHeader(&tar.Header{Name: blobFolder, Typeflag: tar.TypeDir, Mode: 0o755, ModTime: epoch}); err != nil {
+	if err := tw.WriteHeader(&tar.Header{Name: blobtar.Folder, Typeflag: tar.TypeDir, Mode: 0o755, ModTime: blobtar.Epoch}); err != nil {
 		return err
 	}
 	for _, d := range slices.Sorted(maps.Keys(a.blobs)) {
@@ -55,7 +52,7 @@ func (a *archive) fill(tw *tar.Writer, list []byte) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(tw, blobName(d), e.size, verified); err != nil {
+		if err := blobtar.WriteFile(tw, blobtar.NameOf(d), e.size, verified); err != nil {
 			return err
 		}
 	}
@@ -84,14 +81,6 @@ type nopCloser struct{ io.Writer }
 
 // Close implements io.Closer.
 func (nopCloser) Close() error { return nil }
-
-func writeFile(tw *tar.Writer, name string, size int64, content io.Reader) error {
-	if err := tw.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: size, ModTime: epoch}); err != nil {
-		return err
-	}
-	_, err := copyBuffered(tw, content)
-	return err
-}
 
 // blobNames returns the digests of all blobs in order.
 func (a *archive) blobNames() ([]digest.Digest, error) {

@@ -233,6 +233,11 @@ func (p *Pool) lease(ctx context.Context, key string, from Source, fresh bool) (
 	o := e.opening
 	o.waiting++
 	p.mu.Unlock()
+	return p.await(ctx, o, from)
+}
+
+// await waits for what is being opened, which gets another user.
+func (p *Pool) await(ctx context.Context, o *opening, from Source) (*lease, error) {
 	select {
 	case <-o.done:
 		return o.lease, o.err

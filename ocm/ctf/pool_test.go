@@ -19,6 +19,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/ocm/ctf"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
 // eventually waits until something is so.
@@ -73,21 +74,26 @@ func newPool(t *testing.T, room int64) (*ctf.Pool, *ctf.Room, string) {
 	return pool, shared, temp
 }
 
+// allForms puts an archive of each form into a folder, and returns their names.
+func allForms(t *testing.T, dir string) []string {
+	t.Helper()
+	folder := directory(t, indexFile(entry("a/b", "1", manifest)), blobFile(manifest))
+	err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "x.tar"), one(t, manifest), 0o600),
+		os.WriteFile(filepath.Join(dir, "x.tgz"), gzipped(t, one(t, manifest)), 0o600),
+		os.Rename(folder, filepath.Join(dir, "folder")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"x.tar", "x.tgz", "folder"}
+}
+
 // TestPoolClosesWhatNobodyReads reads archives of every form, and counts open files and the room that they take.
 func TestPoolClosesWhatNobodyReads(t *testing.T) {
 	t.Parallel()
 	pool, room, temp := newPool(t, 1<<20)
 	dir := t.TempDir()
-	for name, data := range map[string][]byte{"x.tar": one(t, manifest), "x.tgz": gzipped(t, one(t, manifest))} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	folder := directory(t, indexFile(entry("a/b", "1", manifest)), blobFile(manifest))
-	if err := os.Rename(folder, filepath.Join(dir, "folder")); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"x.tar", "x.tgz", "folder"} {
+	for _, name := range allForms(t, dir) {
 		repo := repositoryOf(t, pool.Store(name, ctf.FileSource{Dir: dir, Name: name, Label: name, Keep: time.Millisecond}))
 		var all sync.WaitGroup
 		for range 8 {
@@ -120,7 +126,7 @@ func TestPoolClosesWhatNobodyReads(t *testing.T) {
 // TestPoolSeesChanges replaces an archive, by another file and in place, while it is read.
 func TestPoolSeesChanges(t *testing.T) {
 	t.Parallel()
-	pool, _, temp := newPool(t, 1<<20)
+	pool, _, _ := newPool(t, 1<<20)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.tgz")
 	put := func(content string) {
@@ -154,6 +160,17 @@ func TestPoolSeesChanges(t *testing.T) {
 	}
 	if n := pool.Open(); n != 1 {
 		t.Errorf("%d stores are open, want the last one only", n)
+	}
+}
+
+// TestPoolSeesRemoval closes an archive that is removed.
+func TestPoolSeesRemoval(t *testing.T) {
+	t.Parallel()
+	pool, _, temp := newPool(t, 1<<20)
+	path := write(t, "x.tgz", gzipped(t, one(t, manifest)))
+	repo := repositoryOf(t, pool.Store("x", ctf.FileSource{Dir: filepath.Dir(path), Name: "x.tgz", Label: "x", Keep: time.Hour}))
+	if tags, err := repo.Tags(t.Context()); err != nil || len(tags) != 1 {
+		t.Fatalf("Tags = %v, %v", tags, err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -257,7 +274,7 @@ func (panicking) Open(context.Context, ctf.Version, ctf.Options) (*ctf.Store, ct
 func TestPoolErrors(t *testing.T) {
 	t.Parallel()
 	pool, _, _ := newPool(t, 1<<20)
-	if _, err := repositoryOf(t, pool.Store("x", panicking{})).Tags(t.Context()); err == nil || !strings.Contains(err.Error(), "panic") {
+	if _, err := repositoryOf(t, pool.Store("x", panicking{})).Tags(t.Context()); err == nil || !strings.Contains(err.Error(), "panic") || !strings.Contains(panics.Stack(err), "panicking") {
 		t.Errorf("Tags = %v, want the panic", err)
 	}
 	path := write(t, "x.tar", one(t, manifest))
@@ -272,6 +289,20 @@ func TestPoolErrors(t *testing.T) {
 	if _, err := repositoryOf(t, store).Tags(t.Context()); err == nil {
 		t.Error("a pool that was closed opens archives")
 	}
+}
+
+// writeBelow writes to an archive below a directory.
+func writeBelow(t *testing.T, dir, name string) error {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	return ctf.UpdateBelow(t.Context(), root, name, name, ctf.Options{OneName: true, TempDir: t.TempDir()}, func(s *ctf.Store) error {
+		_, err := repositoryOf(t, s).PushManifest(t.Context(), "", []byte(`{"layers":[]}`), "2")
+		return err
+	})
 }
 
 // TestBelowLeadsNowhereElse tries to get at files of others.
@@ -297,18 +328,10 @@ func TestBelowLeadsNowhereElse(t *testing.T) {
 		if tags, err := repo.Tags(t.Context()); err == nil {
 			t.Errorf("%q was opened: %v", name, tags)
 		}
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
 		if strings.Contains(name, "X.TAR") || strings.Contains(name, "Theirs") || name == "mine" {
 			continue // files and folders that may be made
 		}
-		err = ctf.UpdateBelow(t.Context(), root, name, name, ctf.Options{OneName: true, TempDir: t.TempDir()}, func(s *ctf.Store) error {
-			_, err := repositoryOf(t, s).PushManifest(t.Context(), "", []byte(`{"layers":[]}`), "2")
-			return err
-		})
-		if err == nil {
+		if err := writeBelow(t, dir, name); err == nil {
 			t.Errorf("%q was written to", name)
 		}
 	}

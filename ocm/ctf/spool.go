@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/ocm-operator/ocm-operator/ocm/internal/scratch"
+	"github.com/ocm-operator/ocm-operator/ocm/internal/stream"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -36,11 +37,11 @@ func (s *spool) add(content io.Reader, size int64) (extent, error) {
 	start := s.size
 	if size < 0 || size > s.max-start {
 		s.mu.Unlock()
-		return extent{}, fmt.Errorf("it is %w: more than %d bytes unpacked", oci.ErrTooLarge, s.max)
+		return extent{}, fmt.Errorf("%s is %w: more than %d bytes", unpackedName, oci.ErrTooLarge, s.max)
 	}
 	s.size += size
 	s.mu.Unlock()
-	n, err := copyBuffered(&part{spool: s, at: start, end: start + size}, content)
+	n, err := stream.Copy(&part{spool: s, at: start, end: start + size}, content)
 	if err == nil && n != size {
 		err = io.ErrUnexpectedEOF
 	}
@@ -98,39 +99,6 @@ func (p *part) Write(data []byte) (int, error) {
 	}
 	n, err := p.spool.file.WriteAt(data, p.at)
 	p.at += int64(n)
-	return n, err
-}
-
-var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
-
-// copyBuffered copies with a buffer that is used again.
-func copyBuffered(w io.Writer, r io.Reader) (int64, error) {
-	buf, ok := buffers.Get().(*[128 << 10]byte)
-	if !ok {
-		return io.Copy(w, r)
-	}
-	defer buffers.Put(buf)
-	// Hiding what else the two can do makes it use the buffer.
-	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf[:])
-}
-
-// bounded fails instead of ending when there is more than it may pass on.
-type bounded struct {
-	r    io.Reader
-	left int64
-	max  int64
-}
-
-// Read implements io.Reader.
-func (b *bounded) Read(p []byte) (int, error) {
-	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1]
-	}
-	n, err := b.r.Read(p)
-	if int64(n) > b.left {
-		return 0, fmt.Errorf("it is %w: more than %d bytes unpacked", oci.ErrTooLarge, b.max)
-	}
-	b.left -= int64(n)
 	return n, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/ocm-operator/ocm-operator/ocm/internal/stream"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
@@ -373,22 +374,8 @@ func (s *Store) putBlob(ctx context.Context, object string, d digest.Digest, siz
 	if err != nil {
 		return err
 	}
-	if err := s.layout.add(ctx, d, size, &interruptible{ctx: ctx, r: verified}); err != nil {
+	if err := s.layout.add(ctx, d, size, stream.Interruptible(ctx, verified)); err != nil {
 		return fmt.Errorf("%s: %w", object, oci.ExplainDisk(err))
 	}
 	return nil
-}
-
-// interruptible ends when its context does.
-type interruptible struct {
-	ctx context.Context //nolint:containedctx // a reader has no other way to know
-	r   io.Reader
-}
-
-// Read implements io.Reader.
-func (i *interruptible) Read(p []byte) (int, error) {
-	if err := i.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return i.r.Read(p)
 }

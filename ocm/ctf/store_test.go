@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,43 +155,65 @@ func rawTar(t testing.TB, headers ...*tar.Header) []byte {
 	return buf.Bytes()
 }
 
-// TestRefused opens archives that are broken or hostile. Each must be refused
-// as a plain and as a compressed archive, and leave nothing behind.
-func TestRefused(t *testing.T) {
-	t.Parallel()
+// refused is an archive that is broken or hostile, and what is said of it.
+type refused struct {
+	data []byte
+	is   error
+	want string
+}
+
+// badIndexes are archives with an index that nobody can use.
+func badIndexes(t *testing.T) map[string]refused {
+	t.Helper()
+	good := indexFile(entry("a/b", "1", manifest))
+	file := func(content string) ocmtest.File {
+		return ocmtest.File{Name: "artifact-index.json", Content: []byte(content)}
+	}
+	return map[string]refused{
+		"no index":          {data: archiveOf(t, blobFile(manifest)), want: "no artifact-index.json"},
+		"index twice":       {data: archiveOf(t, good, ocmtest.File{Name: "./artifact-index.json"}), want: "twice"},
+		"index no JSON":     {data: archiveOf(t, file("x")), want: "artifact-index.json"},
+		"schema version":    {data: archiveOf(t, file(`{"schemaVersion":2}`)), want: "schemaVersion 2"},
+		"index: digest":     {data: archiveOf(t, indexFile(`{"repository":"a","tag":"1","digest":"sha256:../../x"}`)), want: "digest"},
+		"index: repository": {data: archiveOf(t, indexFile(`{"tag":"1","digest":"`+digest.FromString("x").String()+`"}`)), want: "no repository"},
+		"index: tag twice":  {data: archiveOf(t, indexFile(entry("a", "1", "x")+","+entry("a", "1", "y"))), want: "stands for"},
+		"index too large":   {data: archiveOf(t, file(strings.Repeat("x", 5000))), is: oci.ErrTooLarge, want: "4096"},
+		"index of a dir":    {data: rawTar(t, &tar.Header{Name: "artifact-index.json/", Typeflag: tar.TypeDir}), want: "no artifact-index.json"},
+	}
+}
+
+// badArchives are refused whatever their index says.
+func badArchives(t *testing.T) map[string]refused {
+	t.Helper()
 	good := indexFile(entry("a/b", "1", manifest))
 	many := []ocmtest.File{good}
 	for i := range 30 {
 		many = append(many, ocmtest.File{Name: fmt.Sprintf("f%d", i)})
 	}
 	whole := archiveOf(t, good, blobFile(manifest))
-	cases := map[string]struct {
-		data []byte
-		is   error
-		want string
-	}{
+	named := func(name string) []byte { return archiveOf(t, good, ocmtest.File{Name: name}) }
+	return map[string]refused{
 		"no archive":         {data: []byte("this is no archive at all"), want: "no archive"},
-		"no index":           {data: archiveOf(t, blobFile(manifest)), want: "no artifact-index.json"},
 		"cut":                {data: whole[:len(whole)-1024-490], want: "unexpected EOF"},
-		"index twice":        {data: archiveOf(t, good, ocmtest.File{Name: "./artifact-index.json"}), want: "twice"},
-		"index no JSON":      {data: archiveOf(t, ocmtest.File{Name: "artifact-index.json", Content: []byte("x")}), want: "artifact-index.json"},
-		"schema version":     {data: archiveOf(t, ocmtest.File{Name: "artifact-index.json", Content: []byte(`{"schemaVersion":2}`)}), want: "schemaVersion 2"},
-		"index: digest":      {data: archiveOf(t, indexFile(`{"repository":"a","tag":"1","digest":"sha256:../../x"}`)), want: "digest"},
-		"index: repository":  {data: archiveOf(t, indexFile(`{"tag":"1","digest":"`+digest.FromString("x").String()+`"}`)), want: "no repository"},
-		"index: tag twice":   {data: archiveOf(t, indexFile(entry("a", "1", "x")+","+entry("a", "1", "y"))), want: "stands for"},
-		"index too large":    {data: archiveOf(t, ocmtest.File{Name: "artifact-index.json", Content: make([]byte, 5000)}), is: oci.ErrTooLarge, want: "4096"},
-		"absolute name":      {data: archiveOf(t, good, ocmtest.File{Name: "/etc/x"}), want: "leads out"},
-		"name with ..":       {data: archiveOf(t, good, ocmtest.File{Name: "blobs/../../x"}), want: "leads out"},
-		"backslash":          {data: archiveOf(t, good, ocmtest.File{Name: `blobs\..\x`}), want: "leads out"},
-		"long name":          {data: archiveOf(t, good, ocmtest.File{Name: strings.Repeat("a/", 600)}), want: "1024"},
+		"tail after archive": {data: append(bytes.Clone(whole[:len(whole)-1024]), bytes.Repeat([]byte("x"), 1024)...), want: "damaged"},
+		"too many entries":   {data: archiveOf(t, many...), is: oci.ErrTooLarge, want: "20 entries"},
+		"absolute name":      {data: named("/etc/x"), want: "leads out"},
+		"name with ..":       {data: named("blobs/../../x"), want: "leads out"},
+		"backslash":          {data: named(`blobs\..\x`), want: "leads out"},
+		"long name":          {data: named(strings.Repeat("a/", 600)), want: "1024"},
 		"symbolic link":      {data: rawTar(t, &tar.Header{Name: blobFile("x").Name, Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}), want: "neither a file nor a directory"},
 		"hard link":          {data: rawTar(t, &tar.Header{Name: blobFile("x").Name, Typeflag: tar.TypeLink, Linkname: "artifact-index.json"}), want: "neither a file nor a directory"},
 		"device":             {data: rawTar(t, &tar.Header{Name: "x", Typeflag: tar.TypeBlock}), want: "neither a file nor a directory"},
 		"pipe":               {data: rawTar(t, &tar.Header{Name: "x", Typeflag: tar.TypeFifo}), want: "neither a file nor a directory"},
-		"too many entries":   {data: archiveOf(t, many...), is: oci.ErrTooLarge, want: "20 entries"},
-		"index of a dir":     {data: rawTar(t, &tar.Header{Name: "artifact-index.json/", Typeflag: tar.TypeDir}), want: "no artifact-index.json"},
-		"tail after archive": {data: append(bytes.Clone(whole[:len(whole)-1024]), bytes.Repeat([]byte("x"), 1024)...), want: "damaged"},
 	}
+}
+
+// TestRefused opens archives that are broken or hostile. Each must be refused
+// as a plain and as a compressed archive, and leave nothing behind.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	cases := badIndexes(t)
+	maps.Copy(cases, badArchives(t))
 	for name, tc := range cases {
 		for form, data := range map[string][]byte{"plain": tc.data, "compressed": gzipped(t, tc.data)} {
 			t.Run(name+" "+form, func(t *testing.T) {
@@ -322,43 +345,41 @@ func TestOpenErrors(t *testing.T) {
 // TestWriteIsAllOrNothing gives up in the middle: the archive stays as it was.
 func TestWriteIsAllOrNothing(t *testing.T) {
 	t.Parallel()
-	for _, compress := range []bool{false, true} {
-		data := archiveOf(t, indexFile(entry("a/b", "1", manifest)), blobFile(manifest))
-		if compress {
-			data = gzipped(t, data)
-		}
+	for name, data := range map[string][]byte{"plain": one(t, manifest), "compressed": gzipped(t, one(t, manifest))} {
 		path := write(t, "x", data)
 		store, err := ctf.Open(path, ctf.Options{ArchiveBytes: 8 << 10, TempDir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		repo, err := store.Repository("a/b")
-		if err != nil {
-			t.Fatal(err)
-		}
-		failure := errors.New("cable pulled")
-		broken := func() (io.ReadCloser, error) {
-			return io.NopCloser(io.MultiReader(strings.NewReader("half"), failing{failure})), nil
-		}
-		whole := ocispec.Descriptor{Digest: digest.FromString("half and half"), Size: 13}
-		if err := repo.PushBlob(t.Context(), whole, broken); !errors.Is(err, failure) {
-			t.Errorf("PushBlob = %v, want %v", err, failure)
-		}
-		big := make([]byte, 16<<10)
-		err = repo.PushBlob(t.Context(), ocispec.Descriptor{Digest: digest.FromBytes(big), Size: int64(len(big))},
-			func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(big)), nil })
-		if !errors.Is(err, oci.ErrTooLarge) {
-			t.Errorf("PushBlob of too much = %v, want ErrTooLarge", err)
-		}
-		if _, _, err := repo.Blob(t.Context(), whole.Digest, -1); !errors.Is(err, oci.ErrNotFound) {
-			t.Errorf("Blob = %v, want ErrNotFound", err)
-		}
+		giveUp(t, repositoryOf(t, store))
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, data) {
-			t.Errorf("the archive changed: %v", err)
+			t.Errorf("%s: the archive changed: %v", name, err)
 		}
+	}
+}
+
+// giveUp pushes half of a blob, and one that is larger than 8 KiB.
+func giveUp(t *testing.T, repo oci.Storage) {
+	t.Helper()
+	failure := errors.New("cable pulled")
+	broken := func() (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(strings.NewReader("half"), failing{failure})), nil
+	}
+	whole := ocispec.Descriptor{Digest: digest.FromString("half and half"), Size: 13}
+	if err := repo.PushBlob(t.Context(), whole, broken); !errors.Is(err, failure) {
+		t.Errorf("PushBlob = %v, want %v", err, failure)
+	}
+	big := make([]byte, 16<<10)
+	err := repo.PushBlob(t.Context(), ocispec.Descriptor{Digest: digest.FromBytes(big), Size: int64(len(big))},
+		func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(big)), nil })
+	if !errors.Is(err, oci.ErrTooLarge) {
+		t.Errorf("PushBlob of too much = %v, want ErrTooLarge", err)
+	}
+	if _, _, err := repo.Blob(t.Context(), whole.Digest, -1); !errors.Is(err, oci.ErrNotFound) {
+		t.Errorf("Blob = %v, want ErrNotFound", err)
 	}
 }
 

@@ -69,8 +69,8 @@ func whole(t testing.TB, path string) []string {
 	return tags
 }
 
-// TestTwoWriters opens an archive twice to write to it.
-func TestTwoWriters(t *testing.T) {
+// TestTwoMakers make one archive: the second one is told who is first.
+func TestTwoMakers(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.tar")
 	o := ctf.Options{TempDir: t.TempDir()}
@@ -84,10 +84,27 @@ func TestTwoWriters(t *testing.T) {
 	if err := errors.Join(push(t, first, "1", []byte("one")), first.Close()); err != nil {
 		t.Fatal(err)
 	}
-	// Both have read the same, and both write.
+	if tags := whole(t, path); len(tags) != 1 {
+		t.Errorf("tags = %v, want 1", tags)
+	}
+	nothingLeft(t, path)
+}
+
+// nothingLeft wants no hidden files beside an archive.
+func nothingLeft(t *testing.T, path string) {
+	t.Helper()
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v, %v", left, err)
+	}
+}
+
+// TestTwoWriters have read the same archive, and all want to write to it.
+func TestTwoWriters(t *testing.T) {
+	t.Parallel()
+	path := write(t, "x.tar", one(t, manifest))
 	var stores []*ctf.Store
 	for range 3 {
-		store, err := ctf.Create(path, o)
+		store, err := ctf.Create(path, ctf.Options{TempDir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,9 +130,7 @@ func TestTwoWriters(t *testing.T) {
 	if tags := whole(t, path); len(tags) != 2 {
 		t.Errorf("tags = %v, want 1 and 2", tags)
 	}
-	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); err != nil || len(left) > 0 {
-		t.Errorf("files are left: %v, %v", left, err)
-	}
+	nothingLeft(t, path)
 }
 
 // TestManyWritersOfADirectory writes to a directory from several stores at once, as several processes do.
@@ -271,14 +286,7 @@ func TestKilledWriters(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 6 {
-				child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriteUntilKilled$")
-				child.Env = append(os.Environ(), killed+"="+path)
-				if err := child.Start(); err != nil {
-					t.Fatal(err)
-				}
-				<-time.After(30*time.Millisecond + rand.N(60*time.Millisecond))
-				child.Process.Kill()
-				child.Wait()
+				killWriter(t, path)
 				if tags := whole(t, path); tags[0] != "first" {
 					t.Errorf("tags = %v, want that the first is still there", tags)
 				}
@@ -297,4 +305,17 @@ func TestKilledWriters(t *testing.T) {
 			}
 		})
 	}
+}
+
+// killWriter kills a process that writes to an archive, at any moment.
+func killWriter(t *testing.T, path string) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriteUntilKilled$")
+	child.Env = append(os.Environ(), killed+"="+path)
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(30*time.Millisecond + rand.N(60*time.Millisecond))
+	child.Process.Kill()
+	child.Wait()
 }
