@@ -60,8 +60,9 @@ type Options struct {
 type Client struct {
 	options Options
 	limits  Limits
-	// verdicts are those of the memory if there is one.
+	// verdicts and turns are those of the memory if there is one.
 	verdicts *verdicts
+	turns    *turns
 
 	mu    sync.Mutex
 	auths map[authKey]login
@@ -95,11 +96,11 @@ func NewClient(o Options) *Client {
 		o.HomeTransport = o.Transport
 	}
 	o.Field = cmp.Or(o.Field, "spec.repository")
-	known := newVerdicts()
+	verdicts, turns := newVerdicts(), newTurns()
 	if o.Memory != nil {
-		known = o.Memory.verdicts
+		verdicts, turns = o.Memory.verdicts, o.Memory.turns
 	}
-	return &Client{options: o, limits: o.Limits.WithDefaults(), verdicts: known, auths: map[authKey]login{}}
+	return &Client{options: o, limits: o.Limits.WithDefaults(), verdicts: verdicts, turns: turns, auths: map[authKey]login{}}
 }
 
 // Connection is Options.Connection, or what stands for it.

@@ -29,10 +29,12 @@ type MemoryOptions struct {
 // what they are sent with its digest. What one credential may read at one place is
 // remembered for that one and that place only. All of it is for one connection:
 // whose proxy it is decides what a registry seems to say, and the tags of content
-// are no secret. It is safe for concurrent use. A nil memory remembers nothing.
+// are no secret. Who shares a memory takes turns in writing tags; see Repository.Turn.
+// It is safe for concurrent use. A nil memory remembers nothing.
 type Memory struct {
 	options  MemoryOptions
 	verdicts *verdicts
+	turns    *turns
 
 	mu    sync.Mutex
 	bytes int64
@@ -68,7 +70,7 @@ func NewMemory(o MemoryOptions) *Memory {
 	if o.Answered == nil {
 		o.Answered = func(string, bool) {}
 	}
-	return &Memory{options: o, verdicts: newVerdicts(), known: map[memoryKey]*list.Element{}, order: list.New()}
+	return &Memory{options: o, verdicts: newVerdicts(), turns: newTurns(), known: map[memoryKey]*list.Element{}, order: list.New()}
 }
 
 // told tells whether an answer was needed.

@@ -35,6 +35,7 @@ type Repository struct {
 	field    string
 	memory   *Memory
 	verdicts *verdicts
+	turns    *turns
 	// connection tells whose answers may be shared.
 	connection string
 	// patience is for manifests; who reads blobs has their own.
@@ -82,6 +83,7 @@ func (c *Client) repository(l Location, credential credentials.Credential) (*Rep
 		field:        c.options.Field,
 		memory:       c.options.Memory,
 		verdicts:     c.verdicts,
+		turns:        c.turns,
 		connection:   c.options.Connection,
 		patience:     Patience,
 		remote:       ref,

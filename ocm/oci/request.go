@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -17,8 +18,10 @@ import (
 const (
 	// digestHeader is where a registry states the digest of a manifest. It may be left out.
 	digestHeader = "Docker-Content-Digest"
-	// errorBytes bounds how much of the answer to a failed request is read.
+	// errorBytes and errorTime bound how much of the answer to a failed request is
+	// read, and for how long.
 	errorBytes = 8 << 10
+	errorTime  = 10 * time.Second
 )
 
 // Media types that are asked for when a tag is read, and when a digest is, whose
@@ -110,8 +113,13 @@ func (r *Repository) do(ctx context.Context, method, class, ref string, header h
 }
 
 // answer makes an error of an answer, and closes it.
-func answer(resp *http.Response) error {
+func answer(resp *http.Response) error { return answerWithin(resp, errorTime) }
+
+// answerWithin is answer with a time limit. What came until then counts only if it is
+// whole.
+func answerWithin(resp *http.Response, limit time.Duration) error {
 	defer resp.Body.Close()
+	defer time.AfterFunc(limit, func() { resp.Body.Close() }).Stop()
 	where := *resp.Request.URL
 	// What says where an upload goes on is another each time, and conditions compare messages.
 	if before, _, ok := strings.Cut(where.Path, "/blobs/uploads/"); ok {

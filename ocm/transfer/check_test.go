@@ -74,17 +74,23 @@ func TestCheck(t *testing.T) {
 			}
 			gone(p.to, tt.gone)
 			for _, o := range []transfer.Options{memory, {}} {
-				drift, err := transfer.Check(t.Context(), p.target, shop, "1.0.0", want, o)
-				switch {
-				case err != nil:
-					t.Fatal(err)
-				case tt.lost == "" && drift != nil:
-					t.Errorf("Check = %v", drift)
-				case tt.lost != "" && (drift == nil || drift.Moved != "" || !strings.Contains(drift.String(), tt.lost)):
-					t.Errorf("Check = %v, want %q", drift, tt.lost)
-				}
+				checkLost(t, p, want, tt.lost, o)
 			}
 		})
+	}
+}
+
+// checkLost wants the target to have lost something, or nothing.
+func checkLost(t *testing.T, p *pair, want digest.Digest, lost string, o transfer.Options) {
+	t.Helper()
+	drift, err := transfer.Check(t.Context(), p.target, shop, "1.0.0", want, o)
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case lost == "" && drift != nil:
+		t.Errorf("Check = %v", drift)
+	case lost != "" && (drift == nil || drift.Moved != "" || !strings.Contains(drift.String(), lost)):
+		t.Errorf("Check = %v, want %q", drift, lost)
 	}
 }
 
@@ -237,27 +243,7 @@ func TestRepair(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, want := transferred(t, transfer.Options{})
-			once := lose
-			lost := func(w http.ResponseWriter, req *http.Request) bool {
-				if once == "" || !strings.HasSuffix(req.URL.Path, once) || !strings.Contains(req.URL.Path, "/there/") {
-					return false
-				}
-				if req.Method == http.MethodPut {
-					once = ""
-					return false
-				}
-				http.Error(w, `{"errors":[{"code":"BLOB_UNKNOWN","message":"gone"}]}`, http.StatusNotFound)
-				return true
-			}
-			p.to.Inject(lost)
-			if name != "tag" {
-				p.to.Inject(func(_ http.ResponseWriter, req *http.Request) bool {
-					if req.Method == http.MethodPut && strings.Contains(req.URL.RawQuery, digest.Digest(lose).Encoded()) {
-						once = ""
-					}
-					return false
-				})
-			}
+			loseUntilSent(p.to, lose)
 			result := run(t, p.source, p.target, shop, "1.0.0", transfer.Options{Concurrency: 1})
 			sent := 1
 			if name == "tag" {
@@ -271,6 +257,27 @@ func TestRepair(t *testing.T) {
 			}
 		})
 	}
+}
+
+// loseUntilSent makes a registry lack what has a digest, or a path that ends like this,
+// until it is sent.
+func loseUntilSent(server *ocmtest.Server, what string) {
+	lost := true
+	server.Inject(func(w http.ResponseWriter, req *http.Request) bool {
+		if !lost || !strings.Contains(req.URL.Path, "/there/") {
+			return false
+		}
+		found := strings.HasSuffix(req.URL.Path, what)
+		if req.Method == http.MethodPut && (found || strings.HasSuffix(req.URL.Query().Get("digest"), what)) {
+			lost = false
+			return false
+		}
+		if !found {
+			return false
+		}
+		http.Error(w, `{"errors":[{"code":"BLOB_UNKNOWN","message":"gone"}]}`, http.StatusNotFound)
+		return true
+	})
 }
 
 // TestDamaged repairs a component version whose parts are lost, and leaves alone what

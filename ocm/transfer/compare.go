@@ -26,7 +26,7 @@ func (r *run) compare(context.Context) error {
 
 func (r *run) compareOne(n *node) error {
 	there := n.there.version
-	n.there.version = nil // it may be large
+	n.there.version, n.there.accesses = nil, nil // they may be large
 	if err := r.judge(n, there); err != nil || n.outcome == Unchanged {
 		return err
 	}

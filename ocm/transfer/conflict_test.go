@@ -49,44 +49,50 @@ func TestConflict(t *testing.T) {
 	verifyTexts(t, p)
 }
 
+// version returns the shop with some resources.
+func version(resources ...ocmtest.Resource) ocmtest.Component {
+	return ocmtest.Component{Name: shop, Version: "1.0.0", Resources: resources}
+}
+
+// labelled returns the shop with a label that is signed.
+func labelled(value string) ocmtest.Component {
+	c := version()
+	c.Labels = []descriptor.Label{{Name: "l", Value: json.RawMessage(value), Signing: true}}
+	return c
+}
+
+// plain returns a resource with a digest.
+func plain(name, content string) ocmtest.Resource {
+	return ocmtest.Resource{Name: name, Content: []byte(content)}
+}
+
+// undigested returns one without a digest.
+func undigested(content string) ocmtest.Resource {
+	return ocmtest.Resource{Name: "open", Content: []byte(content), NoDigest: true}
+}
+
+// excluded returns one whose digest is left out of signatures.
+func excluded(content string) ocmtest.Resource {
+	return ocmtest.Resource{Name: "open", Content: []byte(content), Excluded: true}
+}
+
 // TestConflicts says what is different.
 func TestConflicts(t *testing.T) {
 	t.Parallel()
-	plain := func(name, content string) ocmtest.Resource {
-		return ocmtest.Resource{Name: name, Content: []byte(content)}
-	}
-	none := func(content string) ocmtest.Resource {
-		r := plain("open", content)
-		r.NoDigest = true
-		return r
-	}
-	excluded := func(content string) ocmtest.Resource {
-		r := plain("open", content)
-		r.Excluded = true
-		return r
-	}
-	label := func(value string, signing bool) []descriptor.Label {
-		return []descriptor.Label{{Name: "l", Value: json.RawMessage(value), Signing: signing}}
-	}
 	for name, tt := range map[string]struct {
 		before, after ocmtest.Component
 		why           string
 	}{
-		"another resource": {
-			ocmtest.Component{Resources: []ocmtest.Resource{plain("a", "a")}}, ocmtest.Component{Resources: []ocmtest.Resource{plain("b", "a")}}, "it has no resource b:1.0.0",
-		},
-		"a resource less": {
-			ocmtest.Component{Resources: []ocmtest.Resource{plain("a", "a"), plain("b", "b")}}, ocmtest.Component{Resources: []ocmtest.Resource{plain("a", "a")}}, "says something else",
-		},
-		"a signed label": {ocmtest.Component{Labels: label(`1`, true)}, ocmtest.Component{Labels: label(`2`, true)}, "says something else"},
-		"no digest":      {ocmtest.Component{Resources: []ocmtest.Resource{none("a")}}, ocmtest.Component{Resources: []ocmtest.Resource{none("b")}}, "whose content no digest covers"},
-		"excluded":       {ocmtest.Component{Resources: []ocmtest.Resource{excluded("a")}}, ocmtest.Component{Resources: []ocmtest.Resource{excluded("b")}}, "whose content no digest covers"},
-		"digest added":   {ocmtest.Component{Resources: []ocmtest.Resource{none("a")}}, ocmtest.Component{Resources: []ocmtest.Resource{plain("open", "a")}}, "has digest none"},
+		"another resource": {version(plain("a", "a")), version(plain("b", "a")), "it has no resource b:1.0.0"},
+		"a resource less":  {version(plain("a", "a"), plain("b", "b")), version(plain("a", "a")), "says something else"},
+		"a signed label":   {labelled(`1`), labelled(`2`), "says something else"},
+		"no digest":        {version(undigested("a")), version(undigested("b")), "whose content no digest covers"},
+		"excluded":         {version(excluded("a")), version(excluded("b")), "whose content no digest covers"},
+		"digest added":     {version(undigested("a")), version(plain("open", "a")), "has digest none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPair(t)
-			tt.before.Name, tt.before.Version, tt.after.Name, tt.after.Version = shop, "1.0.0", shop, "1.0.0"
 			p.publish(t, tt.before)
 			run(t, p.source, p.target, shop, "1.0.0", transfer.Options{})
 			p.publish(t, tt.after)

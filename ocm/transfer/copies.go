@@ -20,8 +20,6 @@ type copies struct {
 	known map[digest.Digest]*copied
 	total int
 	bytes int64
-	// places are all repositories of the target that have a part in the run.
-	places []oci.Location
 
 	mu      sync.Mutex
 	done    Result
@@ -34,10 +32,17 @@ type copied struct {
 	desc ocispec.Descriptor
 	from []oci.Blobs
 	to   []oci.Storage
+	// near are repositories of the target that may have it if the source does not.
+	near []oci.Location
 }
 
-// maxSources bounds in how many places of the source a blob is looked for.
-const maxSources = 8
+const (
+	// maxSources bounds in how many places of the source a blob is looked for.
+	maxSources = 8
+	// maxNear bounds in how many repositories of the target it is: each costs a
+	// request for each repository that it goes to.
+	maxNear = 16
+)
 
 // in adds a place that may have the blob.
 func (b *copied) in(from oci.Blobs) {
@@ -63,8 +68,8 @@ func newCopies() *copies {
 	return &copies{known: map[digest.Digest]*copied{}, omitted: map[digest.Digest]bool{}}
 }
 
-// add has a blob copied to a repository.
-func (c *copies) add(desc ocispec.Descriptor, from oci.Blobs, to oci.Storage) error {
+// add has a blob copied to a repository. Those that are near may have it.
+func (c *copies) add(desc ocispec.Descriptor, from oci.Blobs, to oci.Storage, near []oci.Location) error {
 	if err := desc.Digest.Validate(); err != nil {
 		return fmt.Errorf("blob %q: %w", desc.Digest, err)
 	}
@@ -78,21 +83,18 @@ func (c *copies) add(desc ocispec.Descriptor, from oci.Blobs, to oci.Storage) er
 		return fmt.Errorf("blob %s has %d bytes in one place and %d in another; publish it again", desc.Digest, b.desc.Size, desc.Size)
 	}
 	b.in(from)
+	for _, place := range near {
+		if len(b.near) < maxNear && !slices.Contains(b.near, place) {
+			b.near = append(b.near, place)
+		}
+	}
 	if slices.Contains(b.to, to) {
 		return nil
 	}
 	b.to = append(b.to, to)
 	c.total++
 	c.bytes += desc.Size
-	c.place(to.Location())
 	return nil
-}
-
-// place notes a repository of the target.
-func (c *copies) place(l oci.Location) {
-	if !slices.Contains(c.places, l) {
-		c.places = append(c.places, l)
-	}
 }
 
 func (c *copies) result() *Result {
@@ -173,14 +175,14 @@ func (c *copies) note(b *copied, outcome oci.Outcome) {
 	}
 }
 
-// find looks for a blob that the source lacks in the other repositories of the
-// target. The outcome is empty if none has it.
+// find looks for a blob that the source lacks in other repositories of the target.
+// The outcome is empty if none has it.
 func (r *run) find(ctx context.Context, b *copied, to oci.Storage) (oci.Outcome, error) {
 	registry, ok := to.(*oci.Repository)
 	if !ok {
 		return "", nil
 	}
-	for _, place := range r.copies.places {
+	for _, place := range b.near {
 		if place == to.Location() {
 			continue
 		}

@@ -48,19 +48,11 @@ func TestDelta(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(t.TempDir(), form)
+			exportDelta(t, p, path, all)
 			delta := archive(t, path, p.options)
-			with := o
-			with.Have = listed(t, all)
-			exported := run(t, p.source, delta, shop, "1.1.0", with)
-			closed(t, delta)
-			// The big layer, the config of the image and that of the component are there already.
-			if exported.Omitted != 3 || exported.CopiedBytes != int64(len("layer 3")+len("1.1.0")) {
-				t.Errorf("exported is %+v", exported)
-			}
-			read := archive(t, path, p.options)
-			defer closed(t, read)
+			defer closed(t, delta)
 			o.Confirm = transfer.ConfirmDescriptors
-			result := run(t, read, p.target, shop, "1.1.0", o)
+			result := run(t, delta, p.target, shop, "1.1.0", o)
 			if result.Copied != 2 || result.Present != 3 {
 				t.Errorf("result is %+v", result)
 			}
@@ -69,22 +61,40 @@ func TestDelta(t *testing.T) {
 					t.Errorf("%s differs (-source +target):\n%s", version, diff)
 				}
 			}
-			// Where nothing of it is, all that lacks is named, and nothing is tagged.
-			empty := ocmtest.Start(t)
-			_, err = transfer.Run(t.Context(), read, open(t, empty.URL, p.options), shop, "1.1.0", transfer.Options{})
-			missing, ok := errors.AsType[*transfer.MissingError](err)
-			if !ok || !errors.Is(err, ocm.ErrNotFound) || len(missing.Digests) != 3 || !slices.IsSorted(missing.Digests) {
-				t.Fatalf("Run = %v", err)
-			}
-			for _, d := range missing.Digests {
-				if !slices.Contains(all.Digests(), d) || !strings.Contains(err.Error(), d.String()) {
-					t.Errorf("%s is missing, says %v", d, err)
-				}
-			}
-			if n := empty.Requests()["PUT manifests"]; n != 0 {
-				t.Errorf("%d manifests were written", n)
-			}
+			importElsewhere(t, p, delta, all)
 		})
+	}
+}
+
+// exportDelta exports the second version to who has the first one.
+func exportDelta(t *testing.T, p *pair, path string, have *transfer.Have) {
+	t.Helper()
+	delta := archive(t, path, p.options)
+	defer closed(t, delta)
+	exported := run(t, p.source, delta, shop, "1.1.0", transfer.Options{Verify: requests(t, "dev"), Have: listed(t, have)})
+	// The big layer, the config of the image and that of the component are there already.
+	if exported.Omitted != 3 || exported.CopiedBytes != int64(len("layer 3")+len("1.1.0")) {
+		t.Errorf("exported is %+v", exported)
+	}
+}
+
+// importElsewhere imports an export where nothing is of what it lacks: all of that is
+// named, and nothing is tagged.
+func importElsewhere(t *testing.T, p *pair, delta *ocm.Repository, lacks *transfer.Have) {
+	t.Helper()
+	empty := ocmtest.Start(t)
+	_, err := transfer.Run(t.Context(), delta, open(t, empty.URL, p.options), shop, "1.1.0", transfer.Options{})
+	missing, ok := errors.AsType[*transfer.MissingError](err)
+	if !ok || !errors.Is(err, ocm.ErrNotFound) || len(missing.Digests) != 3 || !slices.IsSorted(missing.Digests) {
+		t.Fatalf("Run = %v", err)
+	}
+	for _, d := range missing.Digests {
+		if !slices.Contains(lacks.Digests(), d) || !strings.Contains(err.Error(), d.String()) {
+			t.Errorf("%s is missing, says %v", d, err)
+		}
+	}
+	if n := empty.Requests()["PUT manifests"]; n != 0 {
+		t.Errorf("%d manifests were written", n)
 	}
 }
 
@@ -234,6 +244,9 @@ func TestHave(t *testing.T) {
 		if _, err := transfer.ReadHave(strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "list of digests") {
 			t.Errorf("%s: ReadHave = %v", name, err)
 		}
+	}
+	if _, err := transfer.ReadHave(strings.NewReader(strings.Repeat("\n", 1_000_001))); !errors.Is(err, ocm.ErrTooLarge) {
+		t.Errorf("ReadHave of too many lines = %v, want ErrTooLarge", err)
 	}
 	var none *transfer.Have
 	if none.Has(a) || none.Len() != 0 || none.Digests() != nil || transfer.WriteHave(&text, none) != nil {

@@ -89,6 +89,9 @@ func ReadHave(r io.Reader) (*Have, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, maxHaveLine), maxHaveLine)
 	for n := 1; lines.Scan(); n++ {
+		if n > maxHave {
+			return nil, fmt.Errorf("list of digests is %w: more than %d lines", ocm.ErrTooLarge, maxHave)
+		}
 		text, _, _ := bytes.Cut(lines.Bytes(), []byte("#"))
 		if text = bytes.TrimSpace(text); len(text) == 0 {
 			continue
@@ -101,9 +104,7 @@ func ReadHave(r io.Reader) (*Have, error) {
 			line.repository = name
 		}
 		names[line.repository] = line.repository
-		if h.all[line] = struct{}{}; len(h.all) > maxHave {
-			return nil, fmt.Errorf("list of digests is %w: more than %d", ocm.ErrTooLarge, maxHave)
-		}
+		h.all[line] = struct{}{}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("list of digests: %w", err)

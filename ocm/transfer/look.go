@@ -21,6 +21,8 @@ type seen struct {
 	// version is what that is, err why it can't be read.
 	version *ocm.ComponentVersion
 	err     error
+	// accesses are those of its elements, by their key.
+	accesses map[string]descriptor.Access
 }
 
 // look reads what the target has under the names of the component versions.
@@ -31,7 +33,11 @@ func (r *run) look(ctx context.Context) error {
 		if n.storage, err = r.places.of(n.component, func() (oci.Storage, error) { return r.target.Storage(n.component) }); err != nil {
 			return err
 		}
-		return r.lookAt(ctx, n)
+		if err := r.lookAt(ctx, n); err != nil || n.there.version == nil {
+			return err
+		}
+		// It is kept until all of them are compared.
+		return sided(oci.Target, r.trees.descriptor(n.there.version))
 	})
 }
 
@@ -49,6 +55,9 @@ func (r *run) lookAt(ctx context.Context, n *node) error {
 		n.there.manifest = m.Digest
 		n.there.version, err = r.target.Read(ctx, n.component, n.version, m)
 	}
+	if err == nil {
+		n.there.accesses = accessesOf(n.there.version.Descriptor())
+	}
 	if err == nil || !verify.IsAnswer(err) {
 		return err
 	}
@@ -57,6 +66,15 @@ func (r *run) lookAt(ctx context.Context, n *node) error {
 		return err
 	}
 	return nil
+}
+
+// accessesOf returns where a component version says that its contents are.
+func accessesOf(d *descriptor.Descriptor) map[string]descriptor.Access {
+	all := map[string]descriptor.Access{}
+	for _, e := range elementsOf(d) {
+		all[e.key()] = e.access
+	}
+	return all
 }
 
 // resolve returns what a tag leads to, empty if there is none.
@@ -68,34 +86,12 @@ func resolve(ctx context.Context, s oci.Storage, tag string) (digest.Digest, err
 	return d, err
 }
 
-// accessThere returns what the target says about the content of an element.
-func (e *element) accessThere() (descriptor.Access, bool) {
-	if e.node.there.version == nil {
-		return descriptor.Access{}, false
-	}
-	d, want := e.node.there.version.Descriptor(), e.identity.String()
-	if e.kind == "source" {
-		for i, id := range d.SourceIdentities() {
-			if id.String() == want {
-				return d.Component.Sources[i].Access, true
-			}
-		}
-		return descriptor.Access{}, false
-	}
-	for i, id := range d.ResourceIdentities() {
-		if id.String() == want {
-			return d.Component.Resources[i].Access, true
-		}
-	}
-	return descriptor.Access{}, false
-}
-
 // placeThere returns the place of its own that an artifact has at the target,
 // below the path of the target. Another source may have had it under another name,
 // and the target should not change each time that one of them is copied.
 func (e *element) placeThere() (oci.Reference, bool) {
 	var none oci.Reference
-	a, ok := e.accessThere()
+	a, ok := e.node.there.accesses[e.key()]
 	if !ok {
 		return none, false
 	}

@@ -37,8 +37,18 @@ func TestMerge(t *testing.T) {
 	if got := outcomes(result)[shop+":1.0.0"]; got != transfer.Merged {
 		t.Errorf("outcome is %s", got)
 	}
-	d := get(t, p.target, shop, "1.0.0").Descriptor()
-	want := []descriptor.Label{fixed, text("stage", `"prod"`), text("new", `2`), text("old", `1`)}
+	checkMerged(t, get(t, p.target, shop, "1.0.0").Descriptor(), []descriptor.Label{fixed, text("stage", `"prod"`), text("new", `2`), text("old", `1`)})
+	again := run(t, p.source, p.target, shop, "1.0.0", o)
+	if outcomes(again)[shop+":1.0.0"] != transfer.Unchanged || again.Versions[0].Target != result.Versions[0].Target {
+		t.Errorf("the second time %+v", again.Versions)
+	}
+	verifyTexts(t, p)
+}
+
+// checkMerged wants a component version and its resource to have labels, and the
+// signatures of both sides.
+func checkMerged(t *testing.T, d *descriptor.Descriptor, want []descriptor.Label) {
+	t.Helper()
 	if diff := cmp.Diff(want, d.Component.Labels); diff != "" {
 		t.Errorf("labels differ (-want +got):\n%s", diff)
 	}
@@ -52,11 +62,6 @@ func TestMerge(t *testing.T) {
 	if !slices.Equal(names, []string{"dev", "prod", "old"}) {
 		t.Errorf("signatures are %q", names)
 	}
-	again := run(t, p.source, p.target, shop, "1.0.0", o)
-	if outcomes(again)[shop+":1.0.0"] != transfer.Unchanged || again.Versions[0].Target != result.Versions[0].Target {
-		t.Errorf("the second time %+v", again.Versions)
-	}
-	verifyTexts(t, p)
 }
 
 // TestMergeContexts transfers through several repositories, which all stay named.

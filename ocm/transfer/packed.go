@@ -134,9 +134,7 @@ func (r *run) pack(ctx context.Context, e *element, hint string) error {
 	desc := ocispec.Descriptor{MediaType: artifactset.MediaTypeOf(tree.Root()), Digest: sum.digester.Digest(), Size: sum.size}
 	e.tree, e.layers = nil, []ocispec.Descriptor{desc}
 	e.from = &made{name: "the archive of " + e.String(), size: desc.Size, open: func(ctx context.Context) (io.ReadCloser, error) {
-		r, w := io.Pipe()
-		go func() { w.CloseWithError(artifactset.Write(ctx, w, tree, from, tags...)) }()
-		return r, nil
+		return piped(ctx, func(ctx context.Context, w io.Writer) error { return artifactset.Write(ctx, w, tree, from, tags...) }), nil
 	}}
 	var err error
 	e.access, err = descriptor.NewAccess(access.LocalBlob{

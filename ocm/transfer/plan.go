@@ -45,6 +45,9 @@ func (e *element) String() string {
 	return fmt.Sprintf("%s %s of %s", e.kind, &e.res.Element, e.node.name())
 }
 
+// key tells an element from all others of its component version.
+func (e *element) key() string { return e.kind + " " + e.identity.String() }
+
 // elementsOf returns the resources and then the sources of a component version.
 func elementsOf(d *descriptor.Descriptor) []*element {
 	var out []*element
@@ -72,7 +75,6 @@ func (n *node) newElements() []*element {
 func (r *run) plan(ctx context.Context) error {
 	var all []*element
 	for _, n := range r.versions {
-		r.copies.place(n.storage.Location())
 		n.elements = n.newElements()
 		all = append(all, n.elements...)
 	}
@@ -86,9 +88,6 @@ func (r *run) plan(ctx context.Context) error {
 	}
 	for _, e := range all {
 		if err := r.enter(ctx, e); err != nil {
-			return fmt.Errorf("%s: %w", e, err)
-		}
-		if err := r.lookIn(e); err != nil {
 			return fmt.Errorf("%s: %w", e, err)
 		}
 	}
@@ -147,19 +146,6 @@ func (o *Options) byValue(e *element) bool {
 func omits(kinds []string, a descriptor.Access) bool {
 	kind, err := access.Kind(a)
 	return slices.Contains(kinds, a.Kind()) || slices.Contains(kinds, a.Type) || err == nil && slices.Contains(kinds, kind)
-}
-
-// lookIn has blobs that the source lacks looked for where an artifact may have been
-// put by a run with other options.
-func (r *run) lookIn(e *element) error {
-	if e.hint == "" || r.target.Archive() {
-		return nil
-	}
-	there, err := r.places.of("/"+e.hint, func() (oci.Storage, error) { return r.target.At(e.hint) })
-	if err == nil {
-		r.copies.place(there.Location())
-	}
-	return err
 }
 
 // repositories are those, below a target, that have the blobs of an element where it

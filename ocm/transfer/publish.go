@@ -19,8 +19,9 @@ const creator = "ocm-operator"
 // references before those that refer to them.
 //
 // Copying takes long, and others may write to the target meanwhile. So what a tag
-// leads to is looked at once more right before it is written. What remains is the
-// time of one request: registries have nothing that compares and writes at once.
+// leads to is looked at once more right before it is written. Transfers that share
+// what they know of a registry take turns in that. What remains, of other programs, is
+// the time of one request: registries have nothing that compares and writes at once.
 func (r *run) publish(ctx context.Context) error {
 	for _, n := range r.versions {
 		moved := false
@@ -121,6 +122,13 @@ func (c *careful) PushManifest(ctx context.Context, mediaType string, body []byt
 	if tag != c.tag {
 		return c.Storage.PushManifest(ctx, mediaType, body, tag)
 	}
+	if shared, ok := c.Storage.(turner); ok {
+		end, err := shared.Turn(ctx, tag)
+		if err != nil {
+			return "", err
+		}
+		defer end()
+	}
 	found, err := resolve(ctx, c.Storage, tag)
 	if err != nil {
 		return "", err
@@ -132,6 +140,12 @@ func (c *careful) PushManifest(ctx context.Context, mediaType string, body []byt
 		return "", &takenError{place: c.String(), tag: tag, found: found}
 	}
 	return c.Storage.PushManifest(ctx, mediaType, body, tag)
+}
+
+// turner is a repository whose tags are written by one at a time, as those of
+// registries.
+type turner interface {
+	Turn(ctx context.Context, tag string) (end func(), err error)
 }
 
 // takenError says that a tag was written by others after it was looked at.

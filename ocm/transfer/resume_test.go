@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,45 +64,52 @@ func TestResume(t *testing.T) {
 	root.Resources = append(root.Resources, p.image(t, "image", "images/web:1.0", "layer 1", "layer 2"))
 	p.publish(t, leaf, root)
 	want := texts(t, p.source, shop, "1.0.0")
-	var total int
-	for after := 1; ; after++ {
-		server := ocmtest.Start(t)
-		target := open(t, server.URL+"/there", p.options)
-		ctx, cancel := context.WithCancel(t.Context())
-		got := &received{blobs: map[string]int{}, cancel: cancel, after: after}
-		server.Inject(got.fault)
-		newShelves(server)
-		first, err := transfer.Run(ctx, p.source, target, shop, "1.0.0", transfer.Options{})
-		if err == nil {
-			cancel()
-			total = after
-			break
-		}
-		if !errors.Is(err, context.Canceled) || first == nil {
-			t.Fatalf("cut off at request %d: %v", after, err)
-		}
-		got.mu.Lock()
-		got.after = -1
-		got.mu.Unlock()
-		complete(t, server)
-		result := run(t, p.source, target, shop, "1.0.0", transfer.Options{})
-		if result.Copied+result.Present != result.Blobs {
-			t.Errorf("cut off at request %d, the second result is %+v", after, result)
-		}
-		for d, n := range got.blobs {
-			if n > 1 {
-				t.Errorf("cut off at request %d, blob %s was sent %d times", after, d, n)
-			}
-		}
-		for k, v := range texts(t, target, shop, "1.0.0") {
-			if want[k] != v {
-				t.Errorf("cut off at request %d, %s is %s", after, k, v)
-			}
+	after := 1
+	for resumes(t, p, after, want) {
+		after++
+	}
+	if after < 20 {
+		t.Errorf("a transfer has %d requests, which is too few for this test", after)
+	}
+}
+
+// resumes cuts a transfer to a new registry off at one of its requests, and runs it
+// again. It is false if the transfer has fewer requests.
+func resumes(t *testing.T, p *pair, after int, want map[string]string) bool {
+	t.Helper()
+	server := ocmtest.Start(t)
+	target := open(t, server.URL+"/there", p.options)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	got := &received{blobs: map[string]int{}, cancel: cancel, after: after}
+	server.Inject(got.fault)
+	newShelves(server)
+	first, err := transfer.Run(ctx, p.source, target, shop, "1.0.0", transfer.Options{})
+	if err == nil {
+		return false
+	}
+	if !errors.Is(err, context.Canceled) || first == nil {
+		t.Fatalf("cut off at request %d: %v", after, err)
+	}
+	got.mu.Lock()
+	got.after = -1
+	got.mu.Unlock()
+	complete(t, server)
+	result := run(t, p.source, target, shop, "1.0.0", transfer.Options{})
+	if result.Copied+result.Present != result.Blobs {
+		t.Errorf("cut off at request %d, the second result is %+v", after, result)
+	}
+	for d, n := range got.blobs {
+		if n > 1 {
+			t.Errorf("cut off at request %d, blob %s was sent %d times", after, d, n)
 		}
 	}
-	if total < 20 {
-		t.Errorf("a transfer has %d requests, which is too few for this test", total)
+	for k, v := range texts(t, target, shop, "1.0.0") {
+		if want[k] != v {
+			t.Errorf("cut off at request %d, %s is %s", after, k, v)
+		}
 	}
+	return true
 }
 
 // complete wants all that tags lead to at a registry, whatever they are of.
@@ -186,8 +194,29 @@ func TestReaderSeesAllOrNothing(t *testing.T) {
 	root, leaf := shopOf("a: 1")
 	root.Resources = append(root.Resources, p.image(t, "image", "images/web:1.0", "layer 1", "layer 2"))
 	p.publish(t, leaf, root)
-	done := make(chan struct{})
-	looks := make(chan int)
+	stop := keepLooking(t, p.to)
+	for after := 1; after < 60; after++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		p.to.Inject(cutOff(after, cancel))
+		_, err := transfer.Run(ctx, p.source, p.target, shop, "1.0.0", transfer.Options{})
+		cancel()
+		p.to.Heal()
+		if err == nil {
+			break
+		}
+	}
+	run(t, p.source, p.target, shop, "1.0.0", transfer.Options{})
+	if stop() == 0 {
+		t.Error("nobody looked")
+	}
+	complete(t, p.to)
+}
+
+// keepLooking wants all that tags lead to at a registry, again and again until it is
+// stopped. It tells how often it has looked.
+func keepLooking(t *testing.T, server *ocmtest.Server) (stop func() int) {
+	t.Helper()
+	done, looks := make(chan struct{}), make(chan int, 1)
 	go func() {
 		n := 0
 		defer func() { looks <- n }()
@@ -196,43 +225,31 @@ func TestReaderSeesAllOrNothing(t *testing.T) {
 			case <-done:
 				return
 			default:
-				complete(t, p.to)
+				complete(t, server)
 			}
 		}
 	}()
-	server := p.to
-	for after := 1; after < 60; after++ {
-		ctx, cancel := context.WithCancel(t.Context())
-		left, mu := after, sync.Mutex{}
-		server.Inject(func(_ http.ResponseWriter, req *http.Request) bool {
-			mu.Lock()
-			defer mu.Unlock()
-			if strings.HasPrefix(req.UserAgent(), "ocm-operator") {
-				if left--; left == 0 {
-					cancel()
-				}
-			}
-			return false
-		})
-		_, err := transfer.Run(ctx, p.source, p.target, shop, "1.0.0", transfer.Options{})
-		cancel()
-		server.Heal()
-		if err == nil {
-			break
+	return func() int {
+		close(done)
+		select {
+		case n := <-looks:
+			return n
+		case <-time.After(time.Minute):
+			t.Fatal("the reader does not end")
+			return 0
 		}
 	}
-	run(t, p.source, p.target, shop, "1.0.0", transfer.Options{})
-	deadline := time.After(time.Minute)
-	close(done)
-	select {
-	case n := <-looks:
-		if n == 0 {
-			t.Error("nobody looked")
+}
+
+// cutOff cancels at a request of a transfer.
+func cutOff(after int, cancel func()) ocmtest.Fault {
+	var requests atomic.Int64
+	return func(_ http.ResponseWriter, req *http.Request) bool {
+		if strings.HasPrefix(req.UserAgent(), "ocm-operator") && requests.Add(1) == int64(after) {
+			cancel()
 		}
-	case <-deadline:
-		t.Fatal("the reader does not end")
+		return false
 	}
-	complete(t, p.to)
 }
 
 // TestFaults goes on after faults that pass, and says on which side others are.

@@ -26,6 +26,10 @@ func (r *run) enter(ctx context.Context, e *element) error {
 		}
 		to = e.separate.storage
 	}
+	near, err := r.near(e)
+	if err != nil {
+		return err
+	}
 	blobs := e.layers
 	if e.tree != nil {
 		blobs = slices.Concat(e.layers, e.tree.Blobs)
@@ -36,11 +40,32 @@ func (r *run) enter(ctx context.Context, e *element) error {
 			r.copies.omitted[b.Digest] = true
 			continue
 		}
-		if err := r.copies.add(b, e.from, to); err != nil {
+		if err := r.copies.add(b, e.from, to, near); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// near returns the repositories of the target that may have the blobs of an element
+// which the source lacks: those where a run with any options puts them. Lists of what
+// somebody has name no others.
+func (r *run) near(e *element) ([]oci.Location, error) {
+	if r.target.Archive() {
+		return nil, nil
+	}
+	all := []oci.Location{e.node.storage.Location()}
+	if e.separate != nil {
+		all = append(all, e.separate.storage.Location())
+	}
+	if e.hint == "" {
+		return all, nil
+	}
+	there, err := r.places.of("/"+e.hint, func() (oci.Storage, error) { return r.target.At(e.hint) })
+	if err != nil {
+		return nil, err
+	}
+	return append(all, there.Location()), nil
 }
 
 // omits tells whether who reads the archive has a blob already.

@@ -94,30 +94,36 @@ func TestOptions(t *testing.T) {
 			t.Parallel()
 			p := newPair(t)
 			p.publish(t, p.everything(t))
-			o := tt.options
-			run(t, p.source, p.target, shop, "1.0.0", o)
-			v := get(t, p.target, shop, "1.0.0")
-			var copied []string
-			for i := range v.Descriptor().Component.Resources {
-				res := &v.Descriptor().Component.Resources[i]
-				if access.IsLocal(res.Access) || strings.Contains(string(res.Access.Raw), p.to.Host+"/there/") {
-					copied = append(copied, res.Name)
-				}
-				if err := v.Check(t.Context(), res); err != nil && !errors.Is(err, ocm.ErrNoDigest) {
-					t.Error(err)
-				}
-			}
-			for _, s := range v.Descriptor().Component.Sources {
-				if strings.Contains(string(s.Access.Raw), p.to.Host+"/there/") {
-					copied = append(copied, s.Name)
-				}
-			}
-			if got := strings.Join(copied, " "); got != tt.copied {
+			run(t, p.source, p.target, shop, "1.0.0", tt.options)
+			if got := strings.Join(p.copied(t), " "); got != tt.copied {
 				t.Errorf("copied are %q, want %q", got, tt.copied)
 			}
 			verifyTexts(t, p)
 		})
 	}
+}
+
+// copied returns the names of the elements whose contents are at the target, and checks
+// all contents.
+func (p *pair) copied(t *testing.T) []string {
+	t.Helper()
+	v := get(t, p.target, shop, "1.0.0")
+	var names []string
+	for i := range v.Descriptor().Component.Resources {
+		res := &v.Descriptor().Component.Resources[i]
+		if access.IsLocal(res.Access) || strings.Contains(string(res.Access.Raw), p.to.Host+"/there/") {
+			names = append(names, res.Name)
+		}
+		if err := v.Check(t.Context(), res); err != nil && !errors.Is(err, ocm.ErrNoDigest) {
+			t.Error(err)
+		}
+	}
+	for _, s := range v.Descriptor().Component.Sources {
+		if strings.Contains(string(s.Access.Raw), p.to.Host+"/there/") {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // everything returns a component version with contents of all kinds.

@@ -12,10 +12,12 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/internal/scratch"
+	"github.com/ocm-operator/ocm-operator/ocm/internal/stream"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 )
 
-// maxStream bounds content that is kept in a temporary file.
+// maxStream bounds content that is read from the web, and all of it together that a
+// run keeps in temporary files.
 const maxStream = 16 << 30
 
 // made is a place that has one blob, which is made when it is asked for.
@@ -75,6 +77,8 @@ func (r *run) stream(ctx context.Context, e *element) error {
 type spools struct {
 	mu  sync.Mutex
 	all []io.Closer
+	// size is how much of it is in temporary files.
+	size int64
 }
 
 func (s *spools) add(c io.Closer) {
@@ -110,7 +114,7 @@ func (s *spools) keep(r io.Reader, dir string, moved func()) (*kept, error) {
 	k := &kept{File: f}
 	s.add(k)
 	sum := digest.SHA256.Digester()
-	k.size, err = io.Copy(io.MultiWriter(f, sum.Hash(), noting(moved)), r)
+	k.size, err = stream.Copy(io.MultiWriter(&counting{spools: s, w: f}, sum.Hash(), noting(moved)), r)
 	k.digest = sum.Digest()
 	return k, err
 }
@@ -122,4 +126,57 @@ type noting func()
 func (n noting) Write(p []byte) (int, error) {
 	n()
 	return len(p), nil
+}
+
+// counting counts what is in temporary files.
+type counting struct {
+	spools *spools
+	w      io.Writer
+}
+
+// Write implements io.Writer.
+func (c *counting) Write(p []byte) (int, error) {
+	if err := c.spools.take(int64(len(p))); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
+}
+
+// take counts bytes that are about to be written, and refuses what is too much.
+func (s *spools) take(n int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.size += n; s.size > maxStream {
+		return fmt.Errorf("contents whose size nobody states are %w: more than %d bytes together; leave some of them where they are, or have them published by value",
+			ocm.ErrTooLarge, int64(maxStream))
+	}
+	return nil
+}
+
+// piped returns what a function writes. The function has ended when the reader is
+// closed, and with it its use of what it reads from.
+func piped(ctx context.Context, write func(ctx context.Context, w io.Writer) error) io.ReadCloser {
+	ctx, cancel := context.WithCancel(ctx)
+	r, w := io.Pipe()
+	p := &pipe{PipeReader: r, cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		w.CloseWithError(write(ctx, w))
+	}()
+	return p
+}
+
+type pipe struct {
+	*io.PipeReader
+
+	cancel func()
+	ended  chan struct{}
+}
+
+// Close implements io.Closer.
+func (p *pipe) Close() error {
+	p.cancel()
+	err := p.PipeReader.Close()
+	<-p.ended
+	return err
 }
