@@ -30,6 +30,8 @@ const (
 	maxLease = 10 * time.Second
 	// collectEvery makes collections and pushes meet.
 	collectEvery = 300 * time.Millisecond
+	// longest is how many times the duration a soak may take in which something does not happen.
+	longest = 4
 	// reportEvery is the time between two lines about the progress.
 	reportEvery = 10 * time.Second
 )
@@ -115,9 +117,10 @@ func (w *world) fillPool(ctx context.Context) error {
 	return nil
 }
 
-// load lets the clients work, and kills the registry meanwhile. After each start everything is compared.
+// load lets the clients work, and kills the registry meanwhile. After each start everything is compared. Where the machine has so much
+// else to do that something has never happened by then, it goes on for longer.
 func (w *world) load(ctx context.Context, o options, p *process, random *rand.Rand) error {
-	ctx, cancel := context.WithTimeout(ctx, o.duration)
+	ctx, cancel := context.WithTimeout(ctx, longest*o.duration)
 	defer cancel()
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -132,6 +135,7 @@ func (w *world) load(ctx context.Context, o options, p *process, random *rand.Ra
 	}
 	group.Go(func() error {
 		defer stop()
+		over := time.After(o.duration)
 		for {
 			wait := time.Duration((0.25 + 1.5*random.Float64()) * float64(o.killEvery))
 			select {
@@ -139,6 +143,12 @@ func (w *world) load(ctx context.Context, o options, p *process, random *rand.Ra
 				return nil
 			case <-working.Done():
 				return nil
+			case <-over:
+				if w.counts.idle(o) == nil {
+					return nil
+				}
+				over = time.After(o.duration / 4)
+				continue
 			case <-time.After(wait):
 			}
 			if err := w.killAndCompare(working, p); err != nil {
