@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
 // Version tells two states of a source apart. Only the source knows what is in it.
@@ -317,11 +318,7 @@ func (p *Pool) opened(e *entry, o *opening, before, found *lease, err error) []*
 // openGuarded opens a source. What is parsed is foreign, and nothing recovers the
 // goroutine, so a panic must not end the process.
 func (p *Pool) openGuarded(ctx context.Context, known Version, from Source) (store *Store, version Version, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("open transport archive %s: panic: %v", from.Path(), r)
-		}
-	}()
+	defer panics.Recover(&err, "open transport archive %s", from.Path())
 	return from.Open(ctx, known, p.options.Options)
 }
 

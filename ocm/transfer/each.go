@@ -3,8 +3,9 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
+
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
 // each calls do for 0 to n-1, in this order and some at a time, until one of them
@@ -77,10 +78,6 @@ func (c *crew) done(i int, err error) {
 // guarded turns a panic into an error: nothing else recovers on these goroutines,
 // and what they read is foreign.
 func guarded(ctx context.Context, i int, do func(ctx context.Context, i int) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+	defer panics.Recover(&err, "")
 	return do(ctx, i)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
 // TestEach returns the error of what comes first, whatever ends first, and begins
@@ -36,7 +38,7 @@ func TestEach(t *testing.T) {
 		}
 		return nil
 	})
-	if err == nil || !strings.Contains(err.Error(), "panic: foreign bytes") {
+	if err == nil || !strings.Contains(err.Error(), "panic: foreign bytes") || !strings.Contains(panics.Stack(err), "each_test.go") {
 		t.Errorf("each = %v", err)
 	}
 }

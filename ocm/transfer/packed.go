@@ -13,6 +13,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/artifactset"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
 // packed takes an artifact out of its archive if it gets a place of its own. Else
@@ -134,13 +135,20 @@ func (r *run) pack(ctx context.Context, e *element, hint string) error {
 	desc := ocispec.Descriptor{MediaType: artifactset.MediaTypeOf(tree.Root()), Digest: sum.digester.Digest(), Size: sum.size}
 	e.tree, e.layers = nil, []ocispec.Descriptor{desc}
 	e.from = &made{name: "the archive of " + e.String(), size: desc.Size, open: func(ctx context.Context) (io.ReadCloser, error) {
-		return piped(ctx, func(ctx context.Context, w io.Writer) error { return artifactset.Write(ctx, w, tree, from, tags...) }), nil
+		return piped(ctx, func(ctx context.Context, w io.Writer) error { return write(ctx, w, tree, from, tags) }), nil
 	}}
 	var err error
 	e.access, err = descriptor.NewAccess(access.LocalBlob{
 		Type: access.KindLocalBlob, LocalReference: desc.Digest.String(), MediaType: desc.MediaType, ReferenceName: hint,
 	})
 	return err
+}
+
+// write writes an artifact set. Nothing recovers on the goroutine that does it, and
+// what it reads is foreign.
+func write(ctx context.Context, w io.Writer, tree *oci.Tree, from oci.Blobs, tags []string) (err error) {
+	defer panics.Recover(&err, "write an artifact set")
+	return artifactset.Write(ctx, w, tree, from, tags...)
 }
 
 // counted counts and hashes what is written.

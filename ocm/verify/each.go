@@ -3,8 +3,9 @@ package verify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
+
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
 // each calls do for 0 to n-1, in this order and several at a time, until one of
@@ -62,10 +63,6 @@ func (t *tree) each(ctx context.Context, n int, do func(ctx context.Context, i i
 // guarded turns a panic into an error. Nothing else recovers on the goroutines of
 // each, and what they read is foreign.
 func guarded(ctx context.Context, i int, do func(ctx context.Context, i int) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+	defer panics.Recover(&err, "")
 	return do(ctx, i)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/normalize"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 	"github.com/ocm-operator/ocm-operator/ocm/signing"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
@@ -510,7 +511,7 @@ func TestPanic(t *testing.T) {
 	w := newWorld()
 	w.check["config"] = func(context.Context) error { panic("index out of range") }
 	_, err := w.verify(t, sign(t, component("root", resource("config"))), verify.Options{})
-	if err == nil || errors.Is(err, verify.ErrRefused) || !strings.Contains(err.Error(), "panic: index out of range") {
+	if err == nil || errors.Is(err, verify.ErrRefused) || !strings.Contains(err.Error(), "panic: index out of range") || !strings.Contains(panics.Stack(err), "TestPanic") {
 		t.Errorf("Verify = %v, want the panic as an error that may pass", err)
 	}
 }

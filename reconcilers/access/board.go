@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
 // Bounds of what a board keeps.
@@ -165,7 +167,7 @@ func (b *board[V]) put(ctx context.Context, t *topic[V], q *question[V], ask fun
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	defer b.answered(t, q)
-	defer recovered(&q.err, "ask the repository")
+	defer panics.Recover(&q.err, "ask the repository")
 	q.reply, q.err = ask(ctx)
 }
 

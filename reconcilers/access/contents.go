@@ -7,6 +7,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
@@ -17,7 +18,7 @@ type verified struct{ repository *Repository }
 // Version implements verify.Source. What it returns is pinned by the digest of its manifest: what the tag leads to later
 // doesn't matter.
 func (s verified) Version(ctx context.Context, component, version string) (found verify.Version, err error) {
-	defer recovered(&err, "read component %s %s", component, version)
+	defer panics.Recover(&err, "read component %s %s", component, version)
 	current, _, err := s.repository.Current(ctx, component, version)
 	if err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ type checked struct {
 
 // Check implements verify.Version.
 func (c checked) Check(ctx context.Context, res *descriptor.Resource) (err error) {
-	defer recovered(&err, "check resource %s of component %s %s", &res.Element, c.Component(), c.Version())
+	defer panics.Recover(&err, "check resource %s of component %s %s", &res.Element, c.Component(), c.Version())
 	key, err := c.key(res)
 	if err != nil {
 		return err
@@ -58,13 +59,6 @@ func (c checked) Check(ctx context.Context, res *descriptor.Resource) (err error
 	}
 	proofs.contents.add(key, struct{}{})
 	return nil
-}
-
-// recovered turns a panic into an error: what is parsed is foreign, so that must not end the process.
-func recovered(err *error, format string, args ...any) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%s: panic: %v", fmt.Sprintf(format, args...), p)
-	}
 }
 
 // key stands for all that the content of a resource depends on: the repository with the credentials for it, where it is

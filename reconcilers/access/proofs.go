@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
@@ -43,7 +44,7 @@ type proving func(ctx context.Context, report func(verify.Progress)) (*verify.Pr
 // guarded proves a component version. It runs on a goroutine that nothing recovers, and what it parses is foreign, so a panic
 // must not end the process.
 func (prove proving) guarded(ctx context.Context, report func(verify.Progress)) (proof *verify.Proof, err error) {
-	defer recovered(&err, "verify")
+	defer panics.Recover(&err, "verify")
 	proof, err = prove(ctx, report)
 	if err == nil && proof == nil {
 		err = errors.New("verification proved nothing")

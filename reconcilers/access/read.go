@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
 
@@ -74,10 +75,6 @@ func (r *Repository) once(ctx context.Context, node source.Node, read reading) (
 // guarded reads a component version. It runs on a goroutine that nothing recovers, and what it parses is foreign, so a panic
 // must not end the process.
 func (read reading) guarded(ctx context.Context, node source.Node) (version *ocm.ComponentVersion, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("read component %s %s: panic: %v", node.Component, node.Version, p)
-		}
-	}()
+	defer panics.Recover(&err, "read component %s %s", node.Component, node.Version)
 	return read(ctx)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
@@ -143,11 +144,7 @@ func (r *reader) next() *read {
 // fetch reads the descriptor of a version, and pins the version if it isn't yet. It runs on a goroutine that nothing
 // recovers, and what a registry answers is foreign, so a panic must not end the process.
 func (r *reader) fetch(ctx context.Context, begun *read) (version *ocm.ComponentVersion, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			version, err = nil, fmt.Errorf("read component %s: panic: %v", describe(begun.node.Component, begun.node.Version), p)
-		}
-	}()
+	defer panics.Recover(&err, "read component %s", describe(begun.node.Component, begun.node.Version))
 	if err := r.all.enter(ctx); err != nil {
 		return nil, err
 	}

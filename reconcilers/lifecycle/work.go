@@ -3,6 +3,10 @@ package lifecycle
 import (
 	"context"
 	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
 // work is one run of the steps of a kind over an object.
@@ -53,9 +57,14 @@ func (w *work[T, R]) steps(ctx context.Context, steps []Step[R]) *Verdict {
 		start := time.Now()
 		err := step.Run(ctx, w.run)
 		w.reconciler.opts.Metrics.step(w.reconciler.kind.Name, step.Name, time.Since(start))
-		if err != nil {
-			return verdictOf(ctx, step.Name, err)
+		if err == nil {
+			continue
 		}
+		if stack := panics.Stack(err); stack != "" {
+			// The message of the condition says that there was one, and nobody could find it by that alone.
+			ctrl.LoggerFrom(ctx).Error(err, "A panic was recovered", "step", step.Name, "stack", stack)
+		}
+		return verdictOf(ctx, step.Name, err)
 	}
 	return nil
 }

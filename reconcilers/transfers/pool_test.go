@@ -22,6 +22,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
 	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 )
@@ -464,11 +465,21 @@ func TestPanicIsAnError(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, 1, 1)
-		job := transfers.Job{Key: "k", Run: func(context.Context, func(transfer.Progress)) (*transfer.Result, error) { panic("no such blob") }}
-		w.Ask(owner("x"), job)
-		synctest.Wait()
-		if s := w.Ask(owner("x"), job); s.Err == nil || !strings.Contains(s.Err.Error(), "no such blob") {
-			t.Errorf("a job that panics: %+v, want an error with the cause", s)
+		odd := func(context.Context, func(transfer.Progress)) (*transfer.Result, error) { panic("no such blob") }
+		for name, run := range map[string]func(context.Context, func(transfer.Progress)) (*transfer.Result, error){
+			"it": odd,
+			"a goroutine of it": func(ctx context.Context, report func(transfer.Progress)) (result *transfer.Result, err error) {
+				defer panics.Recover(&err, "copy")
+				return odd(ctx, report)
+			},
+		} {
+			job := transfers.Job{Key: name, Run: run}
+			w.Ask(owner(name), job)
+			synctest.Wait()
+			s := w.Ask(owner(name), job)
+			if s.Err == nil || !strings.Contains(s.Err.Error(), "no such blob") || !strings.Contains(s.Err.Error(), "a fault of the operator") || panics.Stack(s.Err) != "" {
+				t.Errorf("%s panics: %+v, want an error with the cause that needs no second line in the log", name, s)
+			}
 		}
 	})
 }

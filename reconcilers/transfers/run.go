@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
 )
 
@@ -124,14 +124,20 @@ func (p *Pool) run(ctx context.Context, t *task) {
 	p.settle()
 }
 
-// do runs the function of a job. One that panics harms itself only.
-func do(ctx context.Context, t *task) (result *transfer.Result, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			ctrl.LoggerFrom(ctx).Error(fmt.Errorf("panic: %v", cause), "A transfer panicked", "stack", string(debug.Stack()))
-			result, err = nil, fmt.Errorf("the transfer panicked, which is a fault of the operator: please report it with the log; the cause is %v", cause)
-		}
-	}()
+// do runs the function of a job. One that panics, here or in a goroutine that it has begun, harms itself only.
+func do(ctx context.Context, t *task) (*transfer.Result, error) {
+	result, err := guarded(ctx, t)
+	stack := panics.Stack(err)
+	if stack == "" {
+		return result, err
+	}
+	ctrl.LoggerFrom(ctx).Error(err, "A transfer panicked", "stack", stack)
+	// The log has it now.
+	return nil, fmt.Errorf("the transfer panicked, which is a fault of the operator: please report it with the log; the cause is %s", err.Error())
+}
+
+func guarded(ctx context.Context, t *task) (result *transfer.Result, err error) {
+	defer panics.Recover(&err, "")
 	return t.job.Run(ctx, t.meter.report)
 }
 
