@@ -60,6 +60,15 @@ func (p *Policy) Proof(manifest digest.Digest) string {
 	return digestOf(rules, manifest.String(), p.Fingerprint)
 }
 
+// Proven returns what a proof is about: the component version, and all that it refers to, by the digests of their manifests.
+func Proven(proof *verify.Proof) []source.Node {
+	nodes := make([]source.Node, 0, len(proof.Versions))
+	for _, v := range proof.Versions {
+		nodes = append(nodes, source.Node{Component: v.Component, Version: v.Version, ManifestDigest: v.Manifest.String()})
+	}
+	return nodes
+}
+
 // ComponentDigest returns the digest of what signatures of a component version cover, in one form for all of them, as in
 // sha256:0123. It stays when a signature is added, or something changes that isn't signed.
 func ComponentDigest(version *ocm.ComponentVersion) (string, error) {

@@ -2,9 +2,11 @@ package componentversion_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -225,6 +227,92 @@ func TestVerifiedDestination(t *testing.T) {
 	m.wantAt("1.0.0", again)
 }
 
+// holdContent keeps those waiting who read a content at the destination, until it is let go; then they get the answer, if there is one.
+func (m *mirrored) holdContent(content string, answer ...string) (letGo func()) {
+	held := make(chan struct{})
+	letGo = sync.OnceFunc(func() { close(held) })
+	m.t.Cleanup(letGo)
+	m.mirror.Inject(func(w http.ResponseWriter, request *http.Request) bool {
+		if request.Method != http.MethodGet || !strings.HasSuffix(request.URL.Path, digestOf(content)) {
+			return false
+		}
+		select {
+		case <-held:
+		case <-request.Context().Done():
+		}
+		for _, text := range answer {
+			_, _ = io.WriteString(w, text)
+		}
+		return len(answer) > 0
+	})
+	return letGo
+}
+
+// until reconciles until the object says that something goes on.
+func (m *mirrored) until(says string) {
+	m.t.Helper()
+	deadline, tick := time.Now().Add(time.Minute), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for m.Reconcile(m.cv); !strings.Contains(reconcilertest.Message(m.cv, meta.ReconcilingCondition), says); m.Reconcile(m.cv) {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("conditions are %v, %q, want %q", reconcilertest.Conditions(m.cv), reconcilertest.Message(m.cv, meta.ReconcilingCondition), says)
+		}
+		<-tick.C
+	}
+}
+
+// TestSlowVerificationAtTheDestination has contents that take long to be read back: the pool does that, so that who reconciles goes on
+// with others.
+func TestSlowVerificationAtTheDestination(t *testing.T) {
+	t.Parallel()
+	m := newMirrored(t)
+	m.store(t, "dev", "dev")
+	m.cv.Spec.Verify = stored("dev")
+	found := m.tree("1.0.0", "dev")
+	letGo := m.holdContent("data of 1.0.0")
+	m.Create(m.cv)
+	m.until("verifying version 1.0.0 of acme.org/app at " + m.at)
+	other := reconcilertest.ComponentVersion("other", m.url, app, "1.0.0")
+	m.Create(other)
+	m.Reconcile(other)
+	wantReady(t, other, "1.0.0")
+	m.quiet()
+	m.Reconcile(m.cv)
+	if got := reconcilertest.Conditions(m.cv); got["Ready"] != "Unknown Progressing" || m.cv.Status.Verified || len(m.registry.Requests()) > 0 {
+		t.Errorf("conditions are %v, verified is %t with requests %v, want that it goes on", got, m.cv.Status.Verified, m.registry.Requests())
+	}
+	if p := m.cv.Status.Progress; p == nil || p.Version != "1.0.0" || p.Phase != "Verifying" {
+		t.Errorf("progress is %+v", p)
+	}
+	letGo()
+	m.settle()
+	m.wantAt("1.0.0", found)
+	if !m.cv.Status.Verified || len(m.cv.Status.Signatures) != 1 {
+		t.Errorf("status is %+v, want that it was verified", m.cv.Status)
+	}
+	m.quiet()
+	m.settle()
+	m.wantQuiet(t)
+}
+
+// TestSlowVerificationRefuses reads something else back.
+func TestSlowVerificationRefuses(t *testing.T) {
+	t.Parallel()
+	m := newMirrored(t)
+	m.store(t, "dev", "dev")
+	m.cv.Spec.Verify = stored("dev")
+	m.tree("1.0.0", "dev")
+	letGo := m.holdContent("data of 1.0.0", "DATA OF 1.0.0")
+	m.Create(m.cv)
+	m.until("verifying version 1.0.0")
+	letGo()
+	m.settle()
+	wantNotReady(t, m.cv, v1alpha1.ComponentVerificationFailedReason, "failed to verify")
+	if m.cv.Status.ReconciledVersion != "" || m.cv.Status.Progress != nil {
+		t.Errorf("status is %+v, want nothing of it in use", m.cv.Status)
+	}
+}
+
 // TestMutatedVersionIsNotTransferred: what was accepted is compared with what the source has.
 func TestMutatedVersionIsNotTransferred(t *testing.T) {
 	t.Parallel()
@@ -358,15 +446,39 @@ func TestConflictAtTheDestination(t *testing.T) {
 	if got := m.resolve(m.at, app, "1.0.0"); got != theirs.String() || m.cv.Status.ManifestDigest != "" {
 		t.Errorf("the destination has %s and the status %s", got, m.cv.Status.ManifestDigest)
 	}
-	m.quiet()
-	m.settle()
-	wantNotReady(t, m.cv, v1alpha1.TransferConflictReason, "other content")
-	if events := m.Events(); len(events) > 0 {
-		t.Errorf("events are %q, want none about what is known", events)
-	}
+	m.wantKnownConflict()
 	m.Change(m.cv, func() { m.cv.Annotations = map[string]string{v1alpha1.AcceptDigestAnnotation: ours.String()} })
 	m.settle()
 	m.wantAt("1.0.0", ours)
+}
+
+// wantKnownConflict checks that a conflict is told of no more, and known without another transfer.
+func (m *mirrored) wantKnownConflict() {
+	m.t.Helper()
+	for range 3 {
+		m.quiet()
+		m.settle()
+		m.wantQuiet(m.t)
+		wantNotReady(m.t, m.cv, v1alpha1.TransferConflictReason, "other content")
+		if diff := cmp.Diff(map[string]int{"HEAD manifests": 1}, m.mirror.Requests()); diff != "" {
+			m.t.Errorf("requests at the destination (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestConflictBelow: what the component refers to is something else at the destination.
+func TestConflictBelow(t *testing.T) {
+	t.Parallel()
+	m := newMirrored(t)
+	m.tree("1.0.0")
+	theirs := ocmtest.Component{Name: lib, Version: "1.0.0", Resources: []ocmtest.Resource{{Name: "data", Content: []byte("theirs")}}}
+	m.Publish(m.at, theirs)
+	m.start()
+	wantNotReady(t, m.cv, v1alpha1.TransferConflictReason, lib+":1.0.0 with other content")
+	m.wantKnownConflict()
+	remove(t, m.mirror, "mirror/component-descriptors/"+lib, "1.0.0")
+	m.settle()
+	wantReady(t, m.cv, "1.0.0")
 }
 
 // TestDestinationThatRefuses: each fault has its message, nothing half done is used, and what was in use stays in use.
@@ -448,7 +560,7 @@ func TestDestinationHasItsOwnCredentials(t *testing.T) {
 	wantNotReady(t, m.cv, v1alpha1.AuthenticatedContextCreationFailedReason, "Secret default/writer")
 	m.Create(basic("writer", "writer", "guess"))
 	m.settle()
-	wantNotReady(t, m.cv, v1alpha1.AuthenticationFailedReason, `user "writer" was used`)
+	wantNotReady(t, m.cv, v1alpha1.AuthenticationFailedReason, `refuses the credential that was given, user "writer"`)
 	wantNotReady(t, m.cv, v1alpha1.AuthenticationFailedReason, "spec.destination.secretRef")
 	secret := basic("writer", "writer", "secret")
 	m.Change(secret, func() { secret.Data["password"] = []byte("secret") })

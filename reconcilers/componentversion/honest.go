@@ -13,12 +13,15 @@ import (
 )
 
 // honest makes a step that fails for now a verdict when the version in use is not proven by the keys of now: by a passing fault
-// the object would stay ready. It stays ready if that version can be proven in this run.
+// the object would stay ready. It stays ready if that version can be proven in this run, or within its time in the pool.
 func (c *controller) honest(step func(context.Context, *run) error) func(context.Context, *run) error {
 	return func(ctx context.Context, r *run) error {
 		err := step(ctx, r)
 		if err == nil || len(r.obj.Spec.Verify) == 0 || r.obj.Status.Verified || !r.ready() || !passing(err) {
 			return err
+		}
+		if r.isHeld(r.proving) {
+			return r.unlessLate(err)
 		}
 		why := c.proveAgain(ctx, r)
 		if why == nil {
@@ -31,6 +34,16 @@ func (c *controller) honest(step func(context.Context, *run) error) func(context
 		return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason,
 			fmt.Errorf("%s: %v; no other version could be used: %v", r.failed(r.current()), why, err)) //nolint:errorlint // see above
 	}
+}
+
+// unlessLate lets an object stay what it is while the version in use is being proven, for as long as a reconciliation may take: who
+// answers slowly must not keep a key in use that was taken away.
+func (r *run) unlessLate(err error) error {
+	if time.Since(r.provingSince) < r.obj.Spec.GetTimeout() {
+		return err
+	}
+	return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf(
+		"%s: the keys have changed since it was verified, and its verification at %s is not done yet", r.failed(r.current()), r.home()))
 }
 
 // passing tells whether an error is no judgement. A write that met a newer version of what it writes says nothing at all.

@@ -1,13 +1,19 @@
 package componentversion
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
+
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
 
 const (
@@ -105,5 +111,32 @@ func TestProofStandsForWhatIsInUse(t *testing.T) {
 	r.policy = &access.Policy{Fingerprint: "others"}
 	if r.stands(time.Now()) {
 		t.Error("the proof is by other keys")
+	}
+}
+
+// TestUnlessLate lets the version in use be proven in the pool for as long as a reconciliation may take.
+func TestUnlessLate(t *testing.T) {
+	t.Parallel()
+	goesOn := lifecycle.Busy(meta.ProgressingReason, errors.New("verifying"))
+	for name, tc := range map[string]struct {
+		proving digest.Digest
+		since   time.Duration
+		stays   bool
+	}{
+		"begun":           {atMirror, 0, true},
+		"too late":        {atMirror, v1alpha1.DefaultTimeout, false},
+		"another version": {atSource, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cv := used(true)
+			cv.Spec.Verify, cv.Status.Verified = []v1alpha1.Signature{{Name: "dev"}}, false
+			conditions.MarkTrue(cv, meta.ReadyCondition, meta.SucceededReason, "ready")
+			r := &run{obj: cv, policy: policy, proving: candidate{"1.0.0", tc.proving}, provingSince: time.Now().Add(-tc.since)}
+			err := (&controller{}).honest(func(context.Context, *run) error { return goesOn })(t.Context(), r)
+			if v, ok := errors.AsType[*lifecycle.Verdict](err); !ok || v.Final() == tc.stays {
+				t.Errorf("verdict is %v, want that it stays ready: %t", err, tc.stays)
+			}
+		})
 	}
 }

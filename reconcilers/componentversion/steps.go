@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"k8s.io/utils/lru"
@@ -33,9 +34,10 @@ type controller struct {
 	reads          slots
 	arrivals       *access.Arrivals
 	transfers      *transfers.Pool
-	// copied holds what the last transfer for each object has made, and memory what versions at destinations are made of.
-	copied *lru.Cache
-	memory *transfer.Memory
+	// copied holds what the last transfer for each object has made, clashes the conflict that it has met, and outcomes what is verified
+	// in the pool. Memory is what versions at destinations are made of.
+	copied, clashes, outcomes *lru.Cache
+	memory                    *transfer.Memory
 }
 
 // maxAnnounced bounds how many objects are remembered; a forgotten one reports its version once more.
@@ -45,7 +47,8 @@ func newController(c client.Client, o Options) *controller {
 	return &controller{
 		client: c, repositories: o.Repositories, announced: lru.New(maxAnnounced),
 		readsPerObject: cmp.Or(o.ReadsPerObject, defaultReadsPerObject), reads: make(slots, cmp.Or(o.Reads, defaultReads)),
-		arrivals: access.NewArrivals(), transfers: o.Transfers, copied: lru.New(maxAnnounced), memory: transfer.NewMemory(0),
+		arrivals: access.NewArrivals(), transfers: o.Transfers, memory: transfer.NewMemory(0),
+		copied: lru.New(maxAnnounced), clashes: lru.New(maxAnnounced), outcomes: lru.New(maxAnnounced),
 	}
 }
 
@@ -74,6 +77,9 @@ type run struct {
 	// local is the digest of the manifest by which the version is read, and confirmed what was verified of that just now.
 	local     digest.Digest
 	confirmed *verify.Proof
+	// proving is what is being verified in the pool, as it is read, since then.
+	proving      candidate
+	provingSince time.Time
 	// tree pins the version and all that it refers to. It is nil when the status has it already.
 	tree *tree
 }
@@ -156,7 +162,7 @@ func (c *controller) announce(r *run, found candidate) {
 func (r *run) pins() []source.Node {
 	switch {
 	case r.confirmed != nil:
-		return proven(r.confirmed)
+		return access.Proven(r.confirmed)
 	case r.copies != nil:
 		return r.copies
 	}
@@ -164,15 +170,6 @@ func (r *run) pins() []source.Node {
 		return nil
 	}
 	return nested(r.obj.Status.ComponentDescriptor)
-}
-
-// proven returns what a proof is about.
-func proven(proof *verify.Proof) []source.Node {
-	pins := make([]source.Node, 0, len(proof.Versions))
-	for _, v := range proof.Versions {
-		pins = append(pins, source.Node{Component: v.Component, Version: v.Version, ManifestDigest: v.Manifest.String()})
-	}
-	return pins
 }
 
 // nested returns what a tree of the status pins below its root.

@@ -8,14 +8,15 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/fluxcd/pkg/apis/meta"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
-	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
@@ -26,9 +27,12 @@ func owner(obj *v1alpha1.ComponentVersion) transfers.Owner {
 	return transfers.Owner{Kind: v1alpha1.ComponentVersionKind, NamespacedName: client.ObjectKeyFromObject(obj)}
 }
 
-// halt ends what is done for an object that is suspended, deleted or gone.
+// halt ends what is done for an object that is suspended, deleted or gone, and forgets what was.
 func (c *controller) halt(obj *v1alpha1.ComponentVersion) {
 	c.transfers.Drop(owner(obj))
+	for _, known := range []*lru.Cache{c.copied, c.clashes, c.outcomes} {
+		known.Remove(owner(obj))
+	}
 	obj.Status.Progress = nil
 }
 
@@ -40,7 +44,20 @@ type copies struct {
 	nested []source.Node
 }
 
-// wish tells apart what transfers of one object depend on beside the version.
+// clash is a conflict at the destination that a transfer has met.
+type clash struct {
+	key   string
+	found *transfer.ConflictError
+	err   error
+}
+
+// What is done in the pool for an object.
+const (
+	transferring = "transfer"
+	verifying    = "verify"
+)
+
+// wish tells apart what depends, for one object, on more than the version.
 func (r *run) wish() string {
 	parts := []string{string(r.obj.UID), r.obj.Spec.Digest(), r.obj.Annotations[v1alpha1.AcceptDigestAnnotation], r.repository.Fingerprint(), r.destination.Fingerprint()}
 	if r.policy != nil {
@@ -49,28 +66,36 @@ func (r *run) wish() string {
 	return digest.FromString(strings.Join(parts, "\n")).String()
 }
 
-// key names the transfer of the chosen version.
-func (r *run) key() string { return fmt.Sprintf("%s %s %s", r.wish(), r.manifest, r.version) }
+// key names what is done in the pool with a version, by the digest that it has where that is done.
+func (r *run) key(what string, with candidate) string {
+	return strings.Join([]string{r.wish(), what, with.manifest.String(), with.version}, " ")
+}
 
-// await looks whether a transfer goes on for the object. While it does nothing else is done: what is newer by now has to wait for
-// it, so that a repository in which versions come faster than they can be transferred gets one after the other.
+// await looks whether something goes on for the object in the pool. While it does nothing else is done: what is newer by now has to
+// wait for it, so that a repository in which versions come faster than they can be transferred gets one after the other.
 func (c *controller) await(_ context.Context, r *run) error {
 	if r.destination == nil {
 		return nil
 	}
 	key, state, known := c.transfers.Look(owner(r.obj))
-	wish, rest, _ := strings.Cut(key, " ")
-	if !known || state.Ended() || wish != r.wish() {
+	const parts = 4
+	named := strings.SplitN(key, " ", parts)
+	if !known || state.Ended() || len(named) != parts || named[0] != r.wish() {
 		return nil
 	}
-	_, r.version, _ = strings.Cut(rest, " ")
-	r.obj.Status.Progress = state.Status(r.version)
-	return r.busy(state)
+	with := candidate{named[3], digest.Digest(named[2])}
+	r.obj.Status.Progress = state.Status(with.version)
+	return r.busy(named[1], with, state)
 }
 
-// busy says how far a transfer is.
-func (r *run) busy(state transfers.State) error {
-	err := fmt.Errorf("transferring version %s of %s to %s: %s", r.version, r.obj.Spec.Component, r.destination.URL(), state)
+// busy says how far something is that goes on in the pool.
+func (r *run) busy(what string, with candidate, state transfers.State) error {
+	component, at := r.obj.Spec.Component, r.destination.URL()
+	err := fmt.Errorf("transferring version %s of %s to %s: %s", with.version, component, at, state)
+	if what == verifying {
+		r.proving, r.provingSince = with, state.Since
+		err = fmt.Errorf("verifying version %s of %s at %s: %s", with.version, component, at, state)
+	}
 	if state.Again > 0 {
 		return lifecycle.Wait(meta.ProgressingReason, state.Again, err)
 	}
@@ -84,14 +109,16 @@ func (c *controller) transfer(ctx context.Context, r *run) error {
 		r.local = r.manifest
 		return nil
 	}
-	key := r.key()
+	key := r.key(transferring, r.chosen())
 	if asked, _, known := c.transfers.Look(owner(r.obj)); !known || asked != key {
 		there, err := c.there(ctx, r, key)
 		if err != nil {
 			return notTransferred(r, err)
 		}
 		if there {
-			c.transfers.Drop(owner(r.obj))
+			if asked != r.key(verifying, r.read()) {
+				c.transfers.Drop(owner(r.obj))
+			}
 			return nil
 		}
 	}
@@ -102,15 +129,18 @@ func (c *controller) transfer(ctx context.Context, r *run) error {
 	state := c.transfers.Ask(owner(r.obj), job) //nolint:contextcheck // a transfer does not end with the step
 	switch {
 	case !state.Ended():
-		return r.busy(state)
+		return r.busy(transferring, r.chosen(), state)
 	case state.Err != nil:
+		if found, ok := errors.AsType[*transfer.ConflictError](state.Err); ok {
+			c.clashes.Add(owner(r.obj), clash{key: key, found: found, err: state.Err})
+		}
 		return notTransferred(r, state.Err)
 	}
 	return c.transferred(r, key, state.Result)
 }
 
 // there tells whether the destination has the chosen version still, by what is known of an earlier transfer. It reads nothing but
-// what tells that everything is there.
+// what tells that everything is there. What has the conflict still that it had is an error.
 func (c *controller) there(ctx context.Context, r *run, key string) (bool, error) {
 	known := copies{}
 	if done, ok := c.copied.Get(owner(r.obj)); ok {
@@ -118,7 +148,7 @@ func (c *controller) there(ctx context.Context, r *run, key string) (bool, error
 	}
 	if known.key != key {
 		if !r.isInUse(r.chosen()) || r.held() == (candidate{}) {
-			return false, nil
+			return false, c.clash(ctx, r, key)
 		}
 		known = copies{root: r.held().manifest, nested: nested(r.obj.Status.ComponentDescriptor)}
 	}
@@ -128,10 +158,27 @@ func (c *controller) there(ctx context.Context, r *run, key string) (bool, error
 	}
 	if drift != nil {
 		log.FromContext(ctx).Info("The destination has lost something", "version", r.version, "destination", r.destination.URL(), "lost", drift.String())
-		return false, nil
+		return false, c.clash(ctx, r, key)
 	}
 	r.local, r.copies = known.root, known.nested
 	return true, nil
+}
+
+// clash returns the error of the transfer before if another one would meet the same conflict.
+func (c *controller) clash(ctx context.Context, r *run, key string) error {
+	met, ok := c.clashes.Get(owner(r.obj))
+	known, isClash := met.(clash)
+	if !ok || !isClash || known.key != key {
+		return nil
+	}
+	from := r.repository
+	if known.found.Component == r.obj.Spec.Component && known.found.Version == r.version {
+		from = nil // it was looked up to be chosen
+	}
+	if !transfers.Stands(ctx, known.found, from, r.destination) {
+		return nil
+	}
+	return known.err
 }
 
 // job is the transfer of the chosen version. What is transferred is pinned at its source: what was verified, or what is there now.
@@ -140,22 +187,9 @@ func (c *controller) job(ctx context.Context, r *run, key string) (transfers.Job
 	if err != nil {
 		return transfers.Job{}, err
 	}
-	from, to, component, version, options := r.repository, r.destination, r.obj.Spec.Component, r.version, c.options(r)
-	options.Pinned = func(component, version string) (digest.Digest, bool) {
-		pin, ok := pins[describe(component, version)]
-		return pin, ok
-	}
-	return transfers.Job{
-		Key: key, Hosts: []string{from.Host(), to.Host()}, Alone: to.Exclusive(),
-		Run: func(ctx context.Context, report func(transfer.Progress)) (result *transfer.Result, err error) {
-			options.Progress = report
-			err = to.Write(ctx, func(ctx context.Context, target *ocm.Repository) (err error) {
-				result, err = transfer.Run(ctx, from.Repository, target, component, version, options)
-				return err
-			})
-			return result, err
-		},
-	}, nil
+	options := c.options(r)
+	options.Pinned = transfers.Pinned(pins)
+	return transfers.Copy(key, r.repository, r.destination, r.obj.Spec.Component, r.version, options), nil
 }
 
 // options are how everything is transferred: recursively, with all resources by value.
@@ -167,10 +201,8 @@ func (c *controller) options(r *run) transfer.Options {
 	return o
 }
 
-// pinned returns the digests that the chosen version and all that it refers to have at the source.
-func (c *controller) pinned(ctx context.Context, r *run) (map[string]digest.Digest, error) {
-	var nodes []source.Node
-	root := r.node(r.chosen())
+// pinned returns the chosen version, and all that it refers to, by the digests that they have at the source.
+func (c *controller) pinned(ctx context.Context, r *run) ([]source.Node, error) {
 	if r.policy != nil {
 		proof := r.proof
 		if proof == nil { // the status has it, and not what it is about at the source
@@ -183,21 +215,17 @@ func (c *controller) pinned(ctx context.Context, r *run) (map[string]digest.Dige
 				return nil, lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %s", r.failed(r.version), why))
 			}
 		}
-		nodes = proven(proof)
-	} else {
-		t, err := c.newFetcher(r, r.repository, nil).fetch(ctx, root)
-		if err != nil {
-			return nil, unread(err)
-		}
-		for _, n := range t.all {
-			nodes = append(nodes, n.Node)
-		}
+		return access.Proven(proof), nil
 	}
-	pins := map[string]digest.Digest{describe(root.Component, root.Version): r.manifest}
-	for _, n := range nodes {
-		pins[describe(n.Component, n.Version)] = digest.Digest(n.ManifestDigest)
+	t, err := c.newFetcher(r, r.repository, nil).fetch(ctx, r.node(r.chosen()))
+	if err != nil {
+		return nil, unread(err)
 	}
-	return pins, nil
+	var nodes []source.Node
+	for _, n := range t.all {
+		nodes = append(nodes, n.Node)
+	}
+	return nodes, nil
 }
 
 // transferred takes what a transfer has made.

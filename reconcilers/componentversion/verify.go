@@ -72,8 +72,13 @@ func (c *controller) verify(ctx context.Context, r *run, found candidate) (proof
 // prove verifies a version in a repository, and says why it is refused if it is.
 func (c *controller) prove(ctx context.Context, r *run, repository *access.Repository, found candidate) (proof *verify.Proof, why string, err error) {
 	proof, err = repository.Verify(ctx, r.node(found), r.policy, progress(ctx, found.version, progressEvery))
+	return r.judge(found, proof, err)
+}
+
+// judge says what came of a verification.
+func (r *run) judge(found candidate, proven *verify.Proof, err error) (proof *verify.Proof, why string, _ error) {
 	if err == nil {
-		return proof, "", nil
+		return proven, "", nil
 	}
 	told := fmt.Errorf("%s: %w", r.failed(found.version), err)
 	if errors.Is(err, ocm.ErrUnauthorized) && r.current() != "" {

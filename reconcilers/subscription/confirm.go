@@ -11,6 +11,8 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/ctf"
+	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/signing"
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
@@ -130,7 +132,10 @@ func (c *controller) head(ctx context.Context, r *run) error {
 		proof := w.proof
 		if proof == nil {
 			var err error
-			if proof, err = r.source.Verify(ctx, r.node(w.candidate), r.policy, nil); err != nil {
+			if proof, err = c.proof(ctx, r, w.candidate); r.busy {
+				return err
+			}
+			if err != nil {
 				return access.Verdict(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s: %w", r.failed(w.version), err))
 			}
 		}
@@ -164,19 +169,17 @@ func (r *run) failure(failed map[string]error) error {
 	return fmt.Errorf("%w; %d more versions could not be replicated: %s", first, len(more), strings.Join(more[:min(len(more), others)], ", "))
 }
 
-// clashOf is a conflict, with what there was at both sides.
-func clashOf(a *attempt, found *transfer.ConflictError, verdict error) conflict {
-	return conflict{wish: a.wish, there: found.Found, err: verdict}
-}
-
 // clashes tells whether a version has the conflict still that it had, which needs no copy to be known as long as neither side changes.
 func (c *controller) clashes(ctx context.Context, r *run, w wanted) bool {
 	known, ok := r.memory.conflicts[w.String()]
 	if !ok || known.wish != r.wish() {
 		return false
 	}
-	there, err := r.destination.Resolve(ctx, r.component, w.version)
-	if err != nil || there != known.there {
+	from := r.source
+	if known.found.Component == r.component && known.found.Version == w.version {
+		from = nil // it was looked up to be wanted
+	}
+	if !transfers.Stands(ctx, known.found, from, r.destination) {
 		return false
 	}
 	r.memory.fail(w.candidate, known.err)
@@ -185,34 +188,26 @@ func (c *controller) clashes(ctx context.Context, r *run, w wanted) bool {
 
 // notTransferred is the verdict about a copy that failed. What is at the destination stays, and so does what the status says of it.
 func notTransferred(err error) error {
-	const reason = v1alpha1.TransferFailedReason
-	if conflict, ok := errors.AsType[*transfer.ConflictError](err); ok {
-		return lifecycle.WithEvent(conflict.Error(), lifecycle.Fail(v1alpha1.TransferConflictReason, fmt.Errorf(
-			"%w: set spec.overwritePolicy to Allow if what the source has is right", err)))
-	}
-	if missing, ok := errors.AsType[*transfer.MissingError](err); ok && missing != nil {
-		return lifecycle.Fail(reason, err)
-	}
-	switch {
-	case errors.Is(err, verify.ErrRefused):
-		return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, err)
-	case errors.Is(err, ocm.ErrFull):
-		return lifecycle.Hinder(v1alpha1.DestinationFullReason, err)
-	case errors.Is(err, ocm.ErrReadOnly):
-		return lifecycle.Fail(reason, err)
-	case isUnauthorized(err):
-		return access.Verdict(v1alpha1.AuthenticationFailedReason, err)
-	}
-	return access.Verdict(reason, err)
+	return transfers.Verdict(err, transfers.Advice{
+		Source: "spec.source", Destination: "spec.destination", Overwrite: "set spec.overwritePolicy to Allow if what the source has is right",
+	})
 }
 
-// ofSide tells whether an error is about a registry, which every other version would meet as well, rather than about the version.
+// ofSide tells whether an error is about what all versions need, the destination or a folder of the operator, rather than about the one
+// version. What can't be read at the source may be in a place that this version alone refers to; that the source itself is away
+// is met when the next version is looked up there.
 func ofSide(err error) bool {
 	if _, stalled := errors.AsType[*transfers.StallError](err); stalled {
 		return true
 	}
 	if _, conflict := errors.AsType[*transfer.ConflictError](err); conflict || isGone(err) || errors.Is(err, verify.ErrRefused) {
 		return false
+	}
+	if side := oci.SideOf(err); side == oci.Here || side == oci.Source {
+		return side == oci.Here
+	}
+	if _, busy := errors.AsType[*ctf.BusyError](err); busy {
+		return true
 	}
 	return errors.Is(err, ocm.ErrFull) || errors.Is(err, ocm.ErrReadOnly) || errors.Is(err, ocm.ErrUnreachable) || isUnauthorized(err)
 }

@@ -59,6 +59,36 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// TestConflictBelow has another content at the destination of what the component refers to. As long as both sides have what they had, it
+// is known without a copy, and nothing is written.
+func TestConflictBelow(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	lib := func(content string) ocmtest.Component {
+		return ocmtest.Component{Name: "acme.org/lib", Version: "1.0.0", Resources: []ocmtest.Resource{{Name: "data", Content: []byte(content)}}}
+	}
+	theirs, ours := lib("theirs"), lib("ours")
+	root := component("1.0.0")
+	root.References = []ocmtest.Reference{{Name: "lib", To: &ours}}
+	s.Publish(s.destination, theirs)
+	s.publish(ours)
+	s.publish(root)
+	sub := s.subscribe()
+	wantFailed(t, sub, v1alpha1.TransferConflictReason, "acme.org/lib", "overwritePolicy")
+	for range 3 {
+		s.forget()
+		s.settle(sub)
+		s.quiet()
+		wantFailed(t, sub, v1alpha1.TransferConflictReason, "acme.org/lib", "overwritePolicy")
+		if got := s.to.Requests(); cmp.Diff(map[string]int{"HEAD manifests": 1}, got) != "" {
+			t.Errorf("requests at the destination are %v, want a look at what is in the way", got)
+		}
+	}
+	s.Publish(s.destination, ours)
+	s.settle(sub)
+	wantReady(t, sub, "1.0.0")
+}
+
 // TestOneFailureKeepsNoOther has a newest version that can't be replicated.
 func TestOneFailureKeepsNoOther(t *testing.T) {
 	t.Parallel()

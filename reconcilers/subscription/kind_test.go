@@ -144,11 +144,15 @@ func subscriptionOf(s *stage) *v1alpha1.ComponentSubscription {
 	}
 }
 
-// gone waits until the pool does nothing for an object.
+// ownerOf is whom the pool works for.
+func ownerOf(sub *v1alpha1.ComponentSubscription) transfers.Owner {
+	return transfers.Owner{Kind: v1alpha1.ComponentSubscriptionKind, NamespacedName: client.ObjectKeyFromObject(sub)}
+}
+
+// gone checks that the pool does nothing for an object.
 func (s *stage) gone(sub *v1alpha1.ComponentSubscription) {
 	s.t.Helper()
-	owner := transfers.Owner{Kind: v1alpha1.ComponentSubscriptionKind, NamespacedName: client.ObjectKeyFromObject(sub)}
-	if _, _, known := s.Transfers().Look(owner); known {
+	if _, _, known := s.Transfers().Look(ownerOf(sub)); known {
 		s.t.Error("something goes on that nobody wants any more")
 	}
 }
@@ -186,9 +190,8 @@ func isBusy(sub *v1alpha1.ComponentSubscription) bool {
 // await waits for the end of what goes on.
 func (s *stage) await(sub *v1alpha1.ComponentSubscription) {
 	s.t.Helper()
-	owner := transfers.Owner{Kind: v1alpha1.ComponentSubscriptionKind, NamespacedName: client.ObjectKeyFromObject(sub)}
 	s.eventually("the end of what goes on", func() bool {
-		_, state, known := s.Transfers().Look(owner)
+		_, state, known := s.Transfers().Look(ownerOf(sub))
 		return !known || state.Ended()
 	})
 }

@@ -4,11 +4,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/ocm/transfer"
 )
 
 // memory is what is remembered of an object between its reconciliations, of which there is one at a time. Nothing in it is needed to
@@ -29,6 +29,8 @@ type memory struct {
 	conflicts map[string]conflict
 	// turn is where looking at the versions goes on that are not looked at every time.
 	turn int
+	// unproven is since when the version in use is not proven by the keys of now, while the object is ready.
+	unproven time.Time
 	// shown is what the status says of the progress, since then.
 	shown      v1alpha1.ReplicationProgress
 	shownText  string
@@ -61,11 +63,11 @@ type listing struct {
 	versions []string
 }
 
-// conflict is a version that was not copied because the destination has another content.
+// conflict is a version that was not copied because the destination has another content of it, or of what it refers to.
 type conflict struct {
-	// wish is what it was to be replicated for, and there is what the destination had.
+	// wish is what it was to be replicated for, and found is what both sides had.
 	wish  string
-	there digest.Digest
+	found *transfer.ConflictError
 	err   error
 }
 

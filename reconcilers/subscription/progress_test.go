@@ -12,6 +12,7 @@ import (
 	"github.com/fluxcd/pkg/runtime/conditions"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 )
 
@@ -22,6 +23,23 @@ func (s *stage) hold() (release func()) {
 	s.t.Cleanup(release)
 	s.to.Inject(func(_ http.ResponseWriter, req *http.Request) bool {
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
+			select {
+			case <-gate:
+			case <-req.Context().Done():
+			}
+		}
+		return false
+	})
+	return release
+}
+
+// holdContent keeps those waiting who ask the source for a content, until it is let go.
+func (s *stage) holdContent(content string) (release func()) {
+	gate := make(chan struct{})
+	release = sync.OnceFunc(func() { close(gate) })
+	s.t.Cleanup(release)
+	s.from.Inject(func(_ http.ResponseWriter, req *http.Request) bool {
+		if strings.HasSuffix(req.URL.Path, digest.FromString(content).String()) {
 			select {
 			case <-gate:
 			case <-req.Context().Done():
@@ -138,18 +156,7 @@ func TestSlowProof(t *testing.T) {
 	s := newStage(t)
 	s.keys("dev")
 	s.publish(s.signed("1.0.0", "dev"))
-	gate := make(chan struct{})
-	release := sync.OnceFunc(func() { close(gate) })
-	t.Cleanup(release)
-	s.from.Inject(func(_ http.ResponseWriter, req *http.Request) bool {
-		if strings.HasSuffix(req.URL.Path, digest.FromString("data of 1.0.0").String()) {
-			select {
-			case <-gate:
-			case <-req.Context().Done():
-			}
-		}
-		return false
-	})
+	release := s.holdContent("data of 1.0.0")
 	sub := subscriptionOf(s)
 	verify("dev")(sub)
 	s.Create(sub)
@@ -165,6 +172,37 @@ func TestSlowProof(t *testing.T) {
 	wantReady(t, sub, "1.0.0")
 	if !sub.Status.Verified {
 		t.Error("it was not verified")
+	}
+}
+
+// TestOneWritesToAnArchive has two subscriptions with one archive: the second waits for its turn, and not in a worker.
+func TestOneWritesToAnArchive(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	repositories, err := access.New(access.Options{
+		Live: s.Client, Transport: http.DefaultTransport, AllowedHosts: []string{"127.0.0.1"}, Archives: access.ArchiveOptions{Dir: t.TempDir()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Repositories = repositories
+	s.install()
+	s.release("1.0.0", "1.1.0")
+	release := s.holdContent("data of 1.0.0")
+	first, second := subscriptionOf(s), subscriptionOf(s)
+	first.Spec.Semver, second.Spec.Semver, second.Name = "1.0.0", "1.1.0", "second"
+	first.Spec.Destination.URL, second.Spec.Destination.URL = "ctf::all.tgz", "ctf::all.tgz"
+	for i, sub := range []*v1alpha1.ComponentSubscription{first, second} {
+		s.Create(sub)
+		s.Reconcile(sub)
+		if _, state, _ := s.Transfers().Look(ownerOf(sub)); state.Running != (i == 0) || state.Queued != i {
+			t.Errorf("state of %s is %+v, want that one runs and the other waits", sub.Name, state)
+		}
+	}
+	release()
+	for _, sub := range []*v1alpha1.ComponentSubscription{first, second} {
+		s.settle(sub)
+		wantReady(t, sub, sub.Spec.Semver)
 	}
 }
 

@@ -4,20 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
-	"github.com/ocm-operator/ocm-operator/ocm/transfer"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
-)
-
-const (
-	// proveAtOnce is how long a verification may take within a reconciliation. What takes longer goes to the pool, so that those who read
-	// from a slow registry keep nobody else waiting.
-	proveAtOnce = time.Second
-	// heartbeat is how often a verification in the pool says that it goes on. Whether the registry still sends is noticed where it is
-	// read from.
-	heartbeat = 20 * time.Second
 )
 
 // verdict is what came of the verification of a candidate.
@@ -33,11 +22,8 @@ func (c *controller) proof(ctx context.Context, r *run, found candidate) (*verif
 		return known.proof, known.err
 	}
 	if r.memory.attempt == nil {
-		short, cancel := context.WithTimeout(ctx, c.proveAtOnce)
-		proof, err := r.source.Verify(short, r.node(found), r.policy, nil)
-		late := short.Err() != nil && ctx.Err() == nil
-		cancel()
-		if err == nil || !late {
+		proof, late, err := transfers.VerifyAtOnce(ctx, r.source, r.node(found), r.policy)
+		if !late {
 			return proof, err
 		}
 	}
@@ -52,18 +38,8 @@ func (c *controller) proof(ctx context.Context, r *run, found candidate) (*verif
 
 // verification is the job that verifies a candidate.
 func (c *controller) verification(r *run, a *attempt) transfers.Job {
-	from, node, policy, outcome := r.source, r.node(a.candidate), r.policy, a.outcome
-	return transfers.Job{
-		Key:   strings.Join([]string{"verify", a.wish, a.String()}, " "),
-		Hosts: []string{from.Host()},
-		Run: func(ctx context.Context, report func(transfer.Progress)) (*transfer.Result, error) {
-			beat := newBeat(report)
-			defer beat.end()
-			proof, err := from.Verify(ctx, node, policy, beat.verified)
-			outcome.proof = proof
-			return &transfer.Result{}, err
-		},
-	}
+	key, outcome := strings.Join([]string{"verify", a.wish, a.String()}, " "), a.outcome
+	return transfers.Verification(key, r.source, r.node(a.candidate), r.policy, func(proof *verify.Proof) { outcome.proof = proof })
 }
 
 // proved takes the outcome of a verification.

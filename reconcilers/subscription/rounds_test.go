@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -139,13 +140,17 @@ func TestFullList(t *testing.T) {
 // TestSideEndsTheRound has a destination that answers nothing well: the other versions would meet the same.
 func TestSideEndsTheRound(t *testing.T) {
 	t.Parallel()
+	const few, tries = 10, 4
 	for name, tc := range map[string]struct {
 		fault  ocmtest.Fault
 		reason string
+		most   int
 	}{
-		"denies":    {answerAll(http.StatusUnauthorized), v1alpha1.AuthenticationFailedReason},
-		"full":      {refuseWrites(http.StatusInsufficientStorage), v1alpha1.DestinationFullReason},
-		"read-only": {refuseWrites(http.StatusMethodNotAllowed), v1alpha1.TransferFailedReason},
+		"denies":                        {answerAll(http.StatusUnauthorized), v1alpha1.AuthenticationFailedReason, few},
+		"full":                          {refuseWrites(http.StatusInsufficientStorage), v1alpha1.DestinationFullReason, few},
+		"read-only":                     {refuseWrites(http.StatusMethodNotAllowed), v1alpha1.TransferFailedReason, few},
+		"down":                          {answerAll(http.StatusServiceUnavailable), v1alpha1.TransferFailedReason, few * tries},
+		"behind a proxy, takes nothing": {refuseWrites(http.StatusBadGateway), v1alpha1.TransferFailedReason, few * tries},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,16 +164,7 @@ func TestSideEndsTheRound(t *testing.T) {
 				s.forget()
 				s.settle(sub)
 				wantFailed(t, sub, tc.reason)
-				const few = 10
-				if got := s.to.Requests(); sum(got) > few {
-					t.Errorf("requests at the destination are %v, want those of one version", got)
-				}
-				if got := s.from.Requests()["GET tags"]; got != 1 {
-					t.Errorf("%d listings, want one", got)
-				}
-				if writes := s.Writes(); len(writes) > 2 {
-					t.Errorf("writes %q, want that it goes on, and how it ended", writes)
-				}
+				s.wantShortRound(tc.most)
 			}
 			if len(sub.Status.History) != 1 || sub.Status.History[0].Version != "1.19.0" {
 				t.Errorf("history is %+v, want the newest version alone", sub.Status.History)
@@ -179,6 +175,50 @@ func TestSideEndsTheRound(t *testing.T) {
 		})
 	}
 }
+
+// wantShortRound checks that nothing was asked for but one version, and that the status was not written for others.
+func (s *stage) wantShortRound(most int) {
+	s.t.Helper()
+	if got := s.to.Requests(); sum(got) > most {
+		s.t.Errorf("requests at the destination are %v, want those of one version, %d", got, most)
+	}
+	if got := s.from.Requests()["GET tags"]; got != 1 {
+		s.t.Errorf("%d listings, want one", got)
+	}
+	if writes := s.Writes(); len(writes) > 2 {
+		s.t.Errorf("writes %q, want that it goes on, and how it ended", writes)
+	}
+}
+
+// TestSourceOfOneVersion can't give what one version has: the others are replicated.
+func TestSourceOfOneVersion(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]ocmtest.Fault{
+		"denies": answerAll(http.StatusUnauthorized), "away": answerAll(http.StatusBadGateway), "cuts off": cutOff,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.release("1.0.0", "1.1.0", "1.2.0")
+			s.from.Inject(func(w http.ResponseWriter, req *http.Request) bool {
+				return strings.HasSuffix(req.URL.Path, digest.FromString("data of 1.2.0").String()) && fault(w, req)
+			})
+			sub := s.subscribe(all(3))
+			if diff := cmp.Diff([]string{"1.0.0", "1.1.0"}, s.at(s.destination)); diff != "" {
+				t.Errorf("at the destination (-want +got):\n%s", diff)
+			}
+			if got := condition(sub); !strings.HasPrefix(got, "False ") || sub.Status.ReplicatedVersion != "1.1.0" {
+				t.Errorf("Ready is %q with version %s in use, want the failure of 1.2.0 and the newest version that is there", got, sub.Status.ReplicatedVersion)
+			}
+			s.from.Heal()
+			s.settle(sub)
+			wantReady(t, sub, "1.2.0")
+		})
+	}
+}
+
+// cutOff closes a connection without an answer.
+func cutOff(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
 
 // TestRoundOfManyVersions replicates many versions: the source is listed once, and the status is not written for each of them.
 func TestRoundOfManyVersions(t *testing.T) {

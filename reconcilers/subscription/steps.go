@@ -54,14 +54,12 @@ type controller struct {
 	// announced holds the version that was reported last for each object.
 	announced *lru.Cache
 	now       func() time.Time
-	// proveAtOnce is how long a verification may take within a reconciliation.
-	proveAtOnce time.Duration
 }
 
 func newController(repositories *access.Provider, p pool) *controller {
 	return &controller{
 		repositories: repositories, pool: p, arrivals: access.NewArrivals(), memories: newMemories(),
-		inventories: transfer.NewMemory(inventories), announced: lru.New(maxAnnounced), now: time.Now, proveAtOnce: proveAtOnce,
+		inventories: transfer.NewMemory(inventories), announced: lru.New(maxAnnounced), now: time.Now,
 	}
 }
 
@@ -263,16 +261,35 @@ func (c *controller) honest(step func(context.Context, *run) error) func(context
 			r.publish()
 			r.memory.end() // what has failed is told, or was not reached
 		}
-		if err == nil || len(r.obj.Spec.Verify) == 0 || r.obj.Status.Verified || !r.ready() {
+		if len(r.obj.Spec.Verify) == 0 || r.obj.Status.Verified || !r.ready() {
+			r.memory.unproven = time.Time{}
 			return err
 		}
-		if v, ok := errors.AsType[*lifecycle.Verdict](err); ok && !v.Passing() || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		// The cause is a text: as an error, it would be judged once more.
-		return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf(
-			"%s: the keys have changed since it was verified, and it can't be verified now: %v", r.failed(r.obj.Status.ReplicatedVersion), err)) //nolint:errorlint // see above
+		return c.unproven(r, err)
 	}
+}
+
+// unproven is the verdict about an object that is ready by keys that have changed. While something goes on it stays ready for as long as
+// a reconciliation may take: who answers slowly must not keep a key in use that was taken away.
+func (c *controller) unproven(r *run, err error) error {
+	begin := r.failed(r.obj.Status.ReplicatedVersion) + ": the keys have changed since it was verified"
+	v, ok := errors.AsType[*lifecycle.Verdict](err)
+	switch {
+	case !ok || v.Passing():
+		// The cause is a text: as an error, it would be judged once more.
+		return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s, and it can't be verified now: %v", begin, err)) //nolint:errorlint // see above
+	case v.Final():
+		return err
+	case r.memory.unproven.IsZero():
+		r.memory.unproven = c.now()
+	}
+	if c.now().Sub(r.memory.unproven) < r.obj.Spec.GetTimeout() {
+		return err
+	}
+	return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s, and it is not verified by them yet", begin))
 }
 
 // stop ends a replication that nobody wants any more.

@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluxcd/pkg/apis/meta"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
-	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/signing"
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
+	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 )
@@ -95,29 +94,11 @@ func (c *controller) ask(r *run, a *attempt) error {
 
 // job is the copy of a version. It is another one as soon as anything is that it depends on.
 func (c *controller) job(r *run, w wanted) transfers.Job {
-	from, to, component, options := r.source, r.destination, r.component, c.options(r)
+	options := c.options(r)
 	if w.proof != nil {
-		pins := map[string]digest.Digest{}
-		for _, v := range w.proof.Versions {
-			pins[describe(v.Component, v.Version)] = v.Manifest
-		}
-		options.Pinned = func(component, version string) (digest.Digest, bool) {
-			pin, ok := pins[describe(component, version)]
-			return pin, ok
-		}
+		options.Pinned = transfers.Pinned(access.Proven(w.proof))
 	}
-	return transfers.Job{
-		Key:   r.wish() + " " + w.String(),
-		Hosts: []string{from.Host(), to.Host()},
-		Run: func(ctx context.Context, report func(transfer.Progress)) (result *transfer.Result, err error) {
-			options.Progress = report
-			err = to.Write(ctx, func(ctx context.Context, target *ocm.Repository) error {
-				result, err = transfer.Run(ctx, from.Repository, target, component, w.version, options)
-				return err
-			})
-			return result, err
-		},
-	}
+	return transfers.Copy(r.wish()+" "+w.String(), r.source, r.destination, r.component, w.version, options)
 }
 
 // options are how versions are copied.
@@ -209,8 +190,8 @@ func (r *run) meets(a *attempt, err, verdict error) {
 	if ofSide(err) {
 		r.memory.broken = a.String()
 	}
-	if conflict, ok := errors.AsType[*transfer.ConflictError](err); ok && conflict.Component == r.component && conflict.Version == a.version {
-		r.memory.clash(a.candidate, clashOf(a, conflict, verdict))
+	if found, ok := errors.AsType[*transfer.ConflictError](err); ok {
+		r.memory.clash(a.candidate, conflict{wish: a.wish, found: found, err: verdict})
 	}
 }
 

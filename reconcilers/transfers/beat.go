@@ -1,4 +1,4 @@
-package subscription
+package transfers
 
 import (
 	"sync"
@@ -18,6 +18,7 @@ type beat struct {
 	now transfer.Progress
 }
 
+// newBeat begins the reports.
 func newBeat(report func(transfer.Progress)) *beat {
 	b := &beat{report: report, stop: make(chan struct{}), now: transfer.Progress{Phase: transfer.Verifying}}
 	b.done.Go(func() {
