@@ -29,7 +29,7 @@ const (
 	// archive is the name of the file that is carried.
 	archive = "shop.tgz"
 	// longest is how long a step may take that copies content.
-	longest = 2 * time.Minute
+	longest = 4 * time.Minute
 )
 
 // side is one side of the gap: a cluster with an operator, and the folder of its archives.
