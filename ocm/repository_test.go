@@ -250,8 +250,8 @@ func TestErrorsHelp(t *testing.T) {
 	}{
 		"no such version":   {url: server.URL, is: ocm.ErrNotFound, contains: []string{"no version 9.9.9", "1.1.0, 1.0.0"}, reason: "lists what there is"},
 		"no such component": {url: server.URL, component: "acme.org/shoe", is: ocm.ErrNotFound, contains: []string{"component acme.org/shoe not found", "spec.component"}, reason: "is told from a missing version"},
-		"no credentials":    {url: locked.URL, is: ocm.ErrUnauthorized, contains: []string{"no credentials", "spec.repository.secretRef"}, reason: "says there were none"},
-		"wrong password":    {url: locked.URL, store: credentials.FromBasic(locked.Host, "bob", "hidden"), is: ocm.ErrUnauthorized, contains: []string{`user "bob"`}, reason: "says who was refused"},
+		"no credentials":    {url: locked.URL, is: ocm.ErrUnauthorized, contains: []string{"wants a credential, and none was given", "spec.repository.secretRef"}, reason: "says there were none"},
+		"wrong password":    {url: locked.URL, store: credentials.FromBasic(locked.Host, "bob", "hidden"), is: ocm.ErrUnauthorized, contains: []string{`refuses the credential that was given, user "bob"`, "spec.repository.secretRef"}, reason: "says who was refused"},
 		"refused":           {url: closed, is: ocm.ErrUnreachable, contains: []string{closed, "connection refused", "spec.repository.url"}, reason: "names the URL"},
 		"unknown host": {
 			url: "https://no-such-host.example", is: ocm.ErrUnreachable, contains: []string{"no-such-host.example", "cannot be resolved"}, reason: "is told from a refused connection",

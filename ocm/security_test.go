@@ -57,7 +57,7 @@ func TestCredentialsStayAtTheirHost(t *testing.T) {
 	}
 	for i := range cv.Descriptor().Component.Resources {
 		res := &cv.Descriptor().Component.Resources[i]
-		if _, err := cv.Open(t.Context(), res, ocm.ReadOptions{}); !errors.Is(err, ocm.ErrUnauthorized) || !strings.Contains(err.Error(), "no credentials") {
+		if _, err := cv.Open(t.Context(), res, ocm.ReadOptions{}); !errors.Is(err, ocm.ErrUnauthorized) || !strings.Contains(err.Error(), "none was given") {
 			t.Errorf("Open %s = %v, want ErrUnauthorized without credentials", res.Name, err)
 		}
 	}

@@ -154,7 +154,7 @@ func (r *Remote) transport(c credentials.Credential) (http.RoundTripper, error) 
 	if err != nil {
 		return nil, err
 	}
-	if own, ok := transport.(*http.Transport); ok && transport != base {
+	if own, ok := transport.(*oci.Transport); ok && transport != base {
 		own.DisableKeepAlives = true // nobody uses it again
 	}
 	return r.Budget.Over(oci.ConnectionWith(r.Connection, c), transport), nil

@@ -190,8 +190,7 @@ func (c *Client) guard(l Location, credential credentials.Credential) (*guard, f
 // closeOwn closes the idle connections of a transport unless it is the shared
 // one.
 func closeOwn(transport, shared http.RoundTripper) {
-	own, ok := transport.(*http.Transport)
-	if standard, same := shared.(*http.Transport); ok && (!same || own != standard) {
+	if own, ok := transport.(*Transport); ok && transport != shared {
 		own.CloseIdleConnections()
 	}
 }

@@ -149,11 +149,11 @@ func (r *Repository) explain(object string, err error) error {
 		return &hint{fmt.Sprintf("%s: the registry names a token service that is refused: %s; have the registry name one with https:// "+
 			"and a public address, or the address of the registry itself", object, why), ErrUnauthorized, err}
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		return r.unauthorized(object, "the registry wants a log-in", err)
+		return r.unauthorized(object, "it wants a user name and a password", err)
 	case response != nil && r.writeRefused(object, response, err) != nil:
 		return r.writeRefused(object, response, err)
 	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
-		return r.unauthorized(object, fmt.Sprintf("the registry answered %d %s", response.StatusCode, http.StatusText(response.StatusCode)), err)
+		return r.unauthorized(object, fmt.Sprintf("it answered %d %s", response.StatusCode, http.StatusText(response.StatusCode)), err)
 	case errors.Is(err, errdef.ErrTooManyPages), errors.Is(err, errdef.ErrSizeExceedsLimit):
 		return &hint{fmt.Sprintf("%s: %v", object, err), ErrTooLarge, err}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -181,12 +181,15 @@ func away(status int) bool {
 	return false
 }
 
-func (r *Repository) unauthorized(object, what string, err error) error {
-	used := fmt.Sprintf("%s was used; check the password and that access to %s is granted", r.credential, r.location.Path)
-	if r.credential.IsZero() {
-		used = fmt.Sprintf("no credentials for %s were given; add them, for example with %s.secretRef", r.location.Host, r.field)
+// unauthorized explains that a registry refuses what was given, or wants more than
+// nothing. The why is what it says.
+func (r *Repository) unauthorized(object, why string, err error) error {
+	message := fmt.Sprintf("%s: %s wants a credential, and none was given: %s; add one, for example with %s.secretRef", object, r.location.Host, why, r.field)
+	if !r.credential.IsZero() {
+		message = fmt.Sprintf("%s: %s refuses the credential that was given, %s: %s; check %s.secretRef, or where else it comes from, and that it grants access to %s",
+			object, r.location.Host, r.credential, why, r.field, r.location.Path)
 	}
-	return &hint{fmt.Sprintf("%s: %s; %s", object, what, used), ErrUnauthorized, err}
+	return &hint{message, ErrUnauthorized, err}
 }
 
 // checkWhere names what told where this repository is.
@@ -206,7 +209,10 @@ func unreachable(err error, check string) string {
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	var op *net.OpError
+	var silent *silentError
 	switch {
+	case errors.As(err, &silent):
+		return silent.Error()
 	case errors.As(err, &dns):
 		return fmt.Sprintf("host name %q cannot be resolved", dns.Name) + check
 	case errors.Is(err, syscall.ECONNREFUSED):

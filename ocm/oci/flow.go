@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
 // flow passes content from one place to another and knows which of them is to
@@ -17,6 +19,7 @@ type flow struct {
 	ctx      context.Context //nolint:containedctx // a reader has no other way to get it
 	stop     context.CancelCauseFunc
 	patience time.Duration
+	times    commitTimes
 	report   func(int64)
 
 	rc   io.ReadCloser
@@ -24,11 +27,12 @@ type flow struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer
-	read    int64 // bytes so far
-	before  int64 // bytes when the timer was set
-	waiting bool  // for the source
-	held    int   // requests that a budget keeps back
-	ended   bool  // all bytes were read, and were right
+	read    int64     // bytes so far
+	before  int64     // bytes when the timer was set
+	waiting bool      // for the source
+	held    int       // requests that a budget keeps back
+	ended   bool      // all bytes were read, and were right
+	since   time.Time // when they were
 	closed  bool
 	err     error // of the source
 }
@@ -40,7 +44,7 @@ func newFlow(ctx context.Context, patience time.Duration, report func(int64)) (c
 	if report == nil {
 		report = func(int64) {}
 	}
-	f := &flow{ctx: ctx, stop: stop, patience: patience, report: report}
+	f := &flow{ctx: ctx, stop: stop, patience: patience, times: usualTimes, report: report}
 	return context.WithValue(ctx, flowKey{}, f), f
 }
 
@@ -68,7 +72,10 @@ func (f *flow) goOn() {
 	if f.held > 0 || f.closed || f.timer == nil {
 		return
 	}
-	f.timer.Reset(f.patience)
+	if f.ended {
+		f.since = time.Now()
+	}
+	f.timer.Reset(f.next())
 }
 
 // over sets the content, which has the given number of bytes and ends with an
@@ -80,26 +87,55 @@ func (f *flow) over(rc io.ReadCloser, size int64) {
 	f.timer = time.AfterFunc(f.patience, f.check)
 }
 
-// check gives up if too little has passed since it was last called.
+// check gives up if too little has passed since it was last called, or if the answer
+// takes too long when all has passed.
 func (f *flow) check() {
+	if f.goesOn() {
+		f.report(0) // whoever watches it need not take it for dead
+	}
+}
+
+func (f *flow) goesOn() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.closed:
-		return
+		return false
 	case f.held > 0:
+	case f.ended && f.left() > 0:
+	case f.ended:
+		f.stop(at(Target, &lateError{f.times.of(f.size)}))
+		return false
 	case f.read-f.before >= leastBytes:
 		f.before = f.read
-	case f.ended && f.before >= 0:
-		f.before = -1 // once more for the answer
 	case f.waiting:
 		f.stop(at(Source, fmt.Errorf("content is %w: less than %d bytes of it came in %s", ErrUnreachable, leastBytes, f.patience)))
-		return
+		return false
 	default:
 		f.stop(at(Target, fmt.Errorf("the registry is %w: it took less than %d bytes in %s", ErrUnreachable, leastBytes, f.patience)))
-		return
+		return false
 	}
-	f.timer.Reset(f.patience)
+	f.timer.Reset(f.next())
+	return f.ended
+}
+
+// next returns, with the lock held, when to look again.
+func (f *flow) next() time.Duration {
+	if f.ended {
+		return min(f.times.lookAgain, f.left())
+	}
+	return f.patience
+}
+
+// left returns, with the lock held, how long the answer may still take.
+func (f *flow) left() time.Duration { return f.times.of(f.size) - time.Since(f.since) }
+
+// sent reports whether all content was passed on, and for how long the target may
+// still be busy with it.
+func (f *flow) sent() (bool, time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended, f.left()
 }
 
 // Read implements io.Reader. The last bytes are passed on only when all of them
@@ -108,10 +144,7 @@ func (f *flow) Read(p []byte) (int, error) {
 	if err := f.enter(); err != nil {
 		return 0, err
 	}
-	n, err := f.rc.Read(p)
-	if err == nil && f.read+int64(n) == f.size {
-		err = readEnd(f.rc)
-	}
+	n, err := f.take(p)
 	if err != nil && err != io.EOF { //nolint:errorlint // one that wraps it is no end
 		n = 0
 	}
@@ -119,6 +152,17 @@ func (f *flow) Read(p []byte) (int, error) {
 		return 0, fs.ErrClosed
 	}
 	f.report(int64(n))
+	return n, err
+}
+
+// take reads from the content. It is the transport that does it, on a goroutine that
+// nothing recovers, and the content may be that of a foreign archive.
+func (f *flow) take(p []byte) (n int, err error) {
+	defer panics.Recover(&err, "read content")
+	n, err = f.rc.Read(p)
+	if err == nil && f.read+int64(n) == f.size {
+		err = readEnd(f.rc)
+	}
 	return n, err
 }
 
@@ -160,7 +204,8 @@ func (f *flow) leave(n int, err error) bool {
 	f.read += int64(n)
 	switch {
 	case err == io.EOF: //nolint:errorlint // only this is the end
-		f.ended = true
+		f.ended, f.since = true, time.Now()
+		f.timer.Reset(f.next())
 	case err != nil:
 		f.err = err
 	}

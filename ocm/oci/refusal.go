@@ -58,7 +58,7 @@ func (r *Repository) writeRefused(object string, response *errcode.ErrorResponse
 	case response.StatusCode == http.StatusMethodNotAllowed:
 		return &hint{fmt.Sprintf("%s: the registry at %s is read-only: it answered %s", object, r.location.base(), status), ErrReadOnly, err}
 	case response.StatusCode == http.StatusForbidden:
-		return &hint{r.unauthorized(object, "the registry answered "+status, err).Error(), ErrReadOnly, &hint{"", ErrUnauthorized, err}}
+		return &hint{r.unauthorized(object, "it answered "+status, err).Error(), ErrReadOnly, &hint{"", ErrUnauthorized, err}}
 	}
 	return nil
 }

@@ -40,6 +40,8 @@ type Repository struct {
 	connection string
 	// patience is for manifests; who reads blobs has their own.
 	patience time.Duration
+	// times are how long the answer may take when a blob was sent.
+	times commitTimes
 }
 
 // Repository returns the repository at a location, using the credentials for
@@ -86,6 +88,7 @@ func (c *Client) repository(l Location, credential credentials.Credential) (*Rep
 		turns:        c.turns,
 		connection:   c.options.Connection,
 		patience:     Patience,
+		times:        usualTimes,
 		remote:       ref,
 		credentialAt: c.credentialAt,
 	}, nil

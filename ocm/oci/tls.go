@@ -13,16 +13,20 @@ import (
 
 // WithTLS returns a transport that trusts the certificates of a credential
 // besides those the given one trusts, and identifies itself with its
-// certificate. Without any of them it is the given transport.
+// certificate. Without any of them it is the given transport, and else a *Transport.
 func WithTLS(base http.RoundTripper, c credentials.Credential) (http.RoundTripper, error) {
 	if c.CertificateAuthority == "" && c.Certificate == "" {
 		return base, nil
 	}
-	standard, ok := base.(*http.Transport)
-	if !ok {
+	out := &Transport{answer: answerTimeout}
+	switch base := base.(type) {
+	case *Transport:
+		out.Transport, out.answer = base.Clone(), base.answer
+	case *http.Transport:
+		out.Transport = base.Clone()
+	default:
 		return nil, errors.New("certificates of credentials cannot be used with the transport of this client")
 	}
-	out := standard.Clone()
 	if out.TLSClientConfig == nil {
 		out.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}

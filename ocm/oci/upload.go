@@ -162,45 +162,64 @@ func sleep(ctx context.Context, d time.Duration) error {
 // uploadOnce sends a blob in one request.
 func (r *Repository) uploadOnce(ctx context.Context, desc ocispec.Descriptor, begun *session, report func(int64), open opener) error {
 	attempt, flow := newFlow(ctx, r.patience, report)
-	err := r.sendBlob(attempt, flow, desc, begun, open)
+	flow.times = r.times
+	failed, err := r.sendBlob(attempt, flow, desc, begun, open)
 	reason := flow.failure()
 	flow.stop(nil)
 	closed := flow.Close()
 	if err == nil {
 		return at(Source, closed)
 	}
+	var looked error
+	if ctx.Err() == nil && flow.undecided(failed) {
+		var arrived bool
+		if arrived, looked = r.arrives(ctx, desc, flow, failed); arrived {
+			return at(Source, closed)
+		}
+	}
 	flow.report(-flow.passed())
+	late, silent := errors.AsType[*lateError](reason)
 	switch {
 	case ctx.Err() != nil: // either side may have said so
 		return fmt.Errorf("%s: %w", r.pushing(desc), context.Cause(ctx))
+	case silent:
+		return r.late(desc, late, looked)
 	case reason != nil:
 		return reason
 	}
 	return at(Target, err)
 }
 
-func (r *Repository) sendBlob(ctx context.Context, f *flow, desc ocispec.Descriptor, begun *session, open opener) error {
+// sendBlob returns what was wrong with the request that sent the content, if it came
+// to that, and explains what is wrong.
+func (r *Repository) sendBlob(ctx context.Context, f *flow, desc ocispec.Descriptor, begun *session, open opener) (failed, err error) {
 	object := r.pushing(desc)
 	content, err := open(ctx)
 	if err != nil {
 		r.abandon(ctx, begun)
-		return at(Source, err)
+		return nil, at(Source, err)
 	}
 	f.over(content, desc.Size)
 	if begun == nil {
 		if begun, err = r.begin(ctx); err != nil {
-			return r.explain(object, err)
+			return nil, r.explain(object, err)
 		}
 	}
-	err = r.put(ctx, begun, desc, f)
-	if err == nil {
-		return nil
+	// A transport closes what it has sent, and the flow still watches what comes then.
+	failed = r.put(ctx, begun, desc, struct{ io.Reader }{f})
+	switch refusal, ok := errors.AsType[*refusal](failed); {
+	case failed == nil:
+		return nil, nil
+	case f.undecided(failed):
+		// The registry may be storing it, so the upload is left alone.
+		return failed, r.explain(object+", all of which was sent", failed)
+	case ok && isDigestInvalid(refusal.ErrorResponse):
+		err = &DigestMismatchError{Object: object, Want: desc.Digest.String(), Got: "other content, says the registry"}
+	default:
+		err = r.explain(object, failed)
 	}
 	r.abandon(ctx, begun)
-	if refusal, ok := errors.AsType[*refusal](err); ok && isDigestInvalid(refusal.ErrorResponse) {
-		return &DigestMismatchError{Object: object, Want: desc.Digest.String(), Got: "other content, says the registry"}
-	}
-	return r.explain(object, err)
+	return failed, err
 }
 
 // isDigestInvalid reports whether a registry compared the digest and found it

@@ -136,7 +136,7 @@ func (d *download) within(base http.RoundTripper, c credentials.Credential) (htt
 // single returns a transport with the certificates of a credential.
 func single(base http.RoundTripper, c credentials.Credential) (http.RoundTripper, error) {
 	transport, err := oci.WithTLS(base, c)
-	if own, ok := transport.(*http.Transport); ok && transport != base {
+	if own, ok := transport.(*oci.Transport); ok && transport != base {
 		own.DisableKeepAlives = true // nobody uses its connections again
 	}
 	return transport, err

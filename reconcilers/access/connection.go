@@ -61,7 +61,7 @@ type transports struct {
 func newTransports(hosts *oci.Hosts, usual http.RoundTripper, size int) *transports {
 	return &transports{hosts: hosts, usual: usual, known: lru.NewWithEvictionFunc(size, func(_ lru.Key, value any) {
 		// Whoever uses it still can; its connections are not kept for later.
-		if transport, ok := value.(*http.Transport); ok {
+		if transport, ok := value.(*oci.Transport); ok {
 			transport.CloseIdleConnections()
 		}
 	})}
@@ -75,7 +75,7 @@ func (t *transports) get(c connection) (http.RoundTripper, error) {
 	defer t.mu.Unlock()
 	key := c.fingerprint()
 	if known, ok := t.known.Get(key); ok {
-		if transport, ok := known.(*http.Transport); ok {
+		if transport, ok := known.(*oci.Transport); ok {
 			return transport, nil
 		}
 	}

@@ -120,7 +120,7 @@ func (e *engine) fluxValues(ctx context.Context, ref source.Ref, from v1alpha1.F
 
 // artifactTransport never connects to where clouds serve secrets to their machines: an artifact is wherever the status of a
 // source says, and not only Flux writes that. A source-controller may well be on this machine.
-var artifactTransport = sync.OnceValue(func() *http.Transport {
+var artifactTransport = sync.OnceValue(func() *oci.Transport {
 	hosts, err := oci.ParseHosts([]string{"localhost", "127.0.0.1", "::1"})
 	if err != nil {
 		panic(err) // they are hosts
