@@ -42,39 +42,42 @@ func (r *run) artifact(ctx context.Context, e *element, place *access.Place) err
 	return r.settle(ctx, e, place.Hint)
 }
 
-// settle decides where the tree of an element is put.
+// settle decides where the tree of an element is put: where it is at the target
+// already, or as the options say.
 func (r *run) settle(ctx context.Context, e *element, hint string) error {
-	if r.options.Artifacts == SeparateArtifacts {
-		separate, err := r.separate(ctx, e, hint)
-		if err != nil {
-			return fmt.Errorf("%s: %w", e, err)
-		}
-		if e.separate = separate; separate != nil {
-			return nil
-		}
+	root := e.tree.Root()
+	if e.nestedThere(root.Digest) {
+		there, _ := e.there()
+		e.access = there.access
+		return nil
+	}
+	separate, err := r.separate(ctx, e, hint)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e, err)
+	}
+	if e.separate = separate; separate != nil {
+		return nil
 	}
 	if r.options.Artifacts == PackedArtifacts {
 		return r.pack(ctx, e, hint)
 	}
-	root := e.tree.Root()
-	var err error
 	e.access, err = descriptor.NewAccess(access.LocalBlob{
 		Type: access.KindLocalBlob, LocalReference: root.Digest.String(), MediaType: root.MediaType, ReferenceName: hint,
 	})
 	return err
 }
 
-// separate returns the place of an artifact that has a repository of its own, or
-// nil if nothing says a name that it can have.
+// separate returns the place of an artifact that has a repository of its own, or nil
+// if it is to have none, or nothing says a name that it can have.
 func (r *run) separate(ctx context.Context, e *element, hint string) (*artifactPlace, error) {
-	if !canSeparate(hint) {
-		return nil, nil //nolint:nilnil // it is kept with the component version then
-	}
 	d := e.tree.Root().Digest
 	if ref, ok := e.placeThere(); ok {
 		if p, err := r.placeOf(ctx, ref.Path, ref.Tag); err != nil || p.free(p.leads, d) {
 			return p, err
 		}
+	}
+	if r.options.Artifacts != SeparateArtifacts || !canSeparate(hint) {
+		return nil, nil //nolint:nilnil // it is kept with the component version then
 	}
 	ref, err := oci.ParseRelative(oci.Location{}, hint)
 	if err != nil {

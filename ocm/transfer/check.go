@@ -66,6 +66,8 @@ type checker struct {
 	// parts has what all component versions are made of, each part once.
 	parts []part
 	known map[part]bool
+	// root is the component version that is asked for.
+	root string
 	// names and seen are the component versions, and the ways they are referred to.
 	names map[string]bool
 	seen  map[string]bool
@@ -131,7 +133,8 @@ func (c *checker) check(ctx context.Context, component, version string, want dig
 
 // walk finds all parts of a component version and those it refers to.
 func (c *checker) walk(ctx context.Context, root wanted) error {
-	c.names[root.name()], c.seen[root.key()] = true, true
+	c.root = root.name()
+	c.names[c.root], c.seen[root.key()] = true, true
 	for depth, level := 0, []wanted{root}; len(level) > 0; depth++ {
 		if depth > c.options.MaxDepth {
 			return fmt.Errorf("references lead to more than %d levels", c.options.MaxDepth)
@@ -153,7 +156,7 @@ func (c *checker) walk(ctx context.Context, root wanted) error {
 				return err
 			}
 			if !c.options.Flat {
-				next = append(next, i.references...)
+				next = append(next, c.targets(i.references)...)
 			}
 		}
 		if level, err = c.unseen(next); err != nil {
@@ -161,6 +164,19 @@ func (c *checker) walk(ctx context.Context, root wanted) error {
 		}
 	}
 	return nil
+}
+
+// targets returns references with what their manifests have to be, as far as that is
+// known.
+func (c *checker) targets(all []wanted) []wanted {
+	if c.options.Targets == nil {
+		return all
+	}
+	all = slices.Clone(all) // others may know them, too
+	for i := range all {
+		all[i].manifest, _ = c.options.Targets(all[i].component, all[i].version)
+	}
+	return all
 }
 
 // add adds parts that are not known from another component version.
@@ -212,7 +228,9 @@ func (c *checker) inventory(ctx context.Context, w wanted) (*inventory, error) {
 		return nil, err
 	case w.manifest != "" && found != w.manifest:
 		c.lose("%s is %s in place of %s", name, found, w.manifest)
-		c.moved = found
+		if name == c.root {
+			c.moved = found
+		}
 		return nil, nil //nolint:nilnil // it is noted
 	}
 	i, err := c.options.Memory.of(ctx, c, w, found)

@@ -236,6 +236,36 @@ func TestManyLost(t *testing.T) {
 	}
 }
 
+// TestCheckReferences finds out that something else is at the target in place of what a
+// reference without a digest leads to, if it is told what that was.
+func TestCheckReferences(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	root, leaf := shopOf("a: 1")
+	root.Tamper = func(d *descriptor.Descriptor, _ ocmtest.Blobs) error {
+		d.Component.References[0].Digest = nil
+		return nil
+	}
+	p.publish(t, leaf, root)
+	result := run(t, p.source, p.target, shop, "1.0.0", transfer.Options{})
+	o := transfer.Options{Memory: transfer.NewMemory(0), Targets: func(component, version string) (digest.Digest, bool) {
+		for _, v := range result.Versions {
+			if v.Component == component && v.Version == version {
+				return v.Target, true
+			}
+		}
+		return "", false
+	}}
+	want := result.Versions[1].Target
+	checkLost(t, p, want, "", o)
+	other := ocmtest.Component{Name: base, Version: "0.1.0", Resources: []ocmtest.Resource{plain("notes", "other notes")}}
+	if _, err := other.Publish(t.Context(), p.targetURL, p.options); err != nil {
+		t.Fatal(err)
+	}
+	checkLost(t, p, want, base+":0.1.0 is sha256:", o)
+	checkLost(t, p, want, "", transfer.Options{Memory: o.Memory})
+}
+
 // TestRepair sends again what a target has lost, and only that.
 func TestRepair(t *testing.T) {
 	t.Parallel()

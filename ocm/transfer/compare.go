@@ -26,7 +26,7 @@ func (r *run) compare(context.Context) error {
 
 func (r *run) compareOne(n *node) error {
 	there := n.there.version
-	n.there.version, n.there.accesses = nil, nil // they may be large
+	n.there.version, n.there.elements = nil, nil // they may be large
 	if err := r.judge(n, there); err != nil || n.outcome == Unchanged {
 		return err
 	}
@@ -152,7 +152,7 @@ func different(source, written, there *descriptor.Descriptor) (string, error) {
 		}
 		// Nothing else pins content that no digest covers.
 		x, y := contentOf(a), contentOf(b)
-		if x.form == y.form && x.text != "" && y.text != "" && x.text != y.text {
+		if x.contradicts(y) {
 			return fmt.Sprintf("its resource %s, whose content no digest covers, has content %s, that of the source %s", &a.Element, y.text, x.text), nil
 		}
 	}
@@ -180,6 +180,11 @@ type content struct {
 }
 
 const artifactForm = "artifact"
+
+// contradicts reports whether two accesses say that contents differ.
+func (c content) contradicts(other content) bool {
+	return c.form == other.form && c.text != "" && other.text != "" && c.text != other.text
+}
 
 // contentOf returns what an access says about the content, if anything.
 func contentOf(res *descriptor.Resource) content {

@@ -3,12 +3,10 @@ package transfer
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
-	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
@@ -21,8 +19,10 @@ type seen struct {
 	// version is what that is, err why it can't be read.
 	version *ocm.ComponentVersion
 	err     error
-	// accesses are those of its elements, by their key.
-	accesses map[string]descriptor.Access
+	// elements are those of the version, by their key. It is the same component version
+	// if it has the canonical text of that at the source.
+	elements map[string]*element
+	same     bool
 }
 
 // look reads what the target has under the names of the component versions.
@@ -56,9 +56,10 @@ func (r *run) lookAt(ctx context.Context, n *node) error {
 		n.there.version, err = r.target.Read(ctx, n.component, n.version, m)
 	}
 	if err == nil {
-		n.there.accesses = accessesOf(n.there.version.Descriptor())
+		n.there.list(n.found.Descriptor())
+		return nil
 	}
-	if err == nil || !verify.IsAnswer(err) {
+	if !verify.IsAnswer(err) {
 		return err
 	}
 	if n.there.err = err; n.there.manifest == "" {
@@ -68,13 +69,15 @@ func (r *run) lookAt(ctx context.Context, n *node) error {
 	return nil
 }
 
-// accessesOf returns where a component version says that its contents are.
-func accessesOf(d *descriptor.Descriptor) map[string]descriptor.Access {
-	all := map[string]descriptor.Access{}
+// list lists what is there, and compares it with what the source has.
+func (s *seen) list(source *descriptor.Descriptor) {
+	d := s.version.Descriptor()
+	s.elements = map[string]*element{}
 	for _, e := range elementsOf(d) {
-		all[e.key()] = e.access
+		s.elements[e.key()] = e
 	}
-	return all
+	same, err := sameText(source, d)
+	s.same = same && err == nil // what is wrong is told when the two are compared
 }
 
 // resolve returns what a tag leads to, empty if there is none.
@@ -84,44 +87,4 @@ func resolve(ctx context.Context, s oci.Storage, tag string) (digest.Digest, err
 		return "", nil
 	}
 	return d, err
-}
-
-// placeThere returns the place of its own that an artifact has at the target,
-// below the path of the target. Another source may have had it under another name,
-// and the target should not change each time that one of them is copied.
-func (e *element) placeThere() (oci.Reference, bool) {
-	var none oci.Reference
-	a, ok := e.node.there.accesses[e.key()]
-	if !ok {
-		return none, false
-	}
-	var spec struct {
-		Absolute string `json:"imageReference"`
-		Relative string `json:"reference"`
-	}
-	home := e.node.home()
-	kind, err := access.Kind(a)
-	if err != nil || a.Decode(&spec) != nil {
-		return none, false
-	}
-	var ref oci.Reference
-	switch {
-	case kind == access.KindOCIArtifact && home.Host != "":
-		ref, err = oci.ParseReference(spec.Absolute)
-	case kind == access.KindRelativeOCIReference && home.Host == "":
-		ref, err = oci.ParseRelative(home, spec.Relative)
-	default:
-		return none, false
-	}
-	if err != nil || ref.Host != home.Host || ref.PlainHTTP != home.PlainHTTP || ref.Tag == "" {
-		return none, false
-	}
-	below := ref.Path
-	if home.Path != "" {
-		if below, ok = strings.CutPrefix(ref.Path, home.Path+"/"); !ok {
-			return none, false
-		}
-	}
-	ref.Path = below
-	return ref, ref.Digest == e.tree.Root().Digest && !reserved(below)
 }

@@ -16,10 +16,12 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/panics"
 )
 
-// packed takes an artifact out of its archive if it gets a place of its own. Else
-// the archive is kept as it is: its bytes can't be made again.
+// packed takes an artifact out of its archive if it gets a place of its own, or if it
+// has been taken out of it at the target. Else the archive is kept as it is: its bytes
+// can't be made again.
 func (r *run) packed(ctx context.Context, e *element, place *access.Place) error {
-	if r.options.Artifacts != SeparateArtifacts || !canSeparate(place.Hint) {
+	takeOut := r.options.Artifacts == SeparateArtifacts && canSeparate(place.Hint)
+	if e.blobsThere(place.Blobs) || !takeOut && !e.artifactThere() {
 		e.whole = canSeparate(place.Hint)
 		return e.keep(place)
 	}
@@ -44,6 +46,10 @@ func (r *run) packed(ctx context.Context, e *element, place *access.Place) error
 	}
 	if e.tree, err = r.trees.of(ctx, unpacked, unpacked.Main); err != nil {
 		return fmt.Errorf("%s: %w", e, err)
+	}
+	if _, known := e.placeThere(); !takeOut && !known && !e.nestedThere(unpacked.Main.Digest) {
+		e.tree, e.whole = nil, canSeparate(place.Hint)
+		return e.keep(place)
 	}
 	from := &again{name: "the archive of " + e.String(), open: open}
 	r.spools.add(from)

@@ -105,6 +105,9 @@ func (r *run) decide(ctx context.Context, e *element) error {
 		return nil
 	}
 	if !access.IsLocal(e.res.Access) && !r.options.byValue(e) {
+		if stays, err := r.stay(ctx, e); stays || err != nil {
+			return err
+		}
 		absolute, ok, err := e.node.found.Source().Absolute(e.res.Access)
 		if e.access = absolute; ok || err != nil {
 			return err

@@ -78,6 +78,11 @@ type Options struct {
 	// Pinned returns the digest of the manifest of a component version. If it is
 	// set, nothing is copied that it doesn't know.
 	Pinned func(component, version string) (digest.Digest, bool)
+	// Targets, if set, returns for Check the digests of the manifests that component
+	// versions have at the target to which the one that is checked refers, as far as it
+	// is known: Version.Target of the result that was last. References without a digest
+	// are told by nothing else from others of the same name.
+	Targets func(component, version string) (digest.Digest, bool)
 	// Have are the blobs that whoever reads an archive has already. They are not
 	// written into it.
 	Have *Have
