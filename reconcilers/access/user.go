@@ -1,6 +1,9 @@
 package access
 
-import "github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+import (
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+)
 
 // Where repositories stand in a spec.
 const (
@@ -54,4 +57,32 @@ func (u User) keyField(signature int) string {
 		return u.keyFields[signature]
 	}
 	return publicKeyField
+}
+
+// References are the objects whose change can matter to a user of these repositories, of which some may be nil: every Secret and
+// ServiceAccount that its spec names. Which pull secrets a service account has is not in the spec, so any Secret of the namespace
+// counts for those that use one.
+func (u User) References(repositories ...*v1alpha1.Repository) []source.Ref {
+	var names []string
+	for _, repository := range repositories {
+		if repository != nil {
+			names = append(names, repository.Secrets()...)
+		}
+	}
+	for _, signature := range u.Verify {
+		if signature.PublicKey != nil && signature.PublicKey.SecretRef != nil {
+			names = append(names, signature.PublicKey.SecretRef.Name)
+		}
+		if signature.Certificate != nil {
+			names = append(names, signature.Certificate.RootsSecretRef.Name)
+		}
+	}
+	var refs []source.Ref
+	for _, name := range names {
+		refs = append(refs, source.Ref{Kind: source.SecretKind, Namespace: u.Namespace, Name: name})
+	}
+	if name := u.ServiceAccountName; name != "" {
+		refs = append(refs, source.Ref{Kind: source.ServiceAccountKind, Namespace: u.Namespace, Name: name}, source.Any(source.SecretKind, u.Namespace))
+	}
+	return refs
 }

@@ -113,38 +113,13 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.ComponentVersion, *run] {
 	}
 }
 
-// references are the objects whose change can matter: every Secret and ServiceAccount that the spec names. Which pull
-// secrets a service account has is not in the spec, so any Secret of the namespace counts for those that use one.
+// references are the objects whose change can matter.
 func references(obj client.Object) []source.Ref {
 	cv, ok := obj.(*v1alpha1.ComponentVersion)
 	if !ok {
 		return nil
 	}
-	secret := func(name string) source.Ref {
-		return source.Ref{Kind: source.SecretKind, Namespace: cv.Namespace, Name: name}
-	}
-	var refs []source.Ref
-	names := cv.Spec.Repository.Secrets()
-	if destination := cv.Spec.Destination; destination != nil {
-		names = append(names, destination.Secrets()...)
-	}
-	for _, name := range names {
-		refs = append(refs, secret(name))
-	}
-	for _, signature := range cv.Spec.Verify {
-		if signature.PublicKey != nil && signature.PublicKey.SecretRef != nil {
-			refs = append(refs, secret(signature.PublicKey.SecretRef.Name))
-		}
-		if signature.Certificate != nil {
-			refs = append(refs, secret(signature.Certificate.RootsSecretRef.Name))
-		}
-	}
-	if name := cv.Spec.ServiceAccountName; name != "" {
-		refs = append(refs,
-			source.Ref{Kind: source.ServiceAccountKind, Namespace: cv.Namespace, Name: name},
-			source.Any(source.SecretKind, cv.Namespace))
-	}
-	return refs
+	return access.ComponentVersionUser(cv).References(&cv.Spec.Repository, cv.Spec.Destination)
 }
 
 // describe names a component version in messages.

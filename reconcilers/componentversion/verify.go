@@ -89,15 +89,7 @@ func (r *run) judge(found candidate, proven *verify.Proof, err error) (proof *ve
 	if verdict, ok := errors.AsType[*lifecycle.Verdict](told); !ok || !verdict.Final() || errors.Is(err, ocm.ErrUnauthorized) {
 		return nil, "", told
 	}
-	return nil, choice.Clip(reason(err), maxWhy), nil
-}
-
-// reason says why a version is refused. Its own name is left out: it is said already.
-func reason(err error) string {
-	if e, ok := errors.AsType[*verify.Error](err); ok && len(e.Path) <= 1 {
-		return (&verify.Error{Element: e.Element, Err: e.Err}).Error()
-	}
-	return err.Error()
+	return nil, choice.Clip(choice.Why(err), maxWhy), nil
 }
 
 // proven tells whether the status holds the proof of a candidate: it is the version in use, which was proven where it was found,
@@ -141,24 +133,15 @@ func (r *run) withoutKey(err error) error {
 	return access.Verdict(reason, told)
 }
 
-// refuse is the verdict when no version can be verified that may be used. Versions that are refused for the same reason, as with a
-// wrong key, are told of together.
+// refuse is the verdict when no version can be verified that may be used.
 func (r *run) refuse(refused []v1alpha1.PassedOverVersion, unseen int, denied bool) error {
 	r.obj.Status.PassedOver = nil // nothing is used in their place
-	var reasons []string
-	alike := map[string][]string{}
-	for _, version := range refused {
-		if alike[version.Message] == nil {
-			reasons = append(reasons, version.Message)
-		}
-		alike[version.Message] = append(alike[version.Message], version.Version)
+	refusals, more := choice.Refusals(refused)
+	parts := []string{r.failed(refusals[0].Versions...) + ": " + refusals[0].Why}
+	for _, other := range refusals[1:] {
+		parts = append(parts, other.String())
 	}
-	parts := []string{r.failed(alike[reasons[0]]...) + ": " + reasons[0]}
-	const few = 3
-	for _, why := range reasons[1:min(len(reasons), few)] {
-		parts = append(parts, choice.Enumerate(alike[why])+": "+why)
-	}
-	if more := len(reasons) - few; more > 0 {
+	if more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more reasons for older versions", more))
 	}
 	if unseen > 0 {

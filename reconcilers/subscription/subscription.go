@@ -111,35 +111,13 @@ func ready(r *run) string {
 	return what + status.ReplicatedVersion
 }
 
-// references are the objects whose change can matter: every Secret and ServiceAccount that the spec names. Which pull secrets a
-// service account has is not in the spec, so any Secret of the namespace counts for those that use one.
+// references are the objects whose change can matter.
 func references(obj client.Object) []source.Ref {
 	sub, ok := obj.(*v1alpha1.ComponentSubscription)
 	if !ok {
 		return nil
 	}
-	names := sub.Spec.Source.Secrets()
-	if destination := sub.Spec.Destination; destination != nil {
-		names = append(names, destination.Secrets()...)
-	}
-	for _, signature := range sub.Spec.Signatures() {
-		if signature.PublicKey != nil && signature.PublicKey.SecretRef != nil {
-			names = append(names, signature.PublicKey.SecretRef.Name)
-		}
-		if signature.Certificate != nil {
-			names = append(names, signature.Certificate.RootsSecretRef.Name)
-		}
-	}
-	var refs []source.Ref
-	for _, name := range names {
-		refs = append(refs, source.Ref{Kind: source.SecretKind, Namespace: sub.Namespace, Name: name})
-	}
-	if name := sub.Spec.ServiceAccountName; name != "" {
-		refs = append(refs,
-			source.Ref{Kind: source.ServiceAccountKind, Namespace: sub.Namespace, Name: name},
-			source.Any(source.SecretKind, sub.Namespace))
-	}
-	return refs
+	return access.SubscriptionUser(sub).References(&sub.Spec.Source, sub.Spec.Destination)
 }
 
 // describe names a component version in messages.

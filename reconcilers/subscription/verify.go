@@ -11,7 +11,6 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/ocm"
-	"github.com/ocm-operator/ocm-operator/ocm/verify"
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
@@ -210,17 +209,9 @@ func (c *controller) prove(ctx context.Context, r *run, found candidate) (wanted
 		return wanted{}, false, told
 	}
 	r.passedOver = append(r.passedOver, v1alpha1.PassedOverVersion{
-		Version: found.version, ManifestDigest: found.manifest.String(), Message: clip(why(err)),
+		Version: found.version, ManifestDigest: found.manifest.String(), Message: clip(choice.Why(err)),
 	})
 	return wanted{}, false, nil
-}
-
-// why says why a version is refused. Its own name is left out: it is said already.
-func why(err error) string {
-	if e, ok := errors.AsType[*verify.Error](err); ok && len(e.Path) <= 1 {
-		return (&verify.Error{Element: e.Element, Err: e.Err}).Error()
-	}
-	return err.Error()
 }
 
 // failed begins the message of every failed verification.
@@ -236,20 +227,12 @@ func (r *run) failed(tried ...string) string {
 // wrong key, are told of together.
 func (r *run) refuse(floor string) error {
 	r.obj.Status.PassedOver = nil // nothing is used in their place
-	var reasons []string
-	alike := map[string][]string{}
-	for _, version := range r.passedOver {
-		if alike[version.Message] == nil {
-			reasons = append(reasons, version.Message)
-		}
-		alike[version.Message] = append(alike[version.Message], version.Version)
-	}
-	const few = 3
 	var parts []string
-	for _, why := range reasons[:min(len(reasons), few)] {
-		parts = append(parts, choice.Enumerate(alike[why])+": "+why)
+	refusals, more := choice.Refusals(r.passedOver)
+	for _, refusal := range refusals {
+		parts = append(parts, refusal.String())
 	}
-	if more := len(reasons) - few; more > 0 {
+	if more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more reasons for older versions", more))
 	}
 	if floor != "" {
