@@ -379,7 +379,7 @@ func TestCopyBlobStalls(t *testing.T) {
 		}
 		desc := source.put("a", some(20_000_000))
 		to := target.repository(t, "c")
-		to.patience = 100 * time.Millisecond
+		to.patience = 2 * time.Second // an upload begins within that on any machine
 		known(t, to, side == Source)
 		_, err := CopyBlob(t.Context(), source.repository(t, "a"), to, desc, CopyOptions{})
 		if !errors.Is(err, ErrUnreachable) || SideOf(err) != side {
