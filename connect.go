@@ -88,6 +88,9 @@ func accessTo(live client.Client, o *options.Options) access.Options {
 	to.Archives = access.ArchiveOptions{
 		Dir: o.Archives.Dir, TempDir: o.Archives.TempDir, TempBytes: o.Archives.TempBytes, MaxBytes: o.Archives.MaxBytes,
 	}
+	if !o.External.Used() {
+		to.Embedded = []string{o.Registry.Address, o.Registry.Advertise}
+	}
 	if o.ObjectIdentity {
 		to.Identities = live
 	}

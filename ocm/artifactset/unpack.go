@@ -24,6 +24,16 @@ type UnpackOptions struct {
 	// TempDir is where the archive is kept while it is used, the default directory
 	// of the system if empty.
 	TempDir string
+	// Room, if set, bounds what it takes there together with others.
+	Room Room
+}
+
+// Room bounds what temporary files take together.
+type Room interface {
+	// Take takes so many bytes more, or says why there is no room for them.
+	Take(bytes int64) error
+	// Give gives bytes back.
+	Give(bytes int64)
 }
 
 // Unpacked is an archive whose manifests and blobs can be read in any order. It is
@@ -44,7 +54,7 @@ var _ oci.Storage = (*Unpacked)(nil)
 // pass into a temporary file that has no name. All of the archive was compared
 // with its digest then, if its reader does that; its blobs are when they are read.
 func Unpack(ctx context.Context, open Opener, o UnpackOptions) (*Unpacked, error) {
-	s, err := newSpool(o.TempDir)
+	s, err := newSpool(o.TempDir, o.Room)
 	if err != nil {
 		return nil, err
 	}
@@ -234,8 +244,8 @@ type spool struct {
 	blobs map[digest.Digest]extent
 }
 
-func newSpool(dir string) (*spool, error) {
-	f, err := scratch.Create(dir, "ocm-artifact-")
+func newSpool(dir string, room Room) (*spool, error) {
+	f, err := scratch.Create(dir, "ocm-artifact-", room)
 	if err != nil {
 		return nil, err
 	}

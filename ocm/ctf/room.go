@@ -6,11 +6,15 @@ import (
 	"sync"
 )
 
-// ErrNoRoom says that archives take all the room there is for temporary files.
+// ErrNoRoom says that temporary files take all the room that there is for them.
 var ErrNoRoom = errors.New("no room")
 
-// Room bounds what several archives take of the temporary directory together.
+// Room bounds what temporary files take together: those of archives that are opened, and
+// of transfers. A nil Room bounds nothing.
 type Room struct {
+	// Advice, if set, ends messages: it says how there can be more.
+	Advice string
+
 	max int64
 	// spare closes an archive that nobody reads, and tells whether there was one.
 	spare func() bool
@@ -29,15 +33,22 @@ func (r *Room) Used() int64 {
 	return r.used
 }
 
-func (r *Room) take(n int64) error {
-	for {
-		if r.fits(n) {
-			return nil
-		}
+// Take takes so many bytes more. The error matches ErrNoRoom.
+func (r *Room) Take(n int64) error {
+	for r != nil && !r.fits(n) {
 		if r.spare == nil || !r.spare() {
-			return fmt.Errorf("%w: opened transport archives may take %d bytes of temporary files together", ErrNoRoom, r.max)
+			return r.full()
 		}
 	}
+	return nil
+}
+
+func (r *Room) full() error {
+	err := fmt.Errorf("%w: archives and transfers may take %d bytes of temporary files together", ErrNoRoom, r.max)
+	if r.Advice != "" {
+		err = fmt.Errorf("%w; %s", err, r.Advice)
+	}
+	return err
 }
 
 func (r *Room) fits(n int64) bool {
@@ -50,7 +61,11 @@ func (r *Room) fits(n int64) bool {
 	return true
 }
 
-func (r *Room) give(n int64) {
+// Give gives bytes back.
+func (r *Room) Give(n int64) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.used -= n

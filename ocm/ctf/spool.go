@@ -16,19 +16,17 @@ import (
 type spool struct {
 	file *scratch.File
 	max  int64
-	room *Room
 
 	mu   sync.Mutex
 	size int64
-	used int64 // of the room
 }
 
 func newSpool(o Options) (*spool, error) {
-	f, err := scratch.Create(o.TempDir, "ocm-ctf-")
+	f, err := scratch.Create(o.TempDir, "ocm-ctf-", o.Room)
 	if err != nil {
 		return nil, err
 	}
-	return &spool{file: f, max: o.ArchiveBytes, room: o.Room}, nil
+	return &spool{file: f, max: o.ArchiveBytes}, nil
 }
 
 // add stores a blob of a size that is known.
@@ -61,27 +59,7 @@ func (s *spool) undo(start, size int64) {
 	}
 }
 
-// take takes room for bytes that are about to be written.
-func (s *spool) take(n int64) error {
-	if s.room == nil {
-		return nil
-	}
-	if err := s.room.take(n); err != nil {
-		return &oci.SideError{Side: oci.Here, Err: err}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.used += n
-	return nil
-}
-
-func (s *spool) close() error {
-	err := s.file.Close()
-	if s.room != nil {
-		s.room.give(s.used)
-	}
-	return err
-}
+func (s *spool) close() error { return s.file.Close() }
 
 // part is a writer for one blob.
 type part struct {
@@ -93,9 +71,6 @@ type part struct {
 func (p *part) Write(data []byte) (int, error) {
 	if int64(len(data)) > p.end-p.at {
 		return 0, errors.New("there is more of it than was promised")
-	}
-	if err := p.spool.take(int64(len(data))); err != nil {
-		return 0, err
 	}
 	n, err := p.spool.file.WriteAt(data, p.at)
 	p.at += int64(n)

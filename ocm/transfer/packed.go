@@ -30,7 +30,7 @@ func (r *run) packed(ctx context.Context, e *element, place *access.Place) error
 		return artifactset.Unpack(ctx, func(ctx context.Context) (io.ReadCloser, error) {
 			rc, _, err := source.OpenPlace(ctx, place)
 			return &noted{ReadCloser: rc, moved: r.progress.step}, err
-		}, artifactset.UnpackOptions{Limits: source.Archives, TempDir: r.options.TempDir})
+		}, artifactset.UnpackOptions{Limits: source.Archives, TempDir: r.options.TempDir, Room: r.options.Room})
 	}
 	unpacked, err := open(ctx)
 	if err != nil {

@@ -60,7 +60,7 @@ func (r *run) stream(ctx context.Context, e *element) error {
 	desc := ocispec.Descriptor{MediaType: orDefault(blob.MediaType), Digest: blob.Digest, Size: blob.Size}
 	from := &made{name: "the content of " + e.String(), open: func(ctx context.Context) (io.ReadCloser, error) { return open(ctx) }}
 	if desc.Size < 0 || desc.Digest.Validate() != nil || desc.Digest.Algorithm() != digest.SHA256 {
-		kept, err := r.spools.keep(watch.Over(blob), r.options.TempDir, r.progress.step)
+		kept, err := r.spools.keep(watch.Over(blob), r.options, r.progress.step)
 		if err != nil {
 			return fmt.Errorf("%s: %w", e, err)
 		}
@@ -106,8 +106,8 @@ func (k *kept) open(context.Context) (io.ReadCloser, error) {
 }
 
 // keep reads content into a temporary file.
-func (s *spools) keep(r io.Reader, dir string, moved func()) (*kept, error) {
-	f, err := scratch.Create(dir, "ocm-transfer-")
+func (s *spools) keep(r io.Reader, o Options, moved func()) (*kept, error) {
+	f, err := scratch.Create(o.TempDir, "ocm-transfer-", o.Room)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
+	"github.com/ocm-operator/ocm-operator/ocm/ctf"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/ocm/signing"
 )
@@ -97,9 +98,11 @@ type Options struct {
 	Verify []signing.Request
 	// Progress, if set, is called from one goroutine at a time.
 	Progress func(Progress)
-	// TempDir is for contents whose size nobody tells before they are read; the
-	// default directory of the system if empty.
+	// TempDir is for archives that are taken apart, and for contents whose size nobody
+	// tells before they are read; the default directory of the system if empty.
 	TempDir string
+	// Room, if set, bounds what they take there together with others.
+	Room *ctf.Room
 	// Now returns the time that certificates must be valid at, time.Now if nil.
 	Now func() time.Time
 	// Memory, if set, remembers for Check what component versions are made of.

@@ -55,6 +55,8 @@ type Options struct {
 	Proofs, Contents int
 	// Archives say where transport archives are.
 	Archives ArchiveOptions
+	// Embedded are the addresses, with ports, of the registry that the operator serves itself.
+	Embedded []string
 	// Metrics is where the metrics of verifications are registered; nil is nowhere.
 	Metrics prometheus.Registerer
 	// Now is the time that certificates are checked at; nil is the current time.
@@ -104,6 +106,7 @@ type Provider struct {
 	wakes    *wakes
 	proofs   *proofs
 	archives *archives
+	embedded embedded
 }
 
 // New returns a Provider.
@@ -139,7 +142,7 @@ func New(o Options) (*Provider, error) {
 		wakes: asleep, listings: newBoard[[]string](metrics.board(aboutVersions), asleep.wake), tags: newBoard[tagged](metrics.board(aboutDigests), asleep.wake),
 		opts: o, hosts: hosts, identities: identities, transports: newTransports(hosts, o.Transport, maxTransports),
 		repositories: newMemory[*Repository](o.Repositories), versions: newMemory[*ocm.ComponentVersion](o.Versions),
-		archives: archives,
+		archives: archives, embedded: newEmbedded(o.Embedded),
 		proofs: &proofs{
 			now: o.Now, metrics: metrics, verdicts: newMemory[verdict](o.Proofs), contents: newMemory[struct{}](o.Contents),
 			slots: make(chan struct{}, o.Checks), running: map[string]*verification{},
@@ -202,6 +205,11 @@ func (p *Provider) open(ctx context.Context, user User, repository v1alpha1.Repo
 	repository.URL = url
 	if isArchive(url) {
 		return p.openArchive(ctx, user, repository, field, found)
+	}
+	if field == destinationField {
+		if err := p.embedded.check(url); err != nil {
+			return nil, lifecycle.Stall(v1alpha1.InvalidSpecReason, fmt.Errorf("%s.url: %w", field, err))
+		}
 	}
 	key := fmt.Sprintf("%s %s %s %s", field, url, repository.ComponentNameMapping, found.fingerprint)
 	if known, ok := p.repositories.get(key); ok {

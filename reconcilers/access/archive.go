@@ -38,10 +38,11 @@ type ArchiveOptions struct {
 	// Dir holds a folder for each namespace, in which its archives are, as in the flag --archives-dir. Empty refuses archives
 	// that are files.
 	Dir string
-	// TempDir is where archives are unpacked and downloaded to, the default directory of the system if empty.
+	// TempDir is where archives are unpacked and downloaded to, and what copies take apart, the default directory of the system if
+	// empty.
 	TempDir string
-	// TempBytes bounds what all of them take there together, and MaxBytes what is unpacked from one or written to one; zero is a
-	// default of 16 GiB.
+	// TempBytes bounds what all of that takes there together, and MaxBytes what is unpacked from an archive or written to one; zero
+	// is a default of 16 GiB.
 	TempBytes, MaxBytes int64
 }
 
@@ -63,9 +64,11 @@ func newArchives(all Options) (*archives, error) {
 	if o.TempBytes <= 0 {
 		o.TempBytes = usualTempBytes
 	}
+	room := ctf.NewRoom(o.TempBytes)
+	room.Advice = "--archives-temp-size lets them take more"
 	stores := ctf.Options{
 		ManifestBytes: limits.ManifestBytes, Entries: limits.ArchiveEntries, ArchiveBytes: o.MaxBytes,
-		TempDir: o.TempDir, Room: ctf.NewRoom(o.TempBytes), OneName: true,
+		TempDir: o.TempDir, Room: room, OneName: true,
 	}
 	return &archives{options: o, stores: stores, pool: ctf.NewPool(ctf.PoolOptions{Options: stores, Stores: maxOpenArchives, Now: all.Now})}, nil
 }
@@ -225,4 +228,10 @@ func (w *writers) take(ctx context.Context, name string) (func(), error) {
 		leave()
 		return nil, context.Cause(ctx)
 	}
+}
+
+// Temporary is the folder for temporary files, and what they may take together. All repositories share both.
+func (r *Repository) Temporary() (dir string, room *ctf.Room) {
+	o := r.provider.archives.stores
+	return o.TempDir, o.Room
 }

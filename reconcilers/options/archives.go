@@ -11,9 +11,9 @@ import (
 type Archives struct {
 	// Dir holds a folder for each namespace with its archives; empty refuses archives that are files.
 	Dir string
-	// TempDir is where archives are unpacked and downloaded to; empty is the default of the system.
+	// TempDir is where archives are unpacked and downloaded to, and what copies take apart; empty is the default of the system.
 	TempDir string
-	// TempBytes bounds what all of them take there together, and MaxBytes a single one.
+	// TempBytes bounds what all of that takes there together, and MaxBytes a single transport archive.
 	TempBytes, MaxBytes int64
 }
 
@@ -21,8 +21,10 @@ func (a *Archives) bind(f *pflag.FlagSet) {
 	f.StringVar(&a.Dir, "archives-dir", "",
 		"Folder of a volume with a folder for each namespace, in which ctf::podinfo.tgz of an object in that namespace is the file podinfo.tgz. "+
 			"Empty refuses transport archives that are files; those behind a URL, as in ctf::https://example.com/podinfo.tgz, need no folder.")
-	f.StringVar(&a.TempDir, "archives-temp-dir", "", "Folder in which transport archives are unpacked and to which they are downloaded; the default is that of the system.")
-	f.Int64Var(&a.TempBytes, "archives-temp-size", 16<<30, "Bytes that all of them may take there together.")
+	f.StringVar(&a.TempDir, "archives-temp-dir", "",
+		"Folder for temporary files: transport archives that are unpacked or downloaded, and of components that are copied their packed artifacts, "+
+			"and contents whose size nobody states. The default is that of the system.")
+	f.Int64Var(&a.TempBytes, "archives-temp-size", 16<<30, "Bytes that all temporary files may take there together.")
 	f.Int64Var(&a.MaxBytes, "archives-max-size", 16<<30, "Largest transport archive in bytes that is unpacked, downloaded or written.")
 }
 

@@ -22,8 +22,9 @@ const (
 )
 
 // Copy returns the job that copies a component version from one repository to another. Of those that write to one archive, one runs at
-// a time.
+// a time. What it unpacks takes the room that all archives have together.
 func Copy(key string, from, to *access.Repository, component, version string, options transfer.Options) Job {
+	options.TempDir, options.Room = to.Temporary()
 	return Job{
 		Key: key, Hosts: []string{from.Host(), to.Host()}, Alone: to.Exclusive(),
 		Run: func(ctx context.Context, report func(transfer.Progress)) (result *transfer.Result, err error) {

@@ -16,7 +16,7 @@ import (
 func TestFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	f, err := scratch.Create(dir, "test-")
+	f, err := scratch.Create(dir, "test-", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +43,52 @@ func TestFile(t *testing.T) {
 // TestNoFolder is about this side, whoever the content is from.
 func TestNoFolder(t *testing.T) {
 	t.Parallel()
-	_, err := scratch.Create(filepath.Join(t.TempDir(), "none"), "test-")
+	_, err := scratch.Create(filepath.Join(t.TempDir(), "none"), "test-", nil)
 	if !errors.Is(err, fs.ErrNotExist) || oci.SideOf(err) != oci.Here {
 		t.Errorf("Create = %v of side %q", err, oci.SideOf(err))
+	}
+}
+
+// room counts what is taken of it.
+type room struct{ used, max int64 }
+
+var errFull = errors.New("full")
+
+// Take implements scratch.Room.
+func (r *room) Take(n int64) error {
+	if r.used+n > r.max {
+		return errFull
+	}
+	r.used += n
+	return nil
+}
+
+// Give implements scratch.Room.
+func (r *room) Give(n int64) { r.used -= n }
+
+// TestRoom takes what a file has grown by, once for what is written twice, and gives it back.
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	r := &room{max: 10}
+	f, err := scratch.Create(t.TempDir(), "test-", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := f.WriteAt([]byte("12345678"), 0); err != nil || r.used != 8 {
+			t.Errorf("%d bytes are taken, %v", r.used, err)
+		}
+		if n, err := f.WriteAt([]byte("90+"), 8); n != 0 || !errors.Is(err, errFull) || oci.SideOf(err) != oci.Here || r.used != 8 {
+			t.Errorf("WriteAt = %d, %v of side %q, with %d bytes taken", n, err, oci.SideOf(err), r.used)
+		}
+	}
+	if _, err := f.WriteAt([]byte("90"), 8); err != nil || r.used != 10 {
+		t.Errorf("%d bytes are taken, %v", r.used, err)
+	}
+	if err := f.Close(); err != nil || r.used != 0 {
+		t.Errorf("%d bytes are taken after Close, %v", r.used, err)
+	}
+	if _ = f.Close(); r.used != 0 {
+		t.Errorf("%d bytes are taken after Close twice", r.used)
 	}
 }
