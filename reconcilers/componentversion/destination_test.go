@@ -493,12 +493,7 @@ func TestDestinationThatRefuses(t *testing.T) {
 			return true
 		}
 	}
-	for name, tc := range map[string]struct {
-		fault  ocmtest.Fault
-		reason string
-		says   []string
-		passes bool
-	}{
+	for name, tc := range map[string]refusal{
 		"read-only":         {answer(http.StatusMethodNotAllowed, ""), v1alpha1.TransferFailedReason, []string{"read-only", "spec.destination"}, false},
 		"forbidden":         {answer(http.StatusForbidden, ""), v1alpha1.TransferFailedReason, []string{"403", "spec.destination.secretRef"}, false},
 		"full":              {answer(http.StatusInsufficientStorage, ""), v1alpha1.DestinationFullReason, []string{"no room", "spec.destination"}, false},
@@ -508,45 +503,59 @@ func TestDestinationThatRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMirrored(t)
-			found := m.tree("1.0.0")
-			m.mirror.Inject(tc.fault)
-			m.start()
-			for _, says := range tc.says {
-				wantNotReady(t, m.cv, tc.reason, says)
-			}
-			if m.cv.Status.ReconciledVersion != "" || m.resolve(m.at, app, "1.0.0") != "" {
-				t.Errorf("version %q is in use, want none", m.cv.Status.ReconciledVersion)
-			}
-			m.mirror.Heal()
-			m.settle()
-			m.wantAt("1.0.0", found)
-			m.tree("1.1.0")
-			m.mirror.Inject(tc.fault)
-			m.quiet()
-			m.settle()
-			told := "Ready"
-			if tc.passes {
-				told = "Reconciling"
-				if got := reconcilertest.Conditions(m.cv); got["Ready"] != "True Succeeded" || got["Reconciling"] != "True "+meta.ProgressingWithRetryReason {
-					t.Errorf("conditions are %v, want that it stays ready", got)
-				}
-			} else {
-				wantNotReady(t, m.cv, tc.reason, "version 1.0.0 stays in use")
-			}
-			for _, says := range tc.says {
-				if got := reconcilertest.Message(m.cv, told); !strings.Contains(got, says) || m.cv.Status.ReconciledVersion != "1.0.0" {
-					t.Errorf("version in use is %s, message %q, want %q", m.cv.Status.ReconciledVersion, got, says)
-				}
-			}
-			if events := m.Events(); !slices.ContainsFunc(events, func(event string) bool { return strings.HasPrefix(event, "Warning "+tc.reason) }) {
-				t.Errorf("events are %q", events)
-			}
-			m.mirror.Heal()
-			m.settle()
-			wantReady(t, m.cv, "1.1.0")
+			tc.check(t)
 		})
 	}
+}
+
+// refusal is a destination that takes nothing.
+type refusal struct {
+	fault  ocmtest.Fault
+	reason string
+	says   []string
+	passes bool
+}
+
+// check meets it with the first version, and with the next one.
+func (tc refusal) check(t *testing.T) {
+	t.Helper()
+	m := newMirrored(t)
+	found := m.tree("1.0.0")
+	m.mirror.Inject(tc.fault)
+	m.start()
+	for _, says := range tc.says {
+		wantNotReady(t, m.cv, tc.reason, says)
+	}
+	if m.cv.Status.ReconciledVersion != "" || m.resolve(m.at, app, "1.0.0") != "" {
+		t.Errorf("version %q is in use, want none", m.cv.Status.ReconciledVersion)
+	}
+	m.mirror.Heal()
+	m.settle()
+	m.wantAt("1.0.0", found)
+	m.tree("1.1.0")
+	m.mirror.Inject(tc.fault)
+	m.quiet()
+	m.settle()
+	told := "Ready"
+	if tc.passes {
+		told = "Reconciling"
+		if got := reconcilertest.Conditions(m.cv); got["Ready"] != "True Succeeded" || got["Reconciling"] != "True "+meta.ProgressingWithRetryReason {
+			t.Errorf("conditions are %v, want that it stays ready", got)
+		}
+	} else {
+		wantNotReady(t, m.cv, tc.reason, "version 1.0.0 stays in use")
+	}
+	for _, says := range tc.says {
+		if got := reconcilertest.Message(m.cv, told); !strings.Contains(got, says) || m.cv.Status.ReconciledVersion != "1.0.0" {
+			t.Errorf("version in use is %s, message %q, want %q", m.cv.Status.ReconciledVersion, got, says)
+		}
+	}
+	if events := m.Events(); !slices.ContainsFunc(events, func(event string) bool { return strings.HasPrefix(event, "Warning "+tc.reason) }) {
+		t.Errorf("events are %q", events)
+	}
+	m.mirror.Heal()
+	m.settle()
+	wantReady(t, m.cv, "1.1.0")
 }
 
 // TestDestinationHasItsOwnCredentials, at the same host, too.

@@ -69,20 +69,6 @@ func chain(t *testing.T, notAfter time.Time) *ocmtest.Chain {
 // TestKeys has the ways to say what a signature is checked with, and what may be wrong with each.
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	valid, expired := chain(t, time.Now().Add(time.Hour)), chain(t, time.Now().Add(-time.Hour))
-	roots := func(s *stage, c *ocmtest.Chain) {
-		s.Create(&corev1.Secret{ObjectMeta: reconcilertest.Named("roots"), Data: map[string][]byte{"ca.crt": c.Roots()}})
-	}
-	certified := func(c *ocmtest.Chain) ocmtest.Component {
-		component := signed(t, "1.0.0")
-		component.Signatures = []ocmtest.Signature{{Name: "release", Signer: c.Signer}}
-		return component
-	}
-	subject := func(subject string) v1alpha1.Signature {
-		return v1alpha1.Signature{Name: "release", Certificate: &v1alpha1.Certificate{
-			RootsSecretRef: meta.LocalObjectReference{Name: "roots"}, Subject: subject,
-		}}
-	}
 	both := stored("dev")[0]
 	both.PublicKey.Value = inline("dev", key(t, "dev")).PublicKey.Value
 	wrong := signed(t, "1.0.0", "dev")
@@ -90,13 +76,7 @@ func TestKeys(t *testing.T) {
 		d.Signatures[0].Signature.Algorithm = "RSASSA-MD5"
 		return nil
 	}
-	for name, tc := range map[string]struct {
-		component ocmtest.Component
-		prepare   func(*stage)
-		verify    []v1alpha1.Signature
-		says      string // is empty if the version is used
-		expires   bool
-	}{
+	for name, tc := range map[string]keyCase{
 		"inline": {component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", key(t, "dev"))}},
 		"inline over Secret": {
 			component: signed(t, "1.0.0", "dev"), prepare: func(s *stage) { s.store(t, "dev", "somebody") }, verify: []v1alpha1.Signature{both},
@@ -114,6 +94,31 @@ func TestKeys(t *testing.T) {
 		"no key": {
 			component: signed(t, "1.0.0", "dev"), verify: []v1alpha1.Signature{inline("dev", []byte("secret"))}, says: "that can't be used",
 		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tc.check(t)
+		})
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	valid, expired := chain(t, time.Now().Add(time.Hour)), chain(t, time.Now().Add(-time.Hour))
+	roots := func(s *stage, c *ocmtest.Chain) {
+		s.Create(&corev1.Secret{ObjectMeta: reconcilertest.Named("roots"), Data: map[string][]byte{"ca.crt": c.Roots()}})
+	}
+	certified := func(c *ocmtest.Chain) ocmtest.Component {
+		component := signed(t, "1.0.0")
+		component.Signatures = []ocmtest.Signature{{Name: "release", Signer: c.Signer}}
+		return component
+	}
+	subject := func(subject string) v1alpha1.Signature {
+		return v1alpha1.Signature{Name: "release", Certificate: &v1alpha1.Certificate{
+			RootsSecretRef: meta.LocalObjectReference{Name: "roots"}, Subject: subject,
+		}}
+	}
+	for name, tc := range map[string]keyCase{
 		"certificate as key": {
 			component: certified(valid), verify: []v1alpha1.Signature{inline("release", ocmtest.CertificatePEM(valid.Leaf))}, expires: true,
 		},
@@ -135,31 +140,46 @@ func TestKeys(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t)
-			s.publishAll(tc.component)
-			if tc.prepare != nil {
-				tc.prepare(s)
-			}
-			cv := s.verified("1.0.0", tc.verify...)
-			if tc.says == "" {
-				wantReady(t, cv, "1.0.0")
-				if got := cv.Status.Signatures; len(got) != 1 || (got[0].Expires != nil) != tc.expires {
-					t.Errorf("signatures are %+v", got)
-				}
-				return
-			}
-			wantNotReady(t, cv, v1alpha1.ComponentVerificationFailedReason, tc.says)
-			if got := reconcilertest.Message(cv, "Ready"); !strings.HasPrefix(got, "failed to verify acme.org/app with constraint 1.0.0: ") {
-				t.Errorf("message is %q", got)
-			}
-			want := map[string]string{"Ready": "False ComponentVerificationFailed", "Reconciling": "True ProgressingWithRetry"}
-			if diff := cmp.Diff(want, reconcilertest.Conditions(cv)); diff != "" {
-				t.Errorf("conditions (-want +got):\n%s", diff)
-			}
-			if found := s.descriptors(t); len(found) > 0 || cv.Status.ReconciledVersion != "" || cv.Status.Verified {
-				t.Errorf("version %q and descriptors %v were published", cv.Status.ReconciledVersion, found)
-			}
+			tc.check(t)
 		})
+	}
+}
+
+// keyCase is a version with what it is verified with.
+type keyCase struct {
+	component ocmtest.Component
+	prepare   func(*stage)
+	verify    []v1alpha1.Signature
+	says      string // is empty if the version is used
+	expires   bool
+}
+
+// check follows the version, and checks whether it is used, or why not.
+func (tc keyCase) check(t *testing.T) {
+	t.Helper()
+	s := newStage(t)
+	s.publishAll(tc.component)
+	if tc.prepare != nil {
+		tc.prepare(s)
+	}
+	cv := s.verified("1.0.0", tc.verify...)
+	if tc.says == "" {
+		wantReady(t, cv, "1.0.0")
+		if got := cv.Status.Signatures; len(got) != 1 || (got[0].Expires != nil) != tc.expires {
+			t.Errorf("signatures are %+v", got)
+		}
+		return
+	}
+	wantNotReady(t, cv, v1alpha1.ComponentVerificationFailedReason, tc.says)
+	if got := reconcilertest.Message(cv, "Ready"); !strings.HasPrefix(got, "failed to verify acme.org/app with constraint 1.0.0: ") {
+		t.Errorf("message is %q", got)
+	}
+	want := map[string]string{"Ready": "False ComponentVerificationFailed", "Reconciling": "True ProgressingWithRetry"}
+	if diff := cmp.Diff(want, reconcilertest.Conditions(cv)); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
+	}
+	if found := s.descriptors(t); len(found) > 0 || cv.Status.ReconciledVersion != "" || cv.Status.Verified {
+		t.Errorf("version %q and descriptors %v were published", cv.Status.ReconciledVersion, found)
 	}
 }
 

@@ -152,7 +152,9 @@ func (c *controller) there(ctx context.Context, r *run, key string) (bool, error
 		}
 		known = copies{root: r.held().manifest, nested: nested(r.obj.Status.ComponentDescriptor)}
 	}
-	drift, err := transfer.Check(ctx, r.destination.Repository, r.obj.Spec.Component, r.version, known.root, c.options(r))
+	options := c.options(r)
+	options.Targets = transfers.Pinned(known.nested)
+	drift, err := transfer.Check(ctx, r.destination.Repository, r.obj.Spec.Component, r.version, known.root, options)
 	if err != nil {
 		return false, err
 	}

@@ -121,6 +121,21 @@ func TestDowngrades(t *testing.T) {
 	}
 }
 
+// wantAsked counts what an interval without news asks of the source, which is one listing of some pages and the tags of some versions,
+// and of the destination.
+func (s *stage) wantAsked(sub *v1alpha1.ComponentSubscription, source, destination map[string]int) {
+	s.t.Helper()
+	s.forget()
+	s.settle(sub)
+	s.quiet()
+	if diff := cmp.Diff(source, s.from.Requests()); diff != "" {
+		s.t.Errorf("requests at the source (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(destination, s.to.Requests()); diff != "" {
+		s.t.Errorf("requests at the destination (-want +got):\n%s", diff)
+	}
+}
+
 // TestManyReplicatedVersions wants as many versions as some components have, all of which were replicated.
 func TestManyReplicatedVersions(t *testing.T) {
 	t.Parallel()
@@ -146,12 +161,7 @@ func TestManyReplicatedVersions(t *testing.T) {
 	s.change(sub, func() { sub.Spec.Semver, sub.Spec.DriftDetection.Mode = "", v1alpha1.DriftDisabled })
 	wantReady(t, sub, "0.1.1753")
 	for range 3 {
-		s.forget()
-		s.settle(sub)
-		s.quiet()
-		if diff := cmp.Diff(map[string]int{"GET tags": 4, "HEAD manifests": 17}, s.from.Requests()); diff != "" {
-			t.Errorf("requests at the source: one listing of four pages, and the tags of some versions (-want +got):\n%s", diff)
-		}
+		s.wantAsked(sub, map[string]int{"GET tags": 4, "HEAD manifests": 17}, map[string]int{})
 	}
 }
 
@@ -170,11 +180,16 @@ func TestManyVersions(t *testing.T) {
 	wantReady(t, sub, "1.0.2")
 	s.settle(sub)
 	for range 3 {
-		s.forget()
-		s.settle(sub)
-		s.quiet()
-		if diff := cmp.Diff(map[string]int{"GET tags": 4, "HEAD manifests": 3}, s.from.Requests()); diff != "" {
-			t.Errorf("requests at the source: one listing of four pages, and the tags of what was replicated (-want +got):\n%s", diff)
-		}
+		s.wantAsked(sub, map[string]int{"GET tags": 4, "HEAD manifests": 3}, map[string]int{"HEAD manifests": 3, "HEAD blobs": 9})
+	}
+	// Of more versions than that some are asked for in turn.
+	for i := range 27 {
+		s.release(fmt.Sprintf("1.1.%d", i))
+	}
+	s.change(sub, func() { all(30)(sub) })
+	wantReady(t, sub, "1.1.26")
+	s.settle(sub)
+	for range 3 {
+		s.wantAsked(sub, map[string]int{"GET tags": 4, "HEAD manifests": 17}, map[string]int{"HEAD manifests": 17, "HEAD blobs": 51})
 	}
 }

@@ -121,12 +121,7 @@ func TestOneFailureKeepsNoOther(t *testing.T) {
 // TestSides has registries that answer badly.
 func TestSides(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
-		fault func(s *stage)
-		// first is the reason of one that was never ready, and later what one comes to that was.
-		first, later string
-		message      []string
-	}{
+	for name, tc := range map[string]side{
 		"source down": {
 			func(s *stage) { s.from.Inject(answerAll(http.StatusBadGateway)) },
 			v1alpha1.PullingLatestVersionFailedReason, "True Succeeded",
@@ -161,25 +156,39 @@ func TestSides(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t)
-			s.release("1.0.0")
-			tc.fault(s)
-			sub := s.subscribe()
-			wantFailed(t, sub, tc.first, tc.message...)
-
-			s = newStage(t)
-			s.release("1.0.0")
-			sub = s.subscribe()
-			wantReady(t, sub, "1.0.0")
-			tc.fault(s)
-			s.settle(sub)
-			if got := condition(sub); got != tc.later {
-				t.Errorf("Ready is %q after it was ready, want %q", got, tc.later)
-			}
-			if sub.Status.ReplicatedVersion != "1.0.0" || len(sub.Status.ReplicatedVersions) != 1 {
-				t.Errorf("status is %+v, want nothing of it lost", sub.Status)
-			}
+			tc.check(t)
 		})
+	}
+}
+
+// side is a registry that answers badly.
+type side struct {
+	fault func(s *stage)
+	// first is the reason of one that was never ready, and later what one comes to that was.
+	first, later string
+	message      []string
+}
+
+// check meets it with a subscription that was never ready, and with one that was.
+func (tc side) check(t *testing.T) {
+	t.Helper()
+	s := newStage(t)
+	s.release("1.0.0")
+	tc.fault(s)
+	sub := s.subscribe()
+	wantFailed(t, sub, tc.first, tc.message...)
+
+	s = newStage(t)
+	s.release("1.0.0")
+	sub = s.subscribe()
+	wantReady(t, sub, "1.0.0")
+	tc.fault(s)
+	s.settle(sub)
+	if got := condition(sub); got != tc.later {
+		t.Errorf("Ready is %q after it was ready, want %q", got, tc.later)
+	}
+	if sub.Status.ReplicatedVersion != "1.0.0" || len(sub.Status.ReplicatedVersions) != 1 {
+		t.Errorf("status is %+v, want nothing of it lost", sub.Status)
 	}
 }
 
