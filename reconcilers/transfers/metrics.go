@@ -17,6 +17,8 @@ const (
 	resultConflict  = "conflict"
 	resultStalled   = "stalled"
 	resultCancelled = "cancelled"
+	// resultYielded is one that has made room for another one, and counts again when it goes on.
+	resultYielded = "interrupted"
 )
 
 // Outcomes of blobs.
@@ -71,7 +73,7 @@ func newMetrics(registerer prometheus.Registerer, counts func() (running, waitin
 
 // prepare shows the counters of a kind before there is anything to count, so that the first of each is seen as a change.
 func (m *metrics) prepare(kind string) {
-	for _, result := range []string{resultSucceeded, resultFailed, resultConflict, resultStalled, resultCancelled} {
+	for _, result := range []string{resultSucceeded, resultFailed, resultConflict, resultStalled, resultCancelled, resultYielded} {
 		m.results.WithLabelValues(kind, result)
 	}
 	for _, outcome := range []string{blobCopied, blobMounted, blobPresent} {
@@ -103,6 +105,9 @@ func resultOf(err error) string {
 	}
 	if _, ok := errors.AsType[*StallError](err); ok {
 		return resultStalled
+	}
+	if errors.Is(err, errYielded) {
+		return resultYielded
 	}
 	for _, cancelled := range []error{errDropped, errSuperseded, errStopped, context.Canceled} {
 		if errors.Is(err, cancelled) {

@@ -32,9 +32,9 @@ const (
 
 // Options are what a pool is made with.
 type Options struct {
-	// Workers is how many jobs run at once.
+	// Workers is how many jobs run at once, and how many that have run for long may do so besides.
 	Workers int
-	// PerHost is how many jobs between the same hosts run at once.
+	// PerHost is how many jobs between the same hosts run at once; it holds for those that have run for long by themselves.
 	PerHost int
 	// Metrics gets the metrics; nil shows them to nobody.
 	Metrics prometheus.Registerer
@@ -61,7 +61,8 @@ type Job struct {
 	// it holds no worker.
 	Alone string
 	// Run does it. It ends soon after its context does. What it has done so far is part of the result even if there is an error.
-	// Report may be called at any time, from anywhere; a job that reports nothing new for two minutes is cancelled.
+	// Report may be called at any time, from anywhere; a job that reports nothing new for two minutes is cancelled. One that has run for
+	// long is cancelled, too, when others wait and there is no other room for them: then it is run again, and goes on from where it was.
 	Run func(ctx context.Context, report func(transfer.Progress)) (*transfer.Result, error)
 }
 
@@ -127,10 +128,18 @@ type task struct {
 	// since is when it came into its state.
 	since time.Time
 	meter meter
+	// lot is where it is counted while it runs, and due when it makes room for others.
+	lot int
+	due time.Time
+	// long is set when it has run for long, and patience is how long it keeps its place among its like.
+	long     bool
+	patience time.Duration
 	// cancel ends it while it runs.
 	cancel context.CancelCauseFunc
-	// stalled is set when it was cancelled because nothing moved.
-	stalled bool
+	// stalled is set when it was cancelled because nothing moved, and yields when it was to make room.
+	stalled, yields bool
+	// before is what it had done when it made room.
+	before *transfer.Result
 	// ended is set with the outcome.
 	ended  bool
 	result *transfer.Result
@@ -141,7 +150,7 @@ func newTask(owner Owner, job Job) *task {
 	hosts := slices.DeleteFunc(slices.Clone(job.Hosts), func(host string) bool { return host == "" })
 	slices.Sort(hosts)
 	hosts = slices.Compact(hosts)
-	return &task{owner: owner, job: job, hosts: hosts, route: strings.Join(hosts, " "), since: time.Now()}
+	return &task{owner: owner, job: job, hosts: hosts, route: strings.Join(hosts, " "), since: time.Now(), patience: patience}
 }
 
 // Why jobs are cancelled.

@@ -1,37 +1,43 @@
 package transfers
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
+
+// The lots. A job begins in the first one. What has been there for long, and was in the way of others, is in the second one from then
+// on, which has as many places again: so it is in the way of its like only.
+const (
+	brief = iota
+	lasting
+	lots
+)
 
 // queue has the jobs that wait, and chooses the one that runs next.
 type queue struct {
-	// perRoute bounds how many jobs between the same hosts run at once, perHost those of a host with whatever other, perNamespace those of
-	// a namespace, perHostOfOne those of a namespace and a host, and workers all.
-	perRoute, perHost, perNamespace, perHostOfOne, workers int
-
+	bounds  bounds
 	waiting []*task
-	// These count the jobs that run.
-	routes, hosts, namespaces, alone map[string]int
-	hostsOfOne                       map[line]int
-	running                          int
+	// These count the jobs that run, and what they have alone.
+	lots  [lots]*lot
+	alone map[string]int
 	// spaces and lines tell in which order namespaces, and those who wait in the same line, had their last turn.
 	spaces map[string]int
 	lines  map[line]int
 	turn   int
 }
 
-// line is what jobs have in common that wait for each other: a namespace and a route, or a host.
-type line struct{ namespace, route string }
-
-func (t *task) line() line { return line{t.owner.Namespace, t.route} }
-
-// newQueue returns the queue. A namespace leaves at least one worker to the others, however many hosts it has, and a host one to jobs
-// without it, be they of other namespaces or, if there are enough, of the same: what is slow must not have everything.
 func newQueue(workers, perRoute int) queue {
 	return queue{
-		workers: workers, perRoute: perRoute,
-		perHost: max(1, perRoute, workers-1), perNamespace: max(1, workers-1), perHostOfOne: max(perRoute+1, workers-2),
-		routes: map[string]int{}, hosts: map[string]int{}, namespaces: map[string]int{}, alone: map[string]int{},
-		hostsOfOne: map[line]int{}, spaces: map[string]int{}, lines: map[line]int{},
+		bounds: newBounds(workers, perRoute), lots: [lots]*lot{newLot(), newLot()},
+		alone: map[string]int{}, spaces: map[string]int{}, lines: map[line]int{},
+	}
+}
+
+// clone returns a queue to try with what would be.
+func (q *queue) clone() *queue {
+	return &queue{
+		bounds: q.bounds, waiting: slices.Clone(q.waiting), lots: [lots]*lot{q.lots[brief].clone(), q.lots[lasting].clone()},
+		alone: maps.Clone(q.alone), spaces: maps.Clone(q.spaces), lines: maps.Clone(q.lines), turn: q.turn,
 	}
 }
 
@@ -76,85 +82,98 @@ func (q *queue) remove(t *task) {
 // place returns the place of a job among those that wait, from 1.
 func (q *queue) place(t *task) int { return slices.Index(q.waiting, t) + 1 }
 
-// next takes the job that runs next: one of the namespace for which the least runs, whose hosts are the least busy, and among those the
-// one whose namespace, and in it whose line, has waited for its turn the longest. It returns nil when none may run. Owners that
-// are busy have an earlier job that still ends.
-func (q *queue) next(busy func(Owner) bool) *task {
-	if q.running >= q.workers {
-		return nil
+// next takes the job that runs next, and tells in which lot; it returns nil when none may run. Owners that are busy have an earlier job
+// that still ends.
+func (q *queue) next(busy func(Owner) bool) (*task, int) {
+	t, at := q.choose(func(t *task) bool { return busy(t.owner) })
+	if t != nil {
+		q.enter(t, at)
 	}
-	var chosen *task
-	var best [4]int
+	return t, at
+}
+
+// fill lets all begin that may.
+func (q *queue) fill(busy func(Owner) bool) {
+	for t, _ := q.next(busy); t != nil; {
+		t, _ = q.next(busy)
+	}
+}
+
+// choose returns the job that runs next, of those that may.
+func (q *queue) choose(not func(*task) bool) (chosen *task, in int) {
+	var best rank
 	for _, t := range q.waiting {
-		if !q.admits(t) || busy(t.owner) {
+		at, admitted := q.seat(t)
+		if !admitted || not(t) {
 			continue
 		}
-		rank := [...]int{q.namespaces[t.owner.Namespace], q.load(t), q.spaces[t.owner.Namespace], q.lines[t.line()]}
-		if chosen == nil || slices.Compare(rank[:], best[:]) < 0 {
-			chosen, best = t, rank
+		if r := q.rank(t, at); chosen == nil || slices.Compare(r[:], best[:]) < 0 {
+			chosen, in, best = t, at, r
 		}
 	}
-	if chosen == nil {
-		return nil
-	}
-	q.remove(chosen)
-	q.enter(chosen)
-	return chosen
+	return chosen, in
 }
 
-func (q *queue) admits(t *task) bool {
-	namespace := t.owner.Namespace
-	if q.namespaces[namespace] >= q.perNamespace || t.job.Alone != "" && q.alone[t.job.Alone] > 0 {
-		return false
+// rank orders those that wait; the least comes first.
+type rank [4]int
+
+// rank puts those first for whose namespace the least runs, and of those the one whose namespace, and in it whose line, has waited for its
+// turn the longest. Those that last take turns only: what has made room must not have its place back before others had it. Those who
+// would only borrow a place come behind all others.
+func (q *queue) rank(t *task, at int) rank {
+	r := rank{2: q.spaces[t.owner.Namespace], 3: q.lines[t.line()]}
+	if at == brief {
+		r[1] = q.lots[at].namespaces[t.owner.Namespace]
 	}
-	if t.route == "" {
-		return true // between folders only
+	if t.borrows(at) {
+		r[0] = 1
 	}
-	for _, host := range t.hosts {
-		if q.hosts[host] >= q.perHost || q.hostsOfOne[line{namespace, host}] >= q.perHostOfOne {
-			return false
-		}
-	}
-	return q.routes[t.route] < q.perRoute
+	return r
 }
 
-// load returns how many jobs run at the busiest host of a job.
-func (q *queue) load(t *task) int {
-	load := 0
-	for _, host := range t.hosts {
-		load = max(load, q.hosts[host])
+// seat returns the lot that has room for a job.
+func (q *queue) seat(t *task) (int, bool) {
+	if t.job.Alone != "" && q.alone[t.job.Alone] > 0 {
+		return 0, false
 	}
-	return load
+	if t.long && q.lots[lasting].admits(t, q.bounds) {
+		return lasting, true
+	}
+	return brief, q.lots[brief].admits(t, q.bounds)
+}
+
+// borrows tells whether a job would only borrow a place in a lot.
+func (t *task) borrows(at int) bool { return t.long && at == brief }
+
+// heir returns a job that could begin if another one were not in its lot, and in which lot; nil is none. One that would only borrow the
+// place is none, and neither is one of the same line as a job that is in nobody else's way: much to copy between two hosts is done one
+// after the other. If there is an heir, the other is not in its lot any more.
+func (q *queue) heir(of *task, busy func(Owner) bool) (*task, int) {
+	q.lots[of.lot].count(of, -1)
+	t, at := q.choose(func(t *task) bool { return busy(t.owner) || !of.long && t.line() == of.line() })
+	if t == nil || t.borrows(at) {
+		q.lots[of.lot].count(of, 1)
+		return nil, 0
+	}
+	return t, at
+}
+
+// took notes that a job had its turn.
+func (q *queue) took(t *task) {
+	q.turn += 2 // so that there is room between two turns
+	q.spaces[t.owner.Namespace], q.lines[t.line()] = q.turn, q.turn
 }
 
 // enter counts a job that begins.
-func (q *queue) enter(t *task) {
-	q.turn += 2 // so that there is room between two turns
-	q.spaces[t.owner.Namespace], q.lines[t.line()] = q.turn, q.turn
-	q.running++
-	q.routes[t.route]++
-	q.namespaces[t.owner.Namespace]++
-	q.alone[t.job.Alone]++
-	for _, host := range t.hosts {
-		q.hosts[host]++
-		q.hostsOfOne[line{t.owner.Namespace, host}]++
-	}
+func (q *queue) enter(t *task, at int) {
+	q.remove(t)
+	q.took(t)
+	add(q.alone, t.job.Alone, 1)
+	q.lots[at].count(t, 1)
 }
 
 // leave counts a job that has ended.
 func (q *queue) leave(t *task) {
-	q.running--
-	lessen(q.routes, t.route)
-	lessen(q.namespaces, t.owner.Namespace)
-	lessen(q.alone, t.job.Alone)
-	for _, host := range t.hosts {
-		lessen(q.hosts, host)
-		lessen(q.hostsOfOne, line{t.owner.Namespace, host})
-	}
-}
-
-func lessen[K comparable](counts map[K]int, name K) {
-	if counts[name]--; counts[name] <= 0 {
-		delete(counts, name)
-	}
+	add(q.alone, t.job.Alone, -1)
+	q.lots[t.lot].count(t, -1)
 }

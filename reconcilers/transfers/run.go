@@ -91,19 +91,17 @@ func (p *Pool) start() {
 	if p.life == nil || p.over || p.life.Err() != nil {
 		return
 	}
-	busy := func(owner Owner) bool { return p.running[owner] != nil }
-	for t := p.queue.next(busy); t != nil; t = p.queue.next(busy) {
+	for t, at := p.queue.next(p.busy); t != nil; t, at = p.queue.next(p.busy) {
 		log := ctrl.LoggerFrom(p.life).WithName("transfers").WithValues("kind", t.owner.Kind, "namespace", t.owner.Namespace, "name", t.owner.Name)
 		var ctx context.Context
 		ctx, t.cancel = context.WithCancelCause(ctrl.LoggerInto(p.life, log))
-		t.since = time.Now()
-		t.meter.begin(t.since)
+		t.begin(time.Now(), at)
 		p.running[t.owner] = t
 		go p.run(ctx, t)
 	}
 }
 
-// run does a job and keeps its outcome.
+// run does a job and keeps its outcome, unless it was interrupted.
 func (p *Pool) run(ctx context.Context, t *task) {
 	result, err := do(ctx, t)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
@@ -115,13 +113,27 @@ func (p *Pool) run(ctx context.Context, t *task) {
 	defer p.mu.Unlock()
 	delete(p.running, t.owner)
 	p.queue.leave(t)
-	t.cancel, t.job.Run = nil, nil // what it was done with may be large, and the outcome may wait for long
-	if p.tasks[t.owner] == t {
-		t.ended, t.result, t.err, t.since = true, result, err, time.Now()
-		p.wakers.wake(t.owner)
+	again := p.tasks[t.owner] == t && !p.over && errors.Is(err, errYielded)
+	if again {
+		p.requeue(t, result)
+	} else {
+		p.keep(t, result, err)
 	}
 	p.start() //nolint:contextcheck // the next job does not end with this one
+	if again {
+		p.yield(time.Now()) //nolint:contextcheck // as before
+	}
 	p.settle()
+}
+
+// keep keeps, with the lock held, the outcome of a job if somebody wants it.
+func (p *Pool) keep(t *task, result *transfer.Result, err error) {
+	t.cancel, t.job.Run = nil, nil // what it was done with may be large, and the outcome may wait for long
+	if p.tasks[t.owner] != t {
+		return
+	}
+	t.ended, t.result, t.err, t.since = true, t.total(result), err, time.Now()
+	p.wakers.wake(t.owner)
 }
 
 // do runs the function of a job. One that panics, here or in a goroutine that it has begun, harms itself only.
@@ -141,7 +153,8 @@ func guarded(ctx context.Context, t *task) (result *transfer.Result, err error) 
 	return t.job.Run(ctx, t.meter.report)
 }
 
-// look wakes the owners of jobs that have come further, cancels those that haven't for too long, and forgets outcomes that nobody asks for.
+// look wakes the owners of jobs that have come further, cancels those that haven't for too long, lets those that have run for long make
+// room, and forgets outcomes that nobody asks for.
 func (p *Pool) look(ctx context.Context, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -159,6 +172,7 @@ func (p *Pool) look(ctx context.Context, now time.Time) {
 			p.wakers.wake(t.owner)
 		}
 	}
+	p.yield(now) //nolint:contextcheck // it is the context that jobs get
 	maps.DeleteFunc(p.tasks, func(_ Owner, t *task) bool { return t.ended && now.Sub(t.since) > keep })
 }
 
@@ -193,8 +207,8 @@ type meter struct {
 func (m *meter) begin(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// That it runs now is news to one who was told that it waits.
-	m.moved, m.fresh = now, true
+	// That it runs now is news to one who was told that it waits. What is as far as it was before it was interrupted has moved since.
+	m.progress, m.moved, m.fresh = transfer.Progress{}, now, true
 }
 
 // report notes progress.
