@@ -189,7 +189,7 @@ func (c *controller) lookUp(ctx context.Context, r *run, known candidate) (candi
 // keys before is not checked again.
 func (c *controller) prove(ctx context.Context, r *run, found candidate) (wanted, bool, error) {
 	newest := len(r.wanted) == 0
-	if r.policy == nil || r.done(found) && (!newest || r.proven(found, c.now())) {
+	if r.policy == nil || r.done(found) && (!newest || r.proven(found, c.now())) || !r.done(found) && r.memory.hasFailed(found) {
 		return wanted{candidate: found}, true, nil
 	}
 	proof, err := c.proof(ctx, r, found)
@@ -202,16 +202,30 @@ func (c *controller) prove(ctx context.Context, r *run, found candidate) (wanted
 	told := fmt.Errorf("%s: %w", r.failed(found.version), err)
 	if isUnauthorized(err) {
 		// Nobody knows what it is, so what is in use is as good as it was.
-		return wanted{}, false, lifecycle.Retry(v1alpha1.AuthenticationFailedReason, told)
+		return r.unproven(ctx, found, lifecycle.Retry(v1alpha1.AuthenticationFailedReason, told))
 	}
 	told = access.Verdict(v1alpha1.ComponentVerificationFailedReason, told)
 	if verdict, ok := errors.AsType[*lifecycle.Verdict](told); !ok || !verdict.Final() {
-		return wanted{}, false, told
+		return r.unproven(ctx, found, told)
 	}
 	r.passedOver = append(r.passedOver, v1alpha1.PassedOverVersion{
 		Version: found.version, ManifestDigest: found.manifest.String(), Message: clip(choice.Why(err)),
 	})
 	return wanted{}, false, nil
+}
+
+// unproven says what comes of a version of which nobody knows whether it is good, such as one with content at a registry that can't be
+// reached. Where several versions are wanted it keeps no other from being replicated, unless the same goes for many of them.
+func (r *run) unproven(ctx context.Context, found candidate, verdict error) (wanted, bool, error) {
+	if ctx.Err() != nil {
+		return wanted{}, false, verdict
+	}
+	r.fails(found.version, reasonOf(verdict), verdict)
+	if r.obj.Spec.GetLimit() == 1 || r.done(found) || len(r.memory.failed) >= choice.MaxTried {
+		return wanted{}, false, verdict
+	}
+	r.memory.fail(found, verdict)
+	return wanted{candidate: found}, true, nil
 }
 
 // failed begins the message of every failed verification.
