@@ -35,6 +35,7 @@ func (c *controller) confirm(ctx context.Context, r *run) error {
 		}
 	}
 	looked := r.memory.some(there)
+	r.checking = c.now()
 	if r.memory.broken != "" {
 		looked = map[string]bool{r.current(): true} // a registry fails already
 	}
@@ -67,8 +68,10 @@ func (c *controller) look(ctx context.Context, r *run, w wanted) error {
 	if r.memory.hasFailed(w.candidate) || r.memory.repaired[w.String()] {
 		return nil
 	}
-	entry, _ := r.entry(w.version)
-	drift, err := transfer.Check(ctx, r.destination.Repository, r.component, w.version, digest.Digest(entry.Digest), c.options(r))
+	drift, err := c.check(ctx, r, w.candidate)
+	if r.busy {
+		return err
+	}
 	broken := r.memory.broken != ""
 	changed := slices.ContainsFunc(r.wanted, func(other wanted) bool { return other.version == w.version && other.candidate != w.candidate })
 	switch {

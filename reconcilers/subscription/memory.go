@@ -16,7 +16,7 @@ import (
 type memory struct {
 	uid        types.UID
 	generation int64
-	// attempt is the replication that goes on, or nil.
+	// attempt is the replication, verification or check that goes on, or nil.
 	attempt *attempt
 	// attemptFor is the generation of the object that it is for.
 	attemptFor int64
@@ -47,8 +47,10 @@ type round struct {
 	found map[string]candidate
 	// brought are the candidates that were brought to where they are wanted, and repaired those that were copied once more.
 	brought, repaired map[string]bool
-	// proofs are the outcomes of the verifications that were made in the pool.
-	proofs map[string]verdict
+	// outcomes are those of the verifications that were made in the pool, and of the checks, by the keys of their jobs.
+	outcomes map[string]outcome
+	// slow is set when checks have taken long.
+	slow bool
 	// listing is what the source has.
 	listing listing
 	// matching are the versions that the spec wants.
@@ -89,12 +91,12 @@ func (m *memory) find(found candidate) {
 	m.found[found.version] = found
 }
 
-// prove remembers the outcome of a verification.
-func (m *memory) prove(key string, outcome verdict) {
-	if m.proofs == nil {
-		m.proofs = map[string]verdict{}
+// conclude remembers the outcome of a verification or a check.
+func (m *memory) conclude(key string, came outcome) {
+	if m.outcomes == nil {
+		m.outcomes = map[string]outcome{}
 	}
-	m.proofs[key] = outcome
+	m.outcomes[key] = came
 }
 
 // repair remembers that a candidate was copied once more.

@@ -108,6 +108,8 @@ type run struct {
 	index map[string]int
 	// busy is set when a replication goes on.
 	busy bool
+	// checking is since when the destination is asked what it has.
+	checking time.Time
 	// drifted says what the destination has lost of which version, where that is only to be reported.
 	drifted []string
 }

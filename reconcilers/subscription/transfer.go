@@ -25,7 +25,7 @@ const (
 	showEvery = 10 * time.Second
 )
 
-// attempt is the replication of one version, with all that is needed when it has ended.
+// attempt is the replication of one version, its verification or a check, with all that is needed when it has ended.
 type attempt struct {
 	candidate
 
@@ -37,9 +37,10 @@ type attempt struct {
 	// lost is what the destination had lost, if that is why.
 	lost    string
 	started time.Time
-	// proves is set when the version is not copied, but verified at the source: what the outcome is about.
-	proves  string
-	outcome *verdict
+	// doing says what it is.
+	doing string
+	// outcome is that of a verification or a check; it is nil if the version is copied.
+	outcome *outcome
 }
 
 // follow looks whether a replication goes on for the object, and waits for its end: what is newer by now has its turn then. One that
@@ -71,6 +72,7 @@ func (c *controller) follow(_ context.Context, r *run) error {
 // copy has a version copied. The error says that this goes on; how it ended is in the memory and the status.
 func (c *controller) copy(r *run, w wanted, lost string) error {
 	a := &attempt{candidate: w.candidate, spec: r.digest, wish: r.wish(), lost: lost, started: c.now(), job: c.job(r, w)}
+	a.doing = fmt.Sprintf("replicating version %s to %s", w.version, r.target())
 	if w.proof != nil {
 		a.signatures = w.proof.Signatures
 	}
@@ -81,7 +83,7 @@ func (c *controller) copy(r *run, w wanted, lost string) error {
 // ask has the pool do what an attempt needs. The error says that this goes on.
 func (c *controller) ask(r *run, a *attempt) error {
 	if going := r.memory.attempt; going != nil && going.job.Key == a.job.Key {
-		a.started, a.outcome = going.started, going.outcome
+		a.started, a.job, a.outcome = going.started, going.job, going.outcome
 	}
 	state := c.pool.Ask(r.owner(), a.job)
 	if !state.Ended() {
@@ -129,10 +131,7 @@ func (c *controller) tell(r *run, a *attempt, state transfers.State) error {
 	shows := first || now.Sub(m.shownSince) >= showEvery || len(m.news) >= maxNews || m.urgent(&r.obj.Status)
 	if shows {
 		m.shownSince, m.shown = now, *state.Status(a.version)
-		m.shownText = fmt.Sprintf("replicating version %s to %s: %s", a.version, r.target(), state)
-		if a.proves != "" {
-			m.shownText = fmt.Sprintf("verifying version %s at %s: %s", a.version, r.obj.Spec.Source.URL, state)
-		}
+		m.shownText = fmt.Sprintf("%s: %s", a.doing, state)
 	}
 	if long {
 		shown := m.shown
@@ -154,8 +153,8 @@ func (c *controller) tell(r *run, a *attempt, state transfers.State) error {
 func (c *controller) ended(r *run, a *attempt, state transfers.State) {
 	now := c.now()
 	r.memory.attempt, r.obj.Status.Progress = nil, nil
-	if a.proves != "" {
-		c.proved(r, a, state.Err)
+	if a.outcome != nil {
+		c.concluded(r, a, state.Err)
 		return
 	}
 	ended := v1alpha1.Replication{

@@ -8,7 +8,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
-// beat reports the progress of a verification, and that it goes on while there is none: one large content is one step.
+// beat reports the progress of a verification, or of a check, and that it goes on while there is none: one large content is one step.
 type beat struct {
 	report func(transfer.Progress)
 	stop   chan struct{}
@@ -19,8 +19,8 @@ type beat struct {
 }
 
 // newBeat begins the reports.
-func newBeat(report func(transfer.Progress)) *beat {
-	b := &beat{report: report, stop: make(chan struct{}), now: transfer.Progress{Phase: transfer.Verifying}}
+func newBeat(phase transfer.Phase, report func(transfer.Progress)) *beat {
+	b := &beat{report: report, stop: make(chan struct{}), now: transfer.Progress{Phase: phase}}
 	b.done.Go(func() {
 		ticker := time.NewTicker(heartbeat)
 		defer ticker.Stop()

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// atOnce is how long a verification may take within a reconciliation.
+	// atOnce is how long a verification, or a check, may take within a reconciliation.
 	atOnce = time.Second
-	// heartbeat is how often a verification in the pool says that it goes on. Whether the registry still sends is noticed where it is
+	// heartbeat is how often a verification, or a check, in the pool says that it goes on. Whether the registry still sends is noticed where it is
 	// read from.
 	heartbeat = 20 * time.Second
 )
@@ -55,7 +55,7 @@ func Verification(key string, at *access.Repository, node source.Node, policy *a
 	return Job{
 		Key: key, Hosts: []string{at.Host()},
 		Run: func(ctx context.Context, report func(transfer.Progress)) (*transfer.Result, error) {
-			beat := newBeat(report)
+			beat := newBeat(transfer.Verifying, report)
 			defer beat.end()
 			proof, err := at.Verify(ctx, node, policy, beat.verified)
 			keep(proof)
@@ -72,6 +72,43 @@ func VerifyAtOnce(ctx context.Context, at *access.Repository, node source.Node, 
 	defer cancel()
 	proof, err = at.Verify(short, node, policy, nil)
 	return proof, err != nil && short.Err() != nil && ctx.Err() == nil, err
+}
+
+// Check is the question whether a repository has all of a component version still.
+type Check struct {
+	At                 *access.Repository
+	Component, Version string
+	// Manifest is what the version was, and Options are what it was copied with.
+	Manifest digest.Digest
+	Options  transfer.Options
+}
+
+// AtOnce answers within a reconciliation, if that takes no more than a moment, as VerifyAtOnce does. Otherwise it is late.
+func (q Check) AtOnce(ctx context.Context) (drift *transfer.Drift, late bool, err error) {
+	short, cancel := context.WithTimeout(ctx, atOnce)
+	defer cancel()
+	drift, err = q.answer(short)
+	return drift, err != nil && short.Err() != nil && ctx.Err() == nil, err
+}
+
+// Job returns the job that answers. What it found is kept before it ends, if it found out.
+func (q Check) Job(key string, keep func(*transfer.Drift)) Job {
+	return Job{
+		Key: key, Hosts: []string{q.At.Host()},
+		Run: func(ctx context.Context, report func(transfer.Progress)) (*transfer.Result, error) {
+			beat := newBeat(transfer.Reading, report)
+			defer beat.end()
+			drift, err := q.answer(ctx)
+			if err == nil {
+				keep(drift)
+			}
+			return &transfer.Result{}, err
+		},
+	}
+}
+
+func (q Check) answer(ctx context.Context) (*transfer.Drift, error) {
+	return transfer.Check(ctx, q.At.Repository, q.Component, q.Version, q.Manifest, q.Options)
 }
 
 // Stands tells whether another copy would meet a conflict again, because both sides have what they had. The source may be nil if

@@ -1,6 +1,7 @@
 package transfers_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -158,5 +159,43 @@ func TestVerification(t *testing.T) {
 	again, late, err := transfers.VerifyAtOnce(t.Context(), at, node, r.policy)
 	if late || err != nil || again == nil {
 		t.Errorf("once more it is late %t, %v, want what is remembered", late, err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	r := newRoute(t)
+	check := transfers.Check{At: r.open(r.to), Component: app, Version: "1.0.0", Manifest: r.publish(r.to, "1.0.0", "content")}
+	if drift, late, err := check.AtOnce(t.Context()); drift != nil || late || err != nil {
+		t.Fatalf("what is there is %v, late %t, %v", drift, late, err)
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	if _, late, err := check.AtOnce(over); late || err == nil {
+		t.Errorf("late is %t, %v, want that it was cancelled", late, err)
+	}
+	held := make(chan struct{})
+	r.to.Inject(func(w http.ResponseWriter, request *http.Request) bool {
+		if !strings.HasSuffix(request.URL.Path, digest.FromString("content").String()) {
+			return false
+		}
+		select {
+		case <-held:
+		case <-request.Context().Done():
+		}
+		w.WriteHeader(http.StatusNotFound)
+		return true
+	})
+	if _, late, err := check.AtOnce(t.Context()); !late || err == nil {
+		t.Fatalf("late is %t, %v, want that it takes too long", late, err)
+	}
+	job := check.Job("key", func(*transfer.Drift) { t.Error("something is kept of a check that was cancelled") })
+	if _, err := job.Run(over, func(transfer.Progress) {}); err == nil || job.Key != "key" || len(job.Hosts) != 1 || job.Hosts[0] != r.to.Host {
+		t.Errorf("job is %+v, %v", job, err)
+	}
+	close(held)
+	var lost *transfer.Drift
+	if _, err := check.Job("key", func(drift *transfer.Drift) { lost = drift }).Run(t.Context(), func(transfer.Progress) {}); err != nil || lost == nil || len(lost.Lost) != 1 {
+		t.Errorf("lost is %v, %v, want the content", lost, err)
 	}
 }
