@@ -117,6 +117,28 @@ func TestSlowCheck(t *testing.T) {
 	}
 }
 
+// TestSlowCheckIsFollowed has more versions to check when one has taken long: the pool makes those checks, too, until the next interval.
+func TestSlowCheckIsFollowed(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.release("1.0.0", "1.1.0", "1.2.0")
+	sub := s.subscribe(all(3))
+	s.settle(sub)
+	_, release := s.slowly("1.1.0", 0)
+	s.goes(sub)
+	release()
+	s.await(sub)
+	s.Reconcile(sub)
+	if key := s.key(sub); !isBusy(sub) || !strings.HasPrefix(key, "check ") || !strings.Contains(key, " 1.0.0@") {
+		t.Errorf("%q goes on, want the check of the next version", key)
+	}
+	s.settle(sub)
+	wantReady(t, sub, "1.2.0")
+	if s.Reconcile(sub); isBusy(sub) {
+		t.Errorf("%q goes on, want that a destination that is quick is asked at once", s.key(sub))
+	}
+}
+
 // TestSlowCheckIsStopped changes what a check depends on while it goes on.
 func TestSlowCheckIsStopped(t *testing.T) {
 	t.Parallel()
