@@ -1,9 +1,13 @@
 package transfer_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/ocm/transfer"
 )
 
@@ -67,9 +71,10 @@ func TestStaysNot(t *testing.T) {
 		options transfer.Options
 		lose    func(t *testing.T, p *pair)
 	}{
-		"image":  {transfer.Options{}, func(_ *testing.T, p *pair) { gone(p.to, "/manifests/"+manifestOf(t, small("layer")).String()) }},
-		"inside": {transfer.Options{Artifacts: transfer.LocalArtifacts}, func(_ *testing.T, p *pair) { gone(p.to, "/manifests/"+manifestOf(t, small("layer")).String()) }},
-		"layer":  {transfer.Options{Artifacts: transfer.LocalArtifacts}, func(_ *testing.T, p *pair) { gone(p.to, "/blobs/"+digestOf("layer").String()) }},
+		"image":   {transfer.Options{}, func(_ *testing.T, p *pair) { gone(p.to, "/manifests/"+manifestOf(t, small("layer")).String()) }},
+		"inside":  {transfer.Options{Artifacts: transfer.LocalArtifacts}, func(_ *testing.T, p *pair) { gone(p.to, "/manifests/"+manifestOf(t, small("layer")).String()) }},
+		"layer":   {transfer.Options{Artifacts: transfer.LocalArtifacts}, func(_ *testing.T, p *pair) { gone(p.to, "/blobs/"+digestOf("layer").String()) }},
+		"damaged": {transfer.Options{Artifacts: transfer.LocalArtifacts}, func(_ *testing.T, p *pair) { damaged(p.to, "/manifests/"+manifestOf(t, small("layer")).String()) }},
 		"another image": {transfer.Options{}, func(t *testing.T, p *pair) {
 			t.Helper()
 			p.publish(t, one(p.image(t, "image", "a/web:1.0", "another")))
@@ -86,6 +91,44 @@ func TestStaysNot(t *testing.T) {
 			}
 			tt.lose(t, p)
 			run(t, p.source, p.target, shop, "1.0.0", byReference)
+			v := get(t, p.target, shop, "1.0.0")
+			if got := accessOf(t, v, "image"); !strings.Contains(got, p.from.Host+"/a/web:1.0") {
+				t.Errorf("access is %s, want that of the source", got)
+			}
+		})
+	}
+}
+
+// damaged has a registry answer with what is not asked for.
+func damaged(server *ocmtest.Server, end string) {
+	server.Inject(func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodGet || !strings.HasSuffix(req.URL.Path, end) {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+		_, _ = w.Write([]byte(`{"schemaVersion":2}`))
+		return true
+	})
+}
+
+// TestUncoveredStaysNot has a resource that no digest covers, of which the target has another content by value, in another form.
+func TestUncoveredStaysNot(t *testing.T) {
+	t.Parallel()
+	for name, reference := range map[string]func(image string, content digest.Digest) string{
+		"pinned":      func(image string, content digest.Digest) string { return image + "@" + content.String() },
+		"by its name": func(image string, _ digest.Digest) string { return image },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t)
+			before := p.image(t, "image", "a/web:1.0", "layer")
+			before.Digest = nil
+			p.publish(t, one(before))
+			run(t, p.source, p.target, shop, "1.0.0", transfer.Options{Artifacts: transfer.LocalArtifacts})
+			after := p.image(t, "image", "a/web:1.0", "another")
+			after.Image, after.Digest = reference(after.Image, manifestOf(t, small("another"))), nil
+			p.publish(t, one(after))
+			run(t, p.source, p.target, shop, "1.0.0", transfer.Options{Resources: transfer.NoResources, Overwrite: true})
 			v := get(t, p.target, shop, "1.0.0")
 			if got := accessOf(t, v, "image"); !strings.Contains(got, p.from.Host+"/a/web:1.0") {
 				t.Errorf("access is %s, want that of the source", got)

@@ -2,16 +2,15 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
 // Where contents are is no part of what is signed, so several may write the same
@@ -27,13 +26,15 @@ func (e *element) there() (*element, bool) {
 
 // valuedThere returns the element at the target if it has there by value what is to be
 // copied. What no digest covers is taken for that in a component version that is the
-// same otherwise, unless the accesses say that it is something else.
+// same otherwise, unless the accesses say that it is something else, or that of the
+// source names a content that the other can't be compared with.
 func (e *element) valuedThere() (*element, bool) {
 	there, ok := e.there()
 	if !ok || !e.node.there.same || !sameDigest(e.res.Digest, there.res.Digest) {
 		return nil, false
 	}
-	if x, y := contentOf(e.res), contentOf(there.res); x.contradicts(y) {
+	x, y := contentOf(e.res), contentOf(there.res)
+	if x.contradicts(y) || e.res.Digest == nil && x.text != "" && x != y {
 		return nil, false
 	}
 	_, below := e.belowTarget(there)
@@ -44,7 +45,7 @@ func (e *element) valuedThere() (*element, bool) {
 // there is nothing, or not all of it.
 func (r *run) stay(ctx context.Context, e *element) (bool, error) {
 	there, ok := e.valuedThere()
-	if !ok {
+	if !ok || e.res.Digest == nil && r.options.Overwrite {
 		return false, nil
 	}
 	whole := r.stillBelow
@@ -53,7 +54,10 @@ func (r *run) stay(ctx context.Context, e *element) (bool, error) {
 	}
 	if is, err := whole(ctx, e, there); !is || err != nil {
 		e.layers, e.from, e.tree = nil, nil, nil
-		return false, sided(oci.Target, err)
+		if err != nil {
+			err = &oci.SideError{Side: oci.Target, Err: err} // what was read there was read as from a source
+		}
+		return false, err
 	}
 	e.access = there.access
 	return true, nil
@@ -81,8 +85,8 @@ func (r *run) takeOver(ctx context.Context, e, there *element) (bool, error) {
 	if err == nil && place.Form == access.Artifact {
 		e.tree, err = r.trees.of(ctx, place.Repository, place.Manifest)
 	}
-	if errors.Is(err, ocm.ErrNotFound) {
-		return false, nil
+	if verify.IsAnswer(err) {
+		return false, nil // it is not there, or not what it should be
 	}
 	if err != nil {
 		return false, err

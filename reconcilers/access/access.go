@@ -47,8 +47,8 @@ type Options struct {
 	// Repositories and Versions bound how many opened repositories and component descriptors are remembered; zero is a
 	// default of 256 and 512.
 	Repositories, Versions int
-	// Checks and ChecksPerVersion bound how many contents are read at once to verify component versions, for all of them
-	// and for one; zero is a default of 16 and 4.
+	// Checks and ChecksPerVersion bound how many contents are read at once to verify component versions, for all of a namespace
+	// and a host, and for one; zero is a default of 16 and 4.
 	Checks, ChecksPerVersion int
 	// Proofs and Contents bound how many verified component versions, and how many proven contents, are remembered; zero is a
 	// default of 256 and 16384.
@@ -145,7 +145,7 @@ func New(o Options) (*Provider, error) {
 		archives: archives, embedded: newEmbedded(o.Embedded),
 		proofs: &proofs{
 			now: o.Now, metrics: metrics, verdicts: newMemory[verdict](o.Proofs), contents: newMemory[struct{}](o.Contents),
-			slots: make(chan struct{}, o.Checks), running: map[string]*verification{},
+			slots: newSlots(o.Checks), running: map[string]*verification{},
 		},
 	}, nil
 }

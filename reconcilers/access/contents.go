@@ -48,12 +48,11 @@ func (c checked) Check(ctx context.Context, res *descriptor.Resource) (err error
 	if _, known := proofs.contents.get(key); known {
 		return nil
 	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case proofs.slots <- struct{}{}:
+	release, err := proofs.slots.take(ctx, c.repository.user.Namespace, c.repository.Host())
+	if err != nil {
+		return err
 	}
-	defer func() { <-proofs.slots }()
+	defer release()
 	if err := c.ComponentVersion.Check(ctx, res); err != nil {
 		return err
 	}

@@ -74,8 +74,7 @@ type proofs struct {
 	verdicts memory[verdict]
 	// contents are the resources whose content was proven, each by a digest of all that it depends on.
 	contents memory[struct{}]
-	// slots bound how many contents are read at once.
-	slots chan struct{}
+	slots    *slots
 
 	mu      sync.Mutex
 	running map[string]*verification

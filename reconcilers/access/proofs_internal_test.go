@@ -28,7 +28,7 @@ func testProofs(t *testing.T) (*proofs, *atomic.Pointer[time.Time]) {
 	clock.Store(&start)
 	return &proofs{
 		now: func() time.Time { return *clock.Load() }, metrics: m, verdicts: newMemory[verdict](8), contents: newMemory[struct{}](8),
-		slots: make(chan struct{}, 2), running: map[string]*verification{},
+		slots: newSlots(2), running: map[string]*verification{},
 	}, clock
 }
 

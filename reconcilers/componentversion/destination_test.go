@@ -371,6 +371,27 @@ func TestDestinationIsRepaired(t *testing.T) {
 	}
 }
 
+// TestNestedIsMerged has others label a nested component version at the destination, which is no part of what is signed. What they
+// wrote stays, and the status pins what there is now.
+func TestNestedIsMerged(t *testing.T) {
+	t.Parallel()
+	m := newMirrored(t)
+	m.store(t, "dev", "dev")
+	m.cv.Spec.Verify = stored("dev")
+	found := m.tree("1.0.0", "dev")
+	m.start()
+	m.wantAt("1.0.0", found)
+	m.Publish(m.at, ocmtest.Component{
+		Name: lib, Version: "1.0.0", Resources: []ocmtest.Resource{{Name: "data", Content: []byte("lib")}},
+		Labels: []descriptor.Label{{Name: "acme.org/seen", Value: json.RawMessage(`"by others"`)}},
+	})
+	m.settle()
+	m.wantAt("1.0.0", found)
+	m.quiet()
+	m.settle()
+	m.wantQuiet(t)
+}
+
 // wipe puts an empty registry in the place of the destination.
 func (m *mirrored) wipe() {
 	empty := ocmtest.NewRegistry()

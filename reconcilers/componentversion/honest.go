@@ -39,8 +39,8 @@ func (c *controller) honest(step func(context.Context, *run) error) func(context
 // unlessLate lets an object stay what it is while the version in use is being proven, for as long as a reconciliation may take: who
 // answers slowly must not keep a key in use that was taken away.
 func (r *run) unlessLate(err error) error {
-	if time.Since(r.provingSince) < r.obj.Spec.GetTimeout() {
-		return err
+	if left := r.obj.Spec.GetTimeout() - time.Since(r.provingSince); left > 0 {
+		return lifecycle.Within(left, err)
 	}
 	return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf(
 		"%s: the keys have changed since it was verified, and its verification at %s is not done yet", r.failed(r.current()), r.home()))

@@ -93,7 +93,7 @@ func (r *run) busy(what string, with candidate, state transfers.State) error {
 	component, at := r.obj.Spec.Component, r.destination.URL()
 	err := fmt.Errorf("transferring version %s of %s to %s: %s", with.version, component, at, state)
 	if what == verifying {
-		r.proving, r.provingSince = with, state.Since
+		r.proving, r.provingSince = with, state.Asked
 		err = fmt.Errorf("verifying version %s of %s at %s: %s", with.version, component, at, state)
 	}
 	if state.Again > 0 {

@@ -21,6 +21,8 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/access"
 	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/source"
+	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 )
 
 const (
@@ -187,8 +189,20 @@ func progress(ctx context.Context, version string, every time.Duration) func(ver
 // before. Where it is read may lack it by now.
 func (r *run) settled() bool { return r.proof == nil && r.ready() && r.isInUse(r.chosen()) }
 
-// unchanged tells whether the status already describes the chosen version as it is read.
-func (r *run) unchanged() bool { return r.confirmed == nil && r.settled() && r.isHeld(r.read()) }
+// unchanged tells whether the status already describes the chosen version as it is read, with all that it refers to.
+func (r *run) unchanged() bool {
+	return r.confirmed == nil && r.settled() && r.isHeld(r.read()) && !r.moved()
+}
+
+// moved tells whether something that the chosen version refers to has another manifest at the destination now, as when others have
+// merged what they know of it.
+func (r *run) moved() bool {
+	pin := transfers.Pinned(r.copies)
+	return slices.ContainsFunc(nested(r.obj.Status.ComponentDescriptor), func(n source.Node) bool {
+		there, ok := pin(n.Component, n.Version)
+		return ok && there.String() != n.ManifestDigest
+	})
+}
 
 // ready tells whether the object is ready by its current spec.
 func (r *run) ready() bool {

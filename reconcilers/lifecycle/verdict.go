@@ -61,6 +61,16 @@ func Busy(reason string, err error) error {
 	return &Verdict{kind: busy, Reason: reason, Err: err}
 }
 
+// Within has an object asked again after the given time at the latest, for an error that says that something goes on. Another error stays
+// what it is.
+func Within(after time.Duration, err error) error {
+	v, ok := errors.AsType[*Verdict](err)
+	if !ok || v.kind != busy && v.kind != wait || v.After > 0 && v.After <= after {
+		return err
+	}
+	return &Verdict{kind: v.kind, Reason: v.Reason, After: after, Err: v.Err, Event: v.Event}
+}
+
 // Fail is a verdict against the object that may change by itself, such as a version that doesn't exist yet. The object is
 // not Ready and asked again after its retry interval.
 func Fail(reason string, err error) error {

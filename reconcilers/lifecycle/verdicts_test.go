@@ -305,3 +305,27 @@ func TestLongMessageIsClipped(t *testing.T) {
 		t.Errorf("message has %d bytes and ends with %q, want at most 4 KiB that end with a whole character and ...", len(got), got[len(got)-8:])
 	}
 }
+
+// TestWithin bounds when an object is asked again while something goes on, and only then.
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	for name, tc := range map[string]struct {
+		err  error
+		want time.Duration
+	}{
+		"busy":          {lifecycle.Busy("Progressing", cause), time.Minute},
+		"waits longer":  {lifecycle.Wait("Progressing", time.Hour, cause), time.Minute},
+		"waits shorter": {lifecycle.Wait("Progressing", time.Second, cause), time.Second},
+		"fails":         {lifecycle.Fail("Failed", cause), 0},
+	} {
+		err := lifecycle.Within(time.Minute, tc.err)
+		v, ok := errors.AsType[*lifecycle.Verdict](err)
+		if !ok || v.After != tc.want || !errors.Is(err, cause) {
+			t.Errorf("%s: %#v, want it again after %s", name, err, tc.want)
+		}
+	}
+	if err := lifecycle.Within(time.Minute, cause); err != cause { //nolint:errorlint // it is the same one
+		t.Errorf("another error became %v", err)
+	}
+}

@@ -288,8 +288,8 @@ func (c *controller) unproven(r *run, err error) error {
 	case r.memory.unproven.IsZero():
 		r.memory.unproven = c.now()
 	}
-	if c.now().Sub(r.memory.unproven) < r.obj.Spec.GetTimeout() {
-		return err
+	if left := r.obj.Spec.GetTimeout() - c.now().Sub(r.memory.unproven); left > 0 {
+		return lifecycle.Within(left, err)
 	}
 	return lifecycle.Fail(v1alpha1.ComponentVerificationFailedReason, fmt.Errorf("%s, and it is not verified by them yet", begin))
 }

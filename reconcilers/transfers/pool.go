@@ -74,8 +74,8 @@ type State struct {
 	Queued int
 	// Again is when to ask again at the latest; zero is when the owner is woken.
 	Again time.Duration
-	// Since is when the job began to wait, to run, or has ended.
-	Since time.Time
+	// Since is when the job began to wait, to run, or has ended, and Asked when it was taken in; zero is that there is no place for it yet.
+	Since, Asked time.Time
 	// Progress is how far it has come.
 	Progress transfer.Progress
 	// Result and Err are its outcome, when it has ended.
@@ -125,9 +125,9 @@ type task struct {
 	// route names the hosts of the job.
 	route string
 	hosts []string
-	// since is when it came into its state.
-	since time.Time
-	meter meter
+	// since is when it came into its state, and asked when it was asked for first.
+	since, asked time.Time
+	meter        meter
 	// lot is where it is counted while it runs, and due when it makes room for others.
 	lot int
 	due time.Time
@@ -150,7 +150,8 @@ func newTask(owner Owner, job Job) *task {
 	hosts := slices.DeleteFunc(slices.Clone(job.Hosts), func(host string) bool { return host == "" })
 	slices.Sort(hosts)
 	hosts = slices.Compact(hosts)
-	return &task{owner: owner, job: job, hosts: hosts, route: strings.Join(hosts, " "), since: time.Now(), patience: patience}
+	now := time.Now()
+	return &task{owner: owner, job: job, hosts: hosts, route: strings.Join(hosts, " "), since: now, asked: now, patience: patience}
 }
 
 // Why jobs are cancelled.
@@ -169,7 +170,7 @@ func (p *Pool) Ask(owner Owner, job Job) State {
 	switch {
 	case known != nil && known.job.Key == job.Key && known.ended:
 		delete(p.tasks, owner)
-		return State{Since: known.since, Progress: known.meter.last(), Result: known.result, Err: known.err}
+		return State{Since: known.since, Asked: known.asked, Progress: known.meter.last(), Result: known.result, Err: known.err}
 	case known != nil && known.job.Key == job.Key:
 		return p.state(known)
 	case known != nil:
@@ -215,7 +216,7 @@ func (p *Pool) forget(t *task, why error) {
 }
 
 func (p *Pool) state(t *task) State {
-	s := State{Since: t.since, Progress: t.meter.last()}
+	s := State{Since: t.since, Asked: t.asked, Progress: t.meter.last()}
 	switch {
 	case t.ended:
 		s.Result, s.Err = t.result, t.err
