@@ -75,12 +75,11 @@ func (f *flow) undecided(err error) bool {
 }
 
 // arrives waits for a blob whose upload is undecided, and reports whether the registry
-// has it. If the registry itself has said that it failed, one look is enough; what is
-// between here and there knows nothing of what goes on behind it.
+// has it. If there was an answer that nothing goes on any more, one look is enough.
 func (r *Repository) arrives(ctx context.Context, desc ocispec.Descriptor, f *flow, failed error) (bool, error) {
 	_, left := f.sent()
 	left = min(left, f.times.copying(desc.Size))
-	if refusal, ok := errors.AsType[*refusal](failed); ok && len(refusal.Errors) > 0 {
+	if refusal, ok := errors.AsType[*refusal](failed); ok && !refusal.goesOn() {
 		left = 0
 	}
 	until := time.Now().Add(left)
@@ -94,6 +93,18 @@ func (r *Repository) arrives(ctx context.Context, desc ocispec.Descriptor, f *fl
 		}
 		f.report(0)
 	}
+}
+
+// goesOn reports whether a registry may be at work still: it says so, or what is
+// between here and there did not wait for its answer.
+func (r *refusal) goesOn() bool {
+	switch {
+	case len(r.Errors) > 0:
+		return false
+	case r.StatusCode == http.StatusRequestTimeout, r.StatusCode == http.StatusBadGateway, r.StatusCode == http.StatusGatewayTimeout:
+		return true
+	}
+	return r.StatusCode < http.StatusMultipleChoices
 }
 
 // late explains that there was no answer, with what came of looking for the blob.

@@ -121,7 +121,7 @@ func (f *flow) goesOn() bool {
 
 // next returns, with the lock held, when to look again.
 func (f *flow) next() time.Duration {
-	if f.ended {
+	if f.ended && f.held == 0 {
 		return min(f.times.lookAgain, f.left())
 	}
 	return f.patience

@@ -59,7 +59,8 @@ func (p *Pool) yield(now time.Time) {
 			continue
 		}
 		plan.enter(heir, at)
-		if t.lot == brief && plan.lots[lasting].admits(t, plan.bounds) {
+		// Those that were cancelled have left the plan already, and may not have ended.
+		if t.lot == brief && plan.lots[lasting].admits(t, plan.bounds) && p.queue.lots[lasting].admits(t, plan.bounds) {
 			plan.lots[lasting].count(t, 1)
 			p.move(t, now)
 			continue
