@@ -24,27 +24,34 @@ const noise = 256 << 10
 // harm is something that happens to the disk of the registry.
 type harm struct {
 	name string
-	do   func(w *world, layer string) error
+	do   func(w *world, p *puller, layer string) error
 }
 
 // harms are all the ways in which a disk loses content.
 var harms = []harm{
-	{"a file is changed", func(w *world, layer string) error { return flip(w.blob(layer)) }},
-	{"a file is shortened", func(w *world, layer string) error { return os.Truncate(w.blob(layer), noise/2) }},
-	{"a file is removed", func(w *world, layer string) error { return os.Remove(w.blob(layer)) }},
-	{"all files are removed", func(w *world, _ string) error { return os.RemoveAll(filepath.Join(w.Operator.RegistryDir(), "blobs")) }},
-	{"a file is changed while the operator does not run", func(w *world, layer string) error {
+	{"a file is changed", changeFile},
+	{"a file is shortened", func(w *world, _ *puller, layer string) error { return os.Truncate(w.blob(layer), noise/2) }},
+	{"a file is removed", func(w *world, _ *puller, layer string) error { return os.Remove(w.blob(layer)) }},
+	{"all files are removed", func(w *world, _ *puller, _ string) error {
+		return os.RemoveAll(filepath.Join(w.Operator.RegistryDir(), "blobs"))
+	}},
+	{"a file is changed while the operator does not run", func(w *world, _ *puller, layer string) error {
 		return w.without(func() error { return flip(w.blob(layer)) })
 	}},
-	{"the index is damaged while the operator does not run", func(w *world, _ string) error {
+	{"the index is damaged while the operator does not run", func(w *world, _ *puller, _ string) error {
 		return w.without(func() error {
 			return os.WriteFile(filepath.Join(w.Operator.RegistryDir(), "index.db"), []byte("this is no index"), 0o600)
 		})
 	}},
-	{"the index is lost while the operator does not run", func(w *world, _ string) error {
+	{"the index is lost while the operator does not run", func(w *world, _ *puller, _ string) error {
 		return w.without(func() error { return os.Remove(filepath.Join(w.Operator.RegistryDir(), "index.db")) })
 	}},
-	{"the node is replaced", func(w *world, _ string) error { return w.replaceNode() }},
+	{"the node is replaced", func(w *world, _ *puller, _ string) error { return w.replaceNode() }},
+}
+
+// changeFile changes a file that somebody reads again and again. What is on its way already when that happens was proven before.
+func changeFile(w *world, p *puller, layer string) error {
+	return p.between(func() error { return flip(w.blob(layer)) })
 }
 
 // TestLostContentHeals has content lost in every way that a disk knows, while somebody pulls it: nothing wrong is ever served,
@@ -58,7 +65,7 @@ func TestLostContentHeals(t *testing.T) {
 	for i, h := range harms {
 		before := w.content("app")
 		p := w.always(w.registry("app", before))
-		if err := h.do(w, before.layer); err != nil {
+		if err := h.do(w, p, before.layer); err != nil {
 			t.Fatalf("%s: %v", h.name, err)
 		}
 		w.comesBack(h.name, before)
@@ -115,9 +122,11 @@ func TestArtifactsHeal(t *testing.T) {
 	w.arrived("app", "1.0.0")
 	before := w.content("app")
 	for _, h := range []harm{
-		{"a file is changed", func(w *world, layer string) error { return flip(w.blob(layer)) }},
-		{"all files are removed", func(w *world, _ string) error { return os.RemoveAll(filepath.Join(w.Operator.RegistryDir(), "blobs")) }},
-		{"everything is lost while the operator does not run", func(w *world, _ string) error {
+		{"a file is changed", changeFile},
+		{"all files are removed", func(w *world, _ *puller, _ string) error {
+			return os.RemoveAll(filepath.Join(w.Operator.RegistryDir(), "blobs"))
+		}},
+		{"everything is lost while the operator does not run", func(w *world, _ *puller, _ string) error {
 			return w.without(func() error { return os.RemoveAll(w.Operator.RegistryDir()) })
 		}},
 	} {
@@ -125,7 +134,7 @@ func TestArtifactsHeal(t *testing.T) {
 		p := w.always(func(ctx context.Context) error {
 			return get(ctx, http.DefaultClient, url, before.layer, auth.Credential{})
 		})
-		if err := h.do(w, before.layer); err != nil {
+		if err := h.do(w, p, before.layer); err != nil {
 			t.Fatalf("%s: %v", h.name, err)
 		}
 		w.Eventually("the artifact can be read", func() error {

@@ -26,6 +26,8 @@ type puller struct {
 	t    *testing.T
 	pull func(context.Context) error
 	stop func()
+	// turn is held by who pulls.
+	turn sync.Mutex
 
 	mu           sync.Mutex
 	whole, gone  int
@@ -45,7 +47,7 @@ func (w *world) always(pull func(context.Context) error) *puller {
 	var group sync.WaitGroup
 	group.Go(func() {
 		for ctx.Err() == nil {
-			p.note(ctx, pull(ctx))
+			p.note(ctx, p.once(ctx))
 			e2etest.Pause(ctx, pullEvery)
 		}
 	})
@@ -56,6 +58,19 @@ func (w *world) always(pull func(context.Context) error) *puller {
 	w.t.Cleanup(p.stop)
 	w.Eventually("the first pull", p.begun)
 	return p
+}
+
+func (p *puller) once(ctx context.Context) error {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	return p.pull(ctx)
+}
+
+// between does something while nothing is being pulled.
+func (p *puller) between(do func() error) error {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	return do()
 }
 
 func (p *puller) begun() error {

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,6 +57,22 @@ func (r *received) fault(_ http.ResponseWriter, req *http.Request) bool {
 	return false
 }
 
+// keep forgets the uploads that were cut off before the registry had kept what it got.
+func (r *received) keep(t *testing.T, server *ocmtest.Server) {
+	t.Helper()
+	r.mu.Lock()
+	sent := slices.Collect(maps.Keys(r.blobs))
+	r.mu.Unlock()
+	for _, name := range sent {
+		repository, d, _ := strings.Cut(strings.TrimPrefix(name, "/v2/"), "@")
+		if _, kept := ask(t, server, repository+"/blobs/"+d); !kept {
+			r.mu.Lock()
+			delete(r.blobs, name)
+			r.mu.Unlock()
+		}
+	}
+}
+
 // TestResume cuts a transfer off at each of its requests to the target, and runs it
 // again: it completes, and no blob that has arrived is sent once more.
 func TestResume(t *testing.T) {
@@ -95,6 +113,7 @@ func resumes(t *testing.T, p *pair, after int, want map[string]string) bool {
 	got.after = -1
 	got.mu.Unlock()
 	complete(t, server)
+	got.keep(t, server)
 	result := run(t, p.source, target, shop, "1.0.0", transfer.Options{})
 	if result.Copied+result.Present != result.Blobs {
 		t.Errorf("cut off at request %d, the second result is %+v", after, result)
