@@ -17,6 +17,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
+	"github.com/ocm-operator/ocm-operator/ocm/turns"
 )
 
 // Options configure a client.
@@ -62,7 +63,7 @@ type Client struct {
 	limits  Limits
 	// verdicts and turns are those of the memory if there is one.
 	verdicts *verdicts
-	turns    *turns
+	turns    *turns.Turns[turnKey]
 
 	mu    sync.Mutex
 	auths map[authKey]login
@@ -96,11 +97,11 @@ func NewClient(o Options) *Client {
 		o.HomeTransport = o.Transport
 	}
 	o.Field = cmp.Or(o.Field, "spec.repository")
-	verdicts, turns := newVerdicts(), newTurns()
+	verdicts, tags := newVerdicts(), turns.New[turnKey](1)
 	if o.Memory != nil {
-		verdicts, turns = o.Memory.verdicts, o.Memory.turns
+		verdicts, tags = o.Memory.verdicts, o.Memory.turns
 	}
-	return &Client{options: o, limits: o.Limits.WithDefaults(), verdicts: verdicts, turns: turns, auths: map[authKey]login{}}
+	return &Client{options: o, limits: o.Limits.WithDefaults(), verdicts: verdicts, turns: tags, auths: map[authKey]login{}}
 }
 
 // Connection is Options.Connection, or what stands for it.

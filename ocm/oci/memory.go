@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
+	"github.com/ocm-operator/ocm-operator/ocm/turns"
 )
 
 // Kinds of what is remembered.
@@ -34,7 +35,7 @@ type MemoryOptions struct {
 type Memory struct {
 	options  MemoryOptions
 	verdicts *verdicts
-	turns    *turns
+	turns    *turns.Turns[turnKey]
 
 	mu    sync.Mutex
 	bytes int64
@@ -70,7 +71,7 @@ func NewMemory(o MemoryOptions) *Memory {
 	if o.Answered == nil {
 		o.Answered = func(string, bool) {}
 	}
-	return &Memory{options: o, verdicts: newVerdicts(), turns: newTurns(), known: map[memoryKey]*list.Element{}, order: list.New()}
+	return &Memory{options: o, verdicts: newVerdicts(), turns: turns.New[turnKey](1), known: map[memoryKey]*list.Element{}, order: list.New()}
 }
 
 // told tells whether an answer was needed.

@@ -17,6 +17,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/ocm-operator/ocm-operator/ocm/credentials"
+	"github.com/ocm-operator/ocm-operator/ocm/turns"
 )
 
 // Repository is one repository of a registry.
@@ -35,7 +36,7 @@ type Repository struct {
 	field    string
 	memory   *Memory
 	verdicts *verdicts
-	turns    *turns
+	turns    *turns.Turns[turnKey]
 	// connection tells whose answers may be shared.
 	connection string
 	// patience is for manifests; who reads blobs has their own.

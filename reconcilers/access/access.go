@@ -19,6 +19,7 @@ import (
 	guarded "github.com/ocm-operator/ocm-operator/ocm/access"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
+	"github.com/ocm-operator/ocm-operator/ocm/turns"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
 
@@ -145,7 +146,7 @@ func New(o Options) (*Provider, error) {
 		archives: archives, embedded: newEmbedded(o.Embedded),
 		proofs: &proofs{
 			now: o.Now, metrics: metrics, verdicts: newMemory[verdict](o.Proofs), contents: newMemory[struct{}](o.Contents),
-			slots: newSlots(o.Checks), running: map[string]*verification{},
+			slots: turns.New[slotKey](o.Checks), running: map[string]*verification{},
 		},
 	}, nil
 }

@@ -48,7 +48,7 @@ func (c checked) Check(ctx context.Context, res *descriptor.Resource) (err error
 	if _, known := proofs.contents.get(key); known {
 		return nil
 	}
-	release, err := proofs.slots.take(ctx, c.repository.user.Namespace, c.repository.Host())
+	release, err := proofs.slots.Take(ctx, slotKey{c.repository.user.Namespace, c.repository.Host()})
 	if err != nil {
 		return err
 	}

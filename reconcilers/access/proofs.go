@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/ocm/panics"
+	"github.com/ocm-operator/ocm-operator/ocm/turns"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
@@ -67,6 +68,9 @@ type waiter struct {
 	progress chan verify.Progress
 }
 
+// slotKey names a namespace and a host that it reads from.
+type slotKey struct{ namespace, host string }
+
 // proofs are the verifications that are remembered and those that are being done.
 type proofs struct {
 	now      func() time.Time
@@ -74,7 +78,9 @@ type proofs struct {
 	verdicts memory[verdict]
 	// contents are the resources whose content was proven, each by a digest of all that it depends on.
 	contents memory[struct{}]
-	slots    *slots
+	// slots bound how many contents are read at once, for each namespace and host on its own: who reads from a slow registry keeps
+	// nobody else waiting. How many there are in all is bounded by how much verifies at once.
+	slots *turns.Turns[slotKey]
 
 	mu      sync.Mutex
 	running map[string]*verification

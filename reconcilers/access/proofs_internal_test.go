@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/ocm-operator/ocm-operator/ocm/turns"
 	"github.com/ocm-operator/ocm-operator/ocm/verify"
 )
 
@@ -28,7 +29,7 @@ func testProofs(t *testing.T) (*proofs, *atomic.Pointer[time.Time]) {
 	clock.Store(&start)
 	return &proofs{
 		now: func() time.Time { return *clock.Load() }, metrics: m, verdicts: newMemory[verdict](8), contents: newMemory[struct{}](8),
-		slots: newSlots(2), running: map[string]*verification{},
+		slots: turns.New[slotKey](2), running: map[string]*verification{},
 	}, clock
 }
 

@@ -94,6 +94,14 @@ func (m *mirrored) quiet() {
 	m.mirror.ResetRequests()
 }
 
+// rests wants no event and no write of another reconciliation.
+func (m *mirrored) rests(t *testing.T) {
+	t.Helper()
+	m.quiet()
+	m.settle()
+	m.wantQuiet(t)
+}
+
 // tree publishes a version with an image and a component that it refers to, and returns the digest of its manifest.
 func (m *mirrored) tree(version string, signers ...string) digest.Digest {
 	m.t.Helper()
@@ -166,9 +174,7 @@ func TestDestination(t *testing.T) {
 		t.Errorf("events are %q, want one about the transfer", events)
 	}
 	for i := range 3 {
-		m.quiet()
-		m.settle()
-		m.wantQuiet(t)
+		m.rests(t)
 		for request, n := range m.mirror.Requests() {
 			if i > 0 && !strings.HasPrefix(request, "HEAD ") { // what it consists of is read once
 				t.Errorf("%d times %s at the destination in an interval without news", n, request)
@@ -199,9 +205,7 @@ func TestVerifiedDestination(t *testing.T) {
 		if i == 2 {
 			m.restart(t)
 		}
-		m.quiet()
-		m.settle()
-		m.wantQuiet(t)
+		m.rests(t)
 		for request := range m.mirror.Requests() {
 			if i == 1 && !strings.HasPrefix(request, "HEAD ") || request == "PUT manifests" { // it is read once, and after a restart
 				t.Errorf("%s in interval %d", request, i)
@@ -290,9 +294,7 @@ func TestSlowVerificationAtTheDestination(t *testing.T) {
 	if !m.cv.Status.Verified || len(m.cv.Status.Signatures) != 1 {
 		t.Errorf("status is %+v, want that it was verified", m.cv.Status)
 	}
-	m.quiet()
-	m.settle()
-	m.wantQuiet(t)
+	m.rests(t)
 }
 
 // TestSlowVerificationRefuses reads something else back.
@@ -364,9 +366,7 @@ func TestDestinationIsRepaired(t *testing.T) {
 			if events := m.Events(); len(events) != 1 || !strings.HasPrefix(events[0], "Normal Progressing Repaired version 1.0.0 at "+m.at) {
 				t.Errorf("events are %q, want one about the repair", events)
 			}
-			m.quiet()
-			m.settle()
-			m.wantQuiet(t)
+			m.rests(t)
 		})
 	}
 }
@@ -387,9 +387,7 @@ func TestNestedIsMerged(t *testing.T) {
 	})
 	m.settle()
 	m.wantAt("1.0.0", found)
-	m.quiet()
-	m.settle()
-	m.wantQuiet(t)
+	m.rests(t)
 }
 
 // wipe puts an empty registry in the place of the destination.
@@ -698,9 +696,7 @@ func TestDestinationIsAnArchive(t *testing.T) {
 	m.tree("1.0.0", "dev")
 	m.start()
 	wantReady(t, m.cv, "1.0.0")
-	m.quiet()
-	m.settle()
-	m.wantQuiet(t)
+	m.rests(t)
 	found := m.tree("1.1.0", "dev")
 	m.settle()
 	wantReady(t, m.cv, "1.1.0")

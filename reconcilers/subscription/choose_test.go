@@ -125,9 +125,7 @@ func TestDowngrades(t *testing.T) {
 // and of the destination.
 func (s *stage) wantAsked(sub *v1alpha1.ComponentSubscription, source, destination map[string]int) {
 	s.t.Helper()
-	s.forget()
-	s.settle(sub)
-	s.quiet()
+	s.rests(sub)
 	if diff := cmp.Diff(source, s.from.Requests()); diff != "" {
 		s.t.Errorf("requests at the source (-want +got):\n%s", diff)
 	}

@@ -102,9 +102,7 @@ func TestDrift(t *testing.T) {
 			if told := strings.Contains(strings.Join(s.Events(), "\n"), "Repaired version 1.0.0"); told != tc.repaired {
 				t.Errorf("an event tells of the repair: %t, want %t", told, tc.repaired)
 			}
-			s.forget()
-			s.settle(sub)
-			s.quiet()
+			s.rests(sub)
 		})
 	}
 }

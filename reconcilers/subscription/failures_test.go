@@ -76,9 +76,7 @@ func TestConflictBelow(t *testing.T) {
 	sub := s.subscribe()
 	wantFailed(t, sub, v1alpha1.TransferConflictReason, "acme.org/lib", "overwritePolicy")
 	for range 3 {
-		s.forget()
-		s.settle(sub)
-		s.quiet()
+		s.rests(sub)
 		wantFailed(t, sub, v1alpha1.TransferConflictReason, "acme.org/lib", "overwritePolicy")
 		if got := s.to.Requests(); cmp.Diff(map[string]int{"HEAD manifests": 1}, got) != "" {
 			t.Errorf("requests at the destination are %v, want a look at what is in the way", got)

@@ -224,6 +224,14 @@ func (s *stage) forget() {
 	s.to.ResetRequests()
 }
 
+// rests wants no event and no write of another reconciliation.
+func (s *stage) rests(sub *v1alpha1.ComponentSubscription) {
+	s.t.Helper()
+	s.forget()
+	s.settle(sub)
+	s.quiet()
+}
+
 // quiet tells that nothing was written or reported.
 func (s *stage) quiet() {
 	s.t.Helper()
@@ -329,9 +337,7 @@ func TestReplicated(t *testing.T) {
 	s.install()
 	s.settle(sub) // after a restart, what the version is made of is read once more
 	for range 3 {
-		s.forget()
-		s.settle(sub)
-		s.quiet()
+		s.rests(sub)
 		if diff := cmp.Diff(map[string]int{"GET tags": 1, "HEAD manifests": 1}, s.from.Requests()); diff != "" {
 			t.Errorf("requests at the source (-want +got):\n%s", diff)
 		}
@@ -418,9 +424,7 @@ func TestOnlyFollowed(t *testing.T) {
 		t.Errorf("passed over are %+v, want the version that isn't signed", sub.Status.PassedOver)
 	}
 	for range 3 {
-		s.forget()
-		s.settle(sub)
-		s.quiet()
+		s.rests(sub)
 	}
 }
 

@@ -245,9 +245,7 @@ func TestRoundOfManyVersions(t *testing.T) {
 			if got := len(sub.Status.ReplicatedVersions); got != many {
 				t.Errorf("the status has %d versions, want %d", got, many)
 			}
-			s.forget()
-			s.settle(sub)
-			s.quiet()
+			s.rests(sub)
 		})
 	}
 }
@@ -342,9 +340,7 @@ func TestFailuresThatStand(t *testing.T) {
 				t.Fatalf("Ready is %q", got)
 			}
 			for range 3 {
-				s.forget()
-				s.settle(sub)
-				s.quiet()
+				s.rests(sub)
 			}
 		})
 	}
