@@ -27,6 +27,8 @@ const (
 	FluxDeployerKind = "FluxDeployer"
 	// ComponentSubscriptionKind is the kind of a ComponentSubscription.
 	ComponentSubscriptionKind = "ComponentSubscription"
+	// GitSyncKind is the kind of a GitSync.
+	GitSyncKind = "GitSync"
 )
 
 var (
@@ -50,6 +52,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Configuration{}, &ConfigurationList{},
 		&FluxDeployer{}, &FluxDeployerList{},
 		&ComponentSubscription{}, &ComponentSubscriptionList{},
+		&GitSync{}, &GitSyncList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

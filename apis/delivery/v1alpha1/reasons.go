@@ -101,6 +101,23 @@ const (
 	// SuspendedReason says that spec.suspend has stopped what went on, before there was a verdict about it.
 	SuspendedReason = "Suspended"
 
+	// CredentialsNotFoundReason says that a Secret with the credentials of a git repository, or with the key that commits are signed with, is missing or can't be used.
+	CredentialsNotFoundReason = "CredentialsNotFound"
+	// GitRepositoryFetchFailedReason says that a git repository, or a branch of it, could not be read.
+	GitRepositoryFetchFailedReason = "GitRepositoryFetchFailed"
+	// GitRepositoryPushFailedReason says that the content could not be pushed to a git repository.
+	GitRepositoryPushFailedReason = "GitRepositoryPushFailed"
+	// ProtectedBranchReason says that the git server refuses what was pushed by a rule of its own, as that of a protected branch.
+	ProtectedBranchReason = "ProtectedBranch"
+	// ForeignChangesReason says that others have changed what a GitSync had pushed, which spec.conflictPolicy leaves alone.
+	ForeignChangesReason = "ForeignChanges"
+	// InvalidContentReason says that a snapshot holds what is not written to a git repository, as paths that lead out of it; the message says which.
+	InvalidContentReason = "InvalidContent"
+	// CreatePullRequestFailedReason says that the branch was pushed, and its pull request could not be looked up, created, updated or closed.
+	CreatePullRequestFailedReason = "CreatePullRequestFailed"
+	// PullRequestClosedReason says that others have closed the pull request without merging it, so that the same content is not proposed again.
+	PullRequestClosedReason = "PullRequestClosed"
+
 	// InvalidSpecReason says that the spec cannot be acted upon and has to be changed; the message says how.
 	InvalidSpecReason = "InvalidSpec"
 	// AccessDeniedReason says that a reference leads into another namespace, which the operator was told to deny.
