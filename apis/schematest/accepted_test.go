@@ -18,8 +18,8 @@ func TestDefinitionsAreAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) != 8 {
-		t.Errorf("got %d definitions, want one for each of the 8 kinds", len(all))
+	if len(all) != 9 {
+		t.Errorf("got %d definitions, want one for each of the 9 kinds", len(all))
 	}
 	for _, crd := range all {
 		for _, problem := range crdvalidation.ValidateCustomResourceDefinition(t.Context(), toInternal(t, crd)) {

@@ -39,6 +39,14 @@ func deployer(change map[string]string) string {
 	return render("FluxDeployer", map[string]string{"interval": "10m", "sourceRef": "{kind: Resource, name: manifests}"}, change)
 }
 
+func gitSync(change map[string]string) string {
+	lines := map[string]string{
+		"interval": "10m", "sourceRef": "{kind: Configuration, name: app}", "repository": "{url: https://git.example.com/acme/fleet, provider: github}",
+		"commitTemplate": "{name: ocm, email: ocm@acme.org}",
+	}
+	return render("GitSync", lines, change)
+}
+
 // render writes the manifest with the lines changed; an empty line is left out.
 func render(kind string, lines, change map[string]string) string {
 	maps.Copy(lines, change)
@@ -121,6 +129,50 @@ func TestManifestsAreRefused(t *testing.T) {
 		"both templates":   {"one FluxDeployer makes one object", deployer(change{"kustomizationTemplate": "{path: ./}", "helmReleaseTemplate": "{}"}), "spec", "use a second FluxDeployer"},
 		"template no spec": {"a template is the spec of an object", deployer(change{"kustomizationTemplate": "text"}), "spec.kustomizationTemplate", "must be of type object"},
 		"deployer no kind": {"only a Resource knows what is meant without", deployer(change{"sourceRef": "{name: a}"}), "spec.sourceRef", "sourceRef.kind is missing"},
+
+		"no content":             {"there is nothing to push", gitSync(change{"sourceRef": ""}), "spec", "set sourceRef or snapshotRef"},
+		"two contents":           {"it would not be seen which one is pushed", gitSync(change{"snapshotRef": "{name: a}"}), "spec", "and not both"},
+		"sync source no kind":    {"only a Resource knows what is meant without", gitSync(change{"sourceRef": "{name: a}"}), "spec.sourceRef", "sourceRef.kind is missing"},
+		"sync interval":          {"it would never be looked at again", gitSync(change{"interval": "0s"}), "spec.interval", "use suspend"},
+		"no git repository":      {"there is no place to push to", gitSync(change{"repository": ""}), "spec.repository", "Required value"},
+		"no git url":             {"there is no place to push to", gitSync(change{"repository": "{provider: github}"}), "spec.repository.url", "Required value"},
+		"password in url":        {"whoever may read the object would read the password", gitSync(change{"repository": "{url: 'https://me:secret@git.example.com/a'}"}), "spec.repository.url", "belong in the Secret"},
+		"user in url":            {"a token is often written as a user", gitSync(change{"repository": "{url: 'https://token@git.example.com/a'}"}), "spec.repository.url", "belong in the Secret"},
+		"password in ssh url":    {"the same holds for SSH", gitSync(change{"repository": "{url: 'ssh://git:secret@git.example.com/a'}"}), "spec.repository.url", "ssh://user@host/path"},
+		"host without path":      {"a host is no repository", gitSync(change{"repository": "{url: 'https://git.example.com'}"}), "spec.repository.url", "https://host/path"},
+		"file url":               {"files of the operator are nobody's repository", gitSync(change{"repository": "{url: 'file:///etc/repo.git'}"}), "spec.repository.url", "https://host/path"},
+		"plain path":             {"the same, in another spelling", gitSync(change{"repository": "{url: /etc/repo.git}"}), "spec.repository.url", "https://host/path"},
+		"git protocol":           {"it has neither log-in nor encryption", gitSync(change{"repository": "{url: 'git://git.example.com/a'}"}), "spec.repository.url", "https://host/path"},
+		"remote helper":          {"git would run a program", gitSync(change{"repository": "{url: 'ext::sh -c id'}"}), "spec.repository.url", "https://host/path"},
+		"url with option":        {"a host is no option of a program", gitSync(change{"repository": "{url: '--upload-pack=id git.example.com:a'}"}), "spec.repository.url", "https://host/path"},
+		"other forge":            {"there is no such forge", gitSync(change{"repository": "{url: 'https://git.example.com/a', provider: bitbucket}"}), "spec.repository.provider", "Unsupported value"},
+		"api of another scheme":  {"an API is asked over HTTP", gitSync(change{"repository": "{url: 'https://git.example.com/a', apiURL: 'ssh://git.example.com'}"}), "spec.repository.apiURL", "apiURL must be"},
+		"password in api":        {"whoever may read the object would read the password", gitSync(change{"repository": "{url: 'https://git.example.com/a', apiURL: 'https://a:b@git.example.com/'}"}), "spec.repository.apiURL", "without user and password"},
+		"absolute path":          {"a repository has a root of its own", gitSync(change{"subPath": "/etc"}), "spec.subPath", "relative path"},
+		"path out of it":         {"nothing is written outside of the repository", gitSync(change{"subPath": "../.."}), "spec.subPath", "without .."},
+		"path out and in":        {"what leads out is refused wherever it leads", gitSync(change{"subPath": "a/../../b"}), "spec.subPath", "without .."},
+		"other conflict policy":  {"there is no such policy", gitSync(change{"conflictPolicy": "Force"}), "spec.conflictPolicy", "Unsupported value"},
+		"no author":              {"a commit has an author", gitSync(change{"commitTemplate": "{email: ocm@acme.org}"}), "spec.commitTemplate.name", "Required value"},
+		"no address":             {"an author has an address", gitSync(change{"commitTemplate": "{name: ocm}"}), "spec.commitTemplate.email", "Required value"},
+		"empty author":           {"git refuses commits of nobody", gitSync(change{"commitTemplate": `{name: "", email: ocm@acme.org}`}), "spec.commitTemplate.name", "at least 1 chars"},
+		"signing without a key":  {"nothing would be signed with", gitSync(change{"commitTemplate": "{name: a, email: b, signing: {}}"}), "spec.commitTemplate.signing.secretRef", "Required value"},
+		"proposal without forge": {"any git server has no pull requests", gitSync(change{"repository": "{url: 'https://git.example.com/a'}", "automaticPullRequestCreation": "true"}), "spec", "needs a forge"},
+		"proposal to git":        {"the same, when it is written", gitSync(change{"repository": "{url: 'https://git.example.com/a', provider: git}", "automaticPullRequestCreation": "true"}), "spec", "needs a forge"},
+		"template of nothing":    {"it would do nothing", gitSync(change{"pullRequestTemplate": "{title: a}"}), "spec", "set automaticPullRequestCreation to true"},
+		"proposal to itself": {
+			"a branch cannot be merged into itself",
+			gitSync(change{"automaticPullRequestCreation": "true", "commitTemplate": "{name: a, email: b, targetBranch: main}"}), "spec", "set commitTemplate.targetBranch to another branch",
+		},
+		"proposal to its base": {
+			"the same, for a base that is written",
+			gitSync(change{"automaticPullRequestCreation": "true", "commitTemplate": "{name: a, email: b, baseBranch: c, targetBranch: c}"}), "spec", "set commitTemplate.targetBranch to another branch",
+		},
+		"proposal to its head": {
+			"the same, for a base of the pull request alone",
+			gitSync(change{"automaticPullRequestCreation": "true", "pullRequestTemplate": "{base: c}", "commitTemplate": "{name: a, email: b, targetBranch: c}"}), "spec", "set pullRequestTemplate.base to another branch",
+		},
+		"empty label": {"forges refuse it", gitSync(change{"automaticPullRequestCreation": "true", "pullRequestTemplate": `{labels: [""]}`}), "spec.pullRequestTemplate.labels[0]", "at least 1 chars"},
+		"label twice": {"a label is there or not", gitSync(change{"automaticPullRequestCreation": "true", "pullRequestTemplate": "{labels: [a, a]}"}), "spec.pullRequestTemplate.labels[1]", "Duplicate value"},
 
 		"resource of nothing": {"there is nothing to take", render("Resource", change{"interval": "10m", "sourceRef": "{name: app}"}, nil), "spec.sourceRef", "name the resource of the component"},
 		"source is itself":    {"it would wait for itself for ever", mutation(change{"sourceRef": "{kind: Configuration, name: test}"}), "<nil>", "names the Configuration itself"},

@@ -60,6 +60,44 @@ func TestBreaches(t *testing.T) {
 			given: pkg{ImportPath: "transform", Imports: []string{module + "/snapshot"}},
 			want:  "transform imports snapshot",
 		},
+		"git knows no Kubernetes, whoever brings it": {
+			given: pkg{ImportPath: "git/remote", Imports: []string{"example.org/x"}, Deps: []string{"example.org/x", "k8s.io/api/core/v1"}},
+			want:  "git/remote reaches k8s.io/api/core/v1",
+		},
+		"git knows no snapshot": {
+			given: pkg{ImportPath: "git/tree", Imports: []string{module + "/snapshot/archive"}},
+			want:  "git/tree imports snapshot/archive",
+		},
+		"git knows no component": {
+			given: pkg{ImportPath: "git/message", Imports: []string{module + "/ocm"}},
+			want:  "git/message imports ocm",
+		},
+		"git knows no custom resource": {
+			given: pkg{ImportPath: "git/forge", Imports: []string{module + "/apis/delivery/v1alpha1"}},
+			want:  "git/forge imports apis/delivery/v1alpha1",
+		},
+		"packs are below trees": {
+			given: pkg{ImportPath: "git/pack", Imports: []string{module + "/git/tree"}},
+			want:  "git/pack imports git/tree",
+		},
+		"trees are made of packs": {
+			given: pkg{ImportPath: "git/tree", Imports: []string{module + "/git/pack"}},
+		},
+		"a forge needs no git": {
+			given: pkg{ImportPath: "git/forge", Imports: []string{module + "/git/remote"}},
+			want:  "git/forge imports git/remote",
+		},
+		"git servers are for tests": {
+			given: pkg{ImportPath: "reconcilers/gitsync", Imports: []string{module + "/git/gittest"}},
+			want:  "reconcilers/gitsync imports git/gittest: that is for tests only",
+		},
+		"the test forge is for tests": {
+			given: pkg{ImportPath: "git/forge", Imports: []string{module + "/git/forge/forgetest"}},
+			want:  "git/forge imports git/forge/forgetest: that is for tests only",
+		},
+		"kinds use git": {
+			given: pkg{ImportPath: "reconcilers/gitsync", Imports: []string{module + "/git/remote"}},
+		},
 		"kinds are strangers": {
 			given: pkg{ImportPath: "reconcilers/resource", Imports: []string{module + "/reconcilers/snapshot"}},
 			want:  "reconcilers/resource imports the kind snapshot",

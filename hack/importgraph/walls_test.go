@@ -67,7 +67,35 @@ var walls = []wall{
 		reason: "transform is files in, files out; a resolver function answers which image a resource is",
 	},
 	{
-		from: "reconcilers", inside: []string{"apis", "ocm", "registry", "snapshot", "transform"},
+		from: "git", never: kubernetes,
+		reason: "git is bytes and servers: it knows no custom resource, component or snapshot",
+	},
+	{
+		from: "git/pack", inside: []string{}, never: kubernetes,
+		reason: "packs of objects are below everything else in git",
+	},
+	{
+		from: "git/tree", inside: []string{"git/pack"}, never: kubernetes,
+		reason: "trees are made of objects, whichever repository they are for",
+	},
+	{
+		from: "git/remote", inside: []string{"git/pack", "git/tree"}, never: kubernetes,
+		reason: "a remote repository takes what others have made, and knows no forge",
+	},
+	{
+		from: "git/forge", inside: []string{}, never: kubernetes,
+		reason: "a forge is asked by REST: it needs no git",
+	},
+	{
+		from: "git/sign", inside: []string{}, never: kubernetes,
+		reason: "a signer signs bytes",
+	},
+	{
+		from: "git/message", inside: []string{}, never: kubernetes,
+		reason: "a message is text about changes, and knows neither repositories nor forges",
+	},
+	{
+		from: "reconcilers", inside: []string{"apis", "git", "ocm", "registry", "snapshot", "transform"},
 		reason: "reconcilers glue the other packages and are known to main only",
 	},
 	{

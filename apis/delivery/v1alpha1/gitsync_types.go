@@ -13,6 +13,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.automaticPullRequestCreation) || !self.automaticPullRequestCreation || (has(self.repository.provider) && self.repository.provider != 'git')",message="automaticPullRequestCreation needs a forge: set repository.provider to github, gitlab or gitea, or remove automaticPullRequestCreation"
 // +kubebuilder:validation:XValidation:rule="!has(self.pullRequestTemplate) || (has(self.automaticPullRequestCreation) && self.automaticPullRequestCreation)",message="pullRequestTemplate is for pull requests: set automaticPullRequestCreation to true, or remove pullRequestTemplate"
 // +kubebuilder:validation:XValidation:rule="!has(self.automaticPullRequestCreation) || !self.automaticPullRequestCreation || !has(self.commitTemplate.targetBranch) || self.commitTemplate.targetBranch != (has(self.commitTemplate.baseBranch) ? self.commitTemplate.baseBranch : 'main')",message="a pull request needs two branches: set commitTemplate.targetBranch to another branch than commitTemplate.baseBranch, or remove it for the default ocm/<namespace>/<name>"
+// +kubebuilder:validation:XValidation:rule="!has(self.pullRequestTemplate) || !has(self.pullRequestTemplate.base) || !has(self.commitTemplate.targetBranch) || self.pullRequestTemplate.base != self.commitTemplate.targetBranch",message="a pull request needs two branches: set pullRequestTemplate.base to another branch than commitTemplate.targetBranch"
 type GitSyncSpec struct {
 	Schedule `json:",inline"`
 
@@ -34,6 +35,7 @@ type GitSyncSpec struct {
 	// The default is the root of the repository. Example: clusters/production/podinfo.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')",message="subPath must be a relative path within the repository, without .., such as clusters/production"
 	SubPath string `json:"subPath,omitempty"`
 
 	// prune tells whether the folder holds the content and nothing else: what is not in the snapshot is removed from it. Nothing outside of the folder is ever removed.
@@ -69,7 +71,7 @@ type GitRepository struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|ssh)://[^ ]+$') || self.matches('^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^ ]+$')",message="url must be https://host/path, http://host/path, ssh://user@host/path or user@host:path"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^@/ ]+/[^ ]+$') || self.matches('^ssh://([A-Za-z0-9._-]+@)?[^@/ ]+/[^ ]+$') || self.matches('^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^ ]+$')",message="url must be https://host/path, http://host/path, ssh://user@host/path or user@host:path; user name and password belong in the Secret that secretRef names"
 	URL string `json:"url"`
 
 	// provider is the forge that serves the repository, at most 16 characters: git, which is any git server and has no pull requests, github, gitlab or gitea.
@@ -83,7 +85,7 @@ type GitRepository struct {
 	// /api/v1 (gitea) of any other host, with the scheme of url, or https:// for SSH. Example: https://git.acme.org/api/v4.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^ ]+$')",message="apiURL must be https://host/path or http://host/path"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^@/ ]+(/[^ ]*)?$')",message="apiURL must be https://host/path or http://host/path, without user and password"
 	APIURL string `json:"apiURL,omitempty"`
 
 	// secretRef names a Secret in the same namespace with the credentials. For HTTP it has the keys username and password, where the password can be a token, or the key bearerToken.

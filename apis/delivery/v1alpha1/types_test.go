@@ -35,6 +35,7 @@ func TestEveryKindSharesItsStatus(t *testing.T) {
 		v1alpha1.LocalizationKind:          &v1alpha1.Localization{},
 		v1alpha1.ConfigurationKind:         &v1alpha1.Configuration{},
 		v1alpha1.FluxDeployerKind:          &v1alpha1.FluxDeployer{},
+		v1alpha1.GitSyncKind:               &v1alpha1.GitSync{},
 	}
 	scheme := newScheme(t)
 	for kind, obj := range kinds {
