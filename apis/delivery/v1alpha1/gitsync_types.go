@@ -224,7 +224,7 @@ type GitSyncStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Version string `json:"version,omitempty"`
 
-	// branch is the branch that holds the content, at most 255 characters. Example: ocm/default/podinfo.
+	// branch is the branch that holds the content, at most 255 characters: the base branch once the content was merged. Example: ocm/default/podinfo.
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	Branch string `json:"branch,omitempty"`
@@ -233,6 +233,11 @@ type GitSyncStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Commit string `json:"commit,omitempty"`
+
+	// tree is the git tree of the folder in that commit, at most 64 characters, by which changes of others are told. Example: 4b825dc642cb6eb9a060e54bf8d69288fbee4904.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Tree string `json:"tree,omitempty"`
 
 	// baseCommit is the commit of the base branch that it was built upon, at most 64 characters. Example: 89e6c98d92887913cadf06b2adb97f26cde4849b.
 	// +optional
@@ -263,6 +268,12 @@ type GitSyncStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	Origins []Origin `json:"origins,omitempty"`
+
+	// fingerprint is a digest of everything that the result depends on beside the repository, at most 512 characters; while it and the branches stay the same there is nothing to do.
+	// Example: sha256: followed by 64 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 // PullRequestStatus says what became of a pull request.
@@ -297,7 +308,7 @@ type PullRequestStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	Digest string `json:"digest,omitempty"`
 
-	// tree is what it proposes, as the git tree of the folder, at most 64 characters; content that others have closed a pull request of is not proposed again. Example: 4b825dc642cb6eb9a060e54bf8d69288fbee4904.
+	// tree is what it proposes, as the git tree of the content, at most 64 characters; content that others have closed a pull request of is not proposed again. Example: 4b825dc642cb6eb9a060e54bf8d69288fbee4904.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Tree string `json:"tree,omitempty"`

@@ -27,6 +27,10 @@ const (
 	LocalizationDigestAnnotation = GroupName + "/localization_digest"
 	// ComponentSubscriptionAnnotation holds the version that a ComponentSubscription has tried last and the one that it has replicated, as attempted:replicated.
 	ComponentSubscriptionAnnotation = GroupName + "/component_subscription"
+	// CommitAnnotation holds the commit that a GitSync has pushed.
+	CommitAnnotation = GroupName + "/commit"
+	// ChangeRequestAnnotation holds the number of the pull request of a GitSync.
+	ChangeRequestAnnotation = GroupName + "/change_request"
 	// RevisionAnnotation holds what was delivered as Flux writes revisions, see Revision.
 	RevisionAnnotation = GroupName + "/revision"
 )
