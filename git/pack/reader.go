@@ -23,7 +23,7 @@ const (
 // objectHeader is the kind and the size of an object, as they are in front of it in a pack: four bits of the size in the
 // first byte, seven in each that follows.
 func objectHeader(kind plumbing.ObjectType, size int64) []byte {
-	b := byte(kind)<<4 | byte(size&0x0f)
+	b := byte(kind&7)<<4 | byte(size&0x0f)
 	size >>= 4
 	header := make([]byte, 0, 10)
 	for size > 0 {
@@ -146,7 +146,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		return n, err
 	}
 	r.sum.Write(p[:n])
-	if err == io.EOF { //nolint:errorlint // an error that wraps io.EOF is no end
+	if err == io.EOF { // not errors.Is: an error that wraps io.EOF is no end
 		r.body, r.ended = bytes.NewReader(r.sum.Sum(nil)), true
 		err = nil
 		if n == 0 {

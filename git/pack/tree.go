@@ -55,7 +55,7 @@ func DecodeTree(content []byte) ([]object.TreeEntry, error) {
 }
 
 // EncodeTree returns the tree of entries, in the order that git wants. Names that are empty, that repeat or that no tree can
-// have are refused.
+// have are ErrMalformedTree.
 func EncodeTree(entries []object.TreeEntry) ([]byte, error) {
 	entries = slices.Clone(entries)
 	slices.SortFunc(entries, func(a, b object.TreeEntry) int { return CompareEntries(&a, &b) })
@@ -63,10 +63,10 @@ func EncodeTree(entries []object.TreeEntry) ([]byte, error) {
 	var out bytes.Buffer
 	for _, e := range entries {
 		if e.Name == "" || strings.ContainsAny(e.Name, "/\x00") {
-			return nil, fmt.Errorf("tree entry %.100q: a name is not empty and has neither / nor NUL", e.Name)
+			return nil, fmt.Errorf("tree entry %.100q: a name is not empty and has neither / nor NUL: %w", e.Name, ErrMalformedTree)
 		}
 		if _, twice := names[e.Name]; twice {
-			return nil, fmt.Errorf("tree entry %.100q is there twice", e.Name)
+			return nil, fmt.Errorf("tree entry %.100q is there twice: %w", e.Name, ErrMalformedTree)
 		}
 		names[e.Name] = struct{}{}
 		fmt.Fprintf(&out, "%o %s\x00", uint32(e.Mode), e.Name)
@@ -84,12 +84,15 @@ func CompareEntries(a, b *object.TreeEntry) int {
 	return int(next(a, n)) - int(next(b, n))
 }
 
+// IsFolder tells whether an entry of that mode is a tree, also if the mode has permissions as it must not.
+func IsFolder(mode filemode.FileMode) bool { return mode&0o170000 == filemode.Dir }
+
 // next returns the byte of the name of an entry behind n bytes, or what git thinks there.
 func next(e *object.TreeEntry, n int) byte {
 	switch {
 	case n < len(e.Name):
 		return e.Name[n]
-	case e.Mode == filemode.Dir:
+	case IsFolder(e.Mode):
 		return '/'
 	}
 	return 0

@@ -110,6 +110,11 @@ func isModules(name string) bool {
 	return isDot(name, ".gitmodules", "gitmod~1", "gitmod~2", "gitmod~3", "gitmod~4") || isShort(name, "gi7eba")
 }
 
+// isAttributes tells the same of .gitattributes.
+func isAttributes(name string) bool {
+	return isDot(name, ".gitattributes", "gitatt~1", "gitatt~2", "gitatt~3", "gitatt~4") || isShort(name, "gi7d29")
+}
+
 // isShort tells whether a name is a short name of NTFS with a hash in it, as git counts them: the more digits, the less hash.
 func isShort(name, hash string) bool {
 	name = strings.ToLower(strings.Map(withShape, name))

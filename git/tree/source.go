@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/ocm-operator/ocm-operator/git/pack"
@@ -78,7 +77,7 @@ func At(ctx context.Context, have Source, root plumbing.Hash, subPath string) (p
 			return plumbing.ZeroHash, err
 		}
 		e, ok := find(entries, part)
-		if !ok || e.Mode != filemode.Dir {
+		if !ok || !pack.IsFolder(e.Mode) {
 			return plumbing.ZeroHash, nil
 		}
 		root = e.Hash
