@@ -25,6 +25,9 @@ var (
 	ErrInterrupted = errors.New("the connection ended before the server said what became of the push")
 	// ErrProtocol says that what a server sent is not what a git server sends.
 	ErrProtocol = errors.New("this is not an answer of a git server; check the url")
+
+	// errGateway is an answer of something before the server, or of a server in trouble, which may have got the request.
+	errGateway = errors.New("the server is in trouble")
 )
 
 // RejectedError is a push that the server refused by its own rules.
@@ -96,5 +99,5 @@ func (e *StatusError) Is(target error) bool {
 	case 404, 410:
 		return target == ErrNotFound
 	}
-	return false
+	return target == errGateway && e.Code >= 500
 }

@@ -25,6 +25,7 @@ type httpTransport struct {
 	client *http.Client
 	auth   Auth
 	agent  string
+	limits advertLimits
 	clean  func(string) string
 
 	mu sync.Mutex
@@ -37,7 +38,7 @@ func newHTTP(u *URL, o Options, clean func(string) string) (*httpTransport, erro
 	if err != nil {
 		return nil, err
 	}
-	t := &httpTransport{auth: o.Auth, agent: o.UserAgent, clean: clean}
+	t := &httpTransport{auth: o.Auth, agent: o.UserAgent, limits: advertLimits{refs: o.MaxRefs}, clean: clean}
 	t.base = &url.URL{Scheme: u.Scheme, Host: u.hostPort(), Path: strings.TrimRight(u.Path, "/")}
 	// Redirects are followed here, where they are compared with the host of the repository, and where a POST stays one.
 	t.client = &http.Client{Transport: conn, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -94,7 +95,7 @@ type httpConversation struct {
 }
 
 // open implements transport.
-func (t *httpTransport) open(ctx context.Context, service string, limits advertLimits) (conversation, error) {
+func (t *httpTransport) open(ctx context.Context, service string) (conversation, error) {
 	suffix := "/info/refs"
 	resp, err := t.do(ctx, http.MethodGet, suffix, "service="+service, http.Header{"Accept": {"*/*"}, "Pragma": {"no-cache"}}, nil)
 	if err != nil {
@@ -104,7 +105,7 @@ func (t *httpTransport) open(ctx context.Context, service string, limits advertL
 	if err := checkType(resp, "application/x-"+service+"-advertisement"); err != nil {
 		return nil, err
 	}
-	advert, err := readAdvertisement(resp.Body, limits, t.clean)
+	advert, err := readAdvertisement(resp.Body, t.limits, t.clean)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func (t *httpTransport) open(ctx context.Context, service string, limits advertL
 }
 
 // resume implements transport.
-func (t *httpTransport) resume(_ context.Context, service string, known capabilities, _ advertLimits) (conversation, error) {
+func (t *httpTransport) resume(_ context.Context, service string, known capabilities) (conversation, error) {
 	return &httpConversation{t: t, service: service, advert: &advertisement{caps: known}}, nil
 }
 
@@ -138,6 +139,11 @@ func (c *httpConversation) ask(ctx context.Context, request body) (io.ReadCloser
 	return resp.Body, nil
 }
 
+// explain implements conversation: HTTP has a status, and nothing beside the answer.
+func (c *httpConversation) explain(err error) error {
+	return err
+}
+
 // close implements conversation.
 func (c *httpConversation) close() {}
 
@@ -158,7 +164,7 @@ func (t *httpTransport) do(ctx context.Context, method, suffix, query string, he
 		target.RawQuery = query
 		resp, err := t.send(ctx, method, &target, header, request)
 		if err != nil {
-			return nil, fmt.Errorf("%s://%s: %w", base.Scheme, base.Host, t.reason(ctx, err))
+			return nil, reason(err)
 		}
 		if resp.StatusCode/100 == 2 {
 			return resp, nil
@@ -212,10 +218,7 @@ func basicUser(a Auth) string {
 }
 
 // reason takes the request out of an error of net/http, which has said where it was sent already.
-func (t *httpTransport) reason(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
+func reason(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}

@@ -112,5 +112,30 @@ func (r *Remote) Close() {
 
 // Refs returns the branches. It costs one request.
 func (r *Remote) Refs(ctx context.Context) (*Refs, error) {
-	return nil, nil
+	talk, err := r.transport.open(ctx, uploadPack)
+	if err != nil {
+		return nil, r.failed(ctx, "list the branches", err)
+	}
+	defer talk.close()
+	advert := talk.advertised()
+	r.learn(advert.caps)
+	return &advert.refs, nil
+}
+
+// learn keeps what the server can do, and returns what is known. A server that has nothing does not say it.
+func (r *Remote) learn(caps capabilities) capabilities {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(caps) > 0 {
+		r.fetching = caps
+	}
+	return r.fetching
+}
+
+// failed says what was done when an error came, and to which repository. A call that was given up has no other error.
+func (r *Remote) failed(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return fmt.Errorf("%s of %s: %w", what, r.url, err)
 }

@@ -1,39 +1,247 @@
 package remote
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	packs "github.com/ocm-operator/ocm-operator/git/pack"
 )
+
+// maxFiles is how many files a Store knows that the server has; what is beyond is sent again, which does no harm.
+const maxFiles = 1_000_000
+
+// maxPacks is how many packs with single files are kept, and the one with the commit.
+const maxPacks = 64
 
 // Store has what was fetched of one commit, in a private folder. It can be used by several goroutines.
 type Store struct {
+	remote *Remote
+	commit plumbing.Hash
+	dir    string
+	// known are the files in the trees of the commit, by hash.
+	known []plumbing.Hash
+
+	mu sync.Mutex
+	// packs are those that were fetched, the one with the commit first.
+	packs []*pack
+	// bare is true as long as files were left out.
+	bare bool
 }
 
 // Fetch gets one commit with its trees and, where the server cannot leave them out, its files. The commit is one that a
 // branch is at. The store is closed by the caller.
-func (r *Remote) Fetch(ctx context.Context, commit plumbing.Hash) (*Store, error) { return nil, nil }
-
-// Commit returns the commit. Its methods that look for other objects do not work.
-func (s *Store) Commit(ctx context.Context, h plumbing.Hash) (*object.Commit, error) { return nil, nil }
-
-// Tree returns the entries of a tree.
-func (s *Store) Tree(ctx context.Context, h plumbing.Hash) ([]object.TreeEntry, error) {
-	return nil, nil
+func (r *Remote) Fetch(ctx context.Context, commit plumbing.Hash) (*Store, error) {
+	what := fmt.Sprintf("fetch commit %s", commit)
+	if commit.IsZero() {
+		return nil, r.failed(ctx, what, ErrNoSuchCommit)
+	}
+	dir, err := os.MkdirTemp(r.options.TempDir, "git-remote-")
+	if err != nil {
+		return nil, fmt.Errorf("%s: make a private folder: %w", what, err)
+	}
+	s := &Store{remote: r, commit: commit, dir: dir}
+	if err := s.fill(ctx, true); err != nil {
+		return nil, errors.Join(r.failed(ctx, what, err), s.Close())
+	}
+	return s, nil
 }
 
-// Blob returns the content of a file of at most max bytes. It is asked from the server if it was not fetched.
+// fill fetches the commit.
+func (s *Store) fill(ctx context.Context, bare bool) error {
+	p, left, err := s.get(ctx, want{hash: s.commit, shallow: true, bare: bare}, s.remote.options.MaxPackBytes)
+	if err != nil {
+		return err
+	}
+	s.packs, s.bare = append(s.packs, p), left
+	if _, ok := p.find(s.commit); !ok {
+		return fmt.Errorf("%w: its pack does not have the commit", ErrProtocol)
+	}
+	s.known, err = p.files(ctx, maxFiles)
+	return err
+}
+
+// get fetches one pack, and tells whether files were left out of it.
+func (s *Store) get(ctx context.Context, w want, limit int64) (_ *pack, bare bool, err error) {
+	in, err := s.remote.request(ctx, w)
+	if err != nil {
+		return nil, false, err
+	}
+	defer in.close()
+	file, err := os.CreateTemp(s.dir, "*.pack")
+	if err != nil {
+		return nil, false, err
+	}
+	p, err := readPack(ctx, file, in, limit)
+	if err != nil {
+		return nil, false, errors.Join(in.talk.explain(err), file.Close(), os.Remove(file.Name()))
+	}
+	// With its end read, the connection is used again.
+	_, _ = io.Copy(io.Discard, io.LimitReader(in, 64<<10))
+	return p, in.bare, nil
+}
+
+// Commit returns the commit. Its methods that look for other objects do not work.
+func (s *Store) Commit(ctx context.Context, h plumbing.Hash) (*object.Commit, error) {
+	content, err := s.read(ctx, h, plumbing.CommitObject)
+	if err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", h, err)
+	}
+	out := &object.Commit{}
+	encoded := &plumbing.MemoryObject{}
+	encoded.SetType(plumbing.CommitObject)
+	// It is a slice of memory that grows.
+	_, _ = encoded.Write(content)
+	if err := out.Decode(encoded); err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", h, err)
+	}
+	return out, nil
+}
+
+// Tree returns the entries of a tree. The names in it are what the server says: nothing is checked.
+func (s *Store) Tree(ctx context.Context, h plumbing.Hash) ([]object.TreeEntry, error) {
+	content, err := s.read(ctx, h, plumbing.TreeObject)
+	if err != nil {
+		return nil, fmt.Errorf("read tree %s: %w", h, err)
+	}
+	entries, err := packs.DecodeTree(content)
+	if err != nil {
+		return nil, fmt.Errorf("read tree %s: %w", h, err)
+	}
+	return entries, nil
+}
+
+// read returns a commit or a tree, which are in the first pack or nowhere.
+func (s *Store) read(ctx context.Context, h plumbing.Hash, kind plumbing.ObjectType) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.packs) == 0 {
+		return nil, os.ErrClosed
+	}
+	return s.packs[0].read(ctx, h, kind, maxTree)
+}
+
+// Blob returns the content of a file of at most most bytes. It is asked from the server if it was not fetched.
 // It returns ErrNoSuchObject, or *TooLargeError.
-func (s *Store) Blob(ctx context.Context, h plumbing.Hash, max int64) ([]byte, error) {
-	return nil, nil
+func (s *Store) Blob(ctx context.Context, h plumbing.Hash, most int64) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	content, err := s.blob(ctx, h, most)
+	if errors.Is(err, ErrNoSuchObject) && s.bare {
+		content, err = s.ask(ctx, h, most)
+	}
+	if err != nil {
+		return nil, s.remote.failed(ctx, fmt.Sprintf("read file %s", h), err)
+	}
+	return content, nil
+}
+
+// blob looks for a file in what was fetched.
+func (s *Store) blob(ctx context.Context, h plumbing.Hash, most int64) ([]byte, error) {
+	if len(s.packs) == 0 {
+		return nil, os.ErrClosed
+	}
+	for _, p := range s.packs {
+		content, err := p.read(ctx, h, plumbing.BlobObject, most)
+		if !errors.Is(err, ErrNoSuchObject) {
+			return content, err
+		}
+	}
+	return nil, ErrNoSuchObject
+}
+
+// ask fetches a file, or all of them if the server does not give one alone.
+func (s *Store) ask(ctx context.Context, h plumbing.Hash, most int64) ([]byte, error) {
+	if _, ok := slices.BinarySearchFunc(s.known, h, compare); !ok && len(s.known) < maxFiles {
+		return nil, ErrNoSuchObject
+	}
+	left := s.remote.options.MaxPackBytes - s.size()
+	// What cannot be compressed grows a little.
+	limit := min(left, most+most/8+64<<10)
+	p, _, err := s.get(ctx, want{hash: h}, limit)
+	if large, ok := errors.AsType[*TooLargeError](err); ok && limit < left {
+		large.What, large.Limit = "a file", most
+		return nil, large
+	}
+	if err == nil {
+		return s.keep(ctx, p, h, most)
+	}
+	if ctx.Err() != nil || !errors.Is(err, ErrNoSuchCommit) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	// Many servers give commits only. What was fetched stays where it is: it is small.
+	old := s.packs
+	s.packs = nil
+	err = s.fill(ctx, false)
+	s.packs = append(s.packs, old...)
+	if err != nil {
+		return nil, err
+	}
+	s.bare = false
+	return s.blob(ctx, h, most)
+}
+
+// keep adds a pack with a file, in place of the oldest one if there are many: each is an open file.
+func (s *Store) keep(ctx context.Context, p *pack, h plumbing.Hash, most int64) ([]byte, error) {
+	s.packs = append(s.packs, p)
+	content, err := s.blob(ctx, h, most)
+	if len(s.packs) > maxPacks {
+		old := s.packs[1]
+		s.packs = slices.Delete(s.packs, 1, 2)
+		err = errors.Join(err, old.file.Close(), os.Remove(old.file.Name()))
+	}
+	return content, err
+}
+
+func compare(a, b plumbing.Hash) int {
+	return bytes.Compare(a[:], b[:])
 }
 
 // Has reports whether the server has an object for sure: the commit, its trees, and the files in them.
-func (s *Store) Has(h plumbing.Hash) bool { return false }
+func (s *Store) Has(h plumbing.Hash) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.packs) == 0 {
+		return false
+	}
+	if _, ok := slices.BinarySearchFunc(s.known, h, compare); ok {
+		return true
+	}
+	_, ok := s.packs[0].find(h)
+	return ok
+}
 
 // Size is the number of bytes that were fetched.
-func (s *Store) Size() int64 { return 0 }
+func (s *Store) Size() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.size()
+}
+
+func (s *Store) size() int64 {
+	sum := int64(0)
+	for _, p := range s.packs {
+		sum += p.size
+	}
+	return sum
+}
 
 // Close removes the folder.
-func (s *Store) Close() error { return nil }
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, p := range s.packs {
+		errs = append(errs, p.file.Close())
+	}
+	s.packs = nil
+	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+}

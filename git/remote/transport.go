@@ -18,9 +18,9 @@ type body func() (io.ReadCloser, int64, error)
 // transport opens conversations with the server.
 type transport interface {
 	// open begins a conversation and reads what the server has.
-	open(ctx context.Context, service string, limits advertLimits) (conversation, error)
+	open(ctx context.Context, service string) (conversation, error)
 	// resume begins one where what the server can do is known already, if the protocol has no need to hear it again.
-	resume(ctx context.Context, service string, known capabilities, limits advertLimits) (conversation, error)
+	resume(ctx context.Context, service string, known capabilities) (conversation, error)
 	// close ends connections that are kept.
 	close()
 }
@@ -31,6 +31,8 @@ type conversation interface {
 	advertised() *advertisement
 	// ask sends the request and returns the answer, at most once.
 	ask(ctx context.Context, request body) (io.ReadCloser, error)
+	// explain makes a better error of an answer that ended early, if the server has said why.
+	explain(err error) error
 	// close ends the conversation.
 	close()
 }
