@@ -152,7 +152,7 @@ func (b *builder) write(header *tar.Header, name string, depth int, content io.R
 			return nil, err
 		}
 		h, err := b.w.Object(plumbing.BlobObject, []byte(header.Linkname))
-		return &node{mode: filemode.Symlink, hash: h}, b.bounded(err)
+		return &node{mode: filemode.Symlink, hash: h}, bounded(err)
 	case tar.TypeLink:
 		return b.hardLink(header)
 	}
@@ -190,7 +190,7 @@ func (b *builder) file(header *tar.Header, name string, content io.Reader) (*nod
 	if errors.Is(err, pack.ErrSize) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, short(header.Name, err)
 	}
-	return n, b.bounded(err)
+	return n, bounded(err)
 }
 
 // hardLink returns the file that an entry is another name of. It has to come before, as in every archive that tar writes.
@@ -212,7 +212,7 @@ func (b *builder) hardLink(header *tar.Header) (*node, error) {
 }
 
 // bounded turns what the pack says of its size into a verdict about content.
-func (b *builder) bounded(err error) error {
+func bounded(err error) error {
 	if tooLarge := new(pack.TooLargeError); errors.As(err, &tooLarge) {
 		return &LimitError{What: "bytes of git objects", Limit: tooLarge.Limit}
 	}

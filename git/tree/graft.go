@@ -30,7 +30,7 @@ func Graft(ctx context.Context, w *pack.Writer, have Source, root plumbing.Hash,
 		return grafted, err
 	}
 	// A commit needs its tree, also that of nothing.
-	return write(w, nil)
+	return g.write(nil, nil)
 }
 
 type grafter struct {
@@ -64,7 +64,11 @@ func (g *grafter) graft(ctx context.Context, at plumbing.Hash, parts []string, d
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
-	return g.replace(at, entries, object.TreeEntry{Name: name, Mode: filemode.Dir, Hash: grafted}, parts[:depth])
+	e := object.TreeEntry{Name: name, Mode: filemode.Dir, Hash: grafted}
+	if exists {
+		e.Mode = old.Mode
+	}
+	return g.replace(at, entries, e, parts[:depth])
 }
 
 // replace returns the tree at, which has entries, with one of them replaced, added or removed.
@@ -82,7 +86,7 @@ func (g *grafter) replace(at plumbing.Hash, entries []object.TreeEntry, e object
 // set replaces the entry of a name, adds it, or removes it if it is an empty folder, which git has not.
 func set(entries []object.TreeEntry, e object.TreeEntry) []object.TreeEntry {
 	i := slices.IndexFunc(entries, func(old object.TreeEntry) bool { return old.Name == e.Name })
-	gone := e.Mode == filemode.Dir && (e.Hash == empty || e.Hash.IsZero())
+	gone := pack.IsFolder(e.Mode) && (e.Hash == empty || e.Hash.IsZero())
 	switch {
 	case gone && i < 0:
 		return entries
@@ -139,7 +143,7 @@ func (g *grafter) write(entries []object.TreeEntry, path []string) (plumbing.Has
 	if errors.Is(err, pack.ErrMalformedTree) {
 		return h, &PathError{Path: cmp.Or(strings.Join(path, "/"), "."), Why: "the folder in the repository is malformed; repair it there", Err: err}
 	}
-	return h, err
+	return h, bounded(err)
 }
 
 // join returns the entry that takes the place of old when e is put there.

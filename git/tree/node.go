@@ -71,7 +71,7 @@ func (b *builder) finish() (Built, error) {
 	var err error
 	b.built.Tree, err = b.store(b.root)
 	if err != nil {
-		return Built{}, b.bounded(err)
+		return Built{}, bounded(err)
 	}
 	return b.built, nil
 }
