@@ -120,7 +120,7 @@ type CommitTemplate struct {
 	Email string `json:"email"`
 
 	// message is the message of the commit as a Go template, at most 8192 characters. It knows .Component, .Version, .Resource, .ResourceVersion, .Digest, .Verified, .Origins, .SubPath,
-	// .Namespace, .Name and .Branch. Trailers that name the same are added. The default names the component and its version. Example: "deploy {{ .Component }} {{ .Version }}".
+	// .Namespace, .Name, .Branch and .Base. Trailers that name the same are added. The default names the component and its version. Example: "deploy {{ .Component }} {{ .Version }}".
 	// +optional
 	// +kubebuilder:validation:MaxLength=8192
 	Message string `json:"message,omitempty"`
