@@ -239,6 +239,11 @@ type GitSyncStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	Tree string `json:"tree,omitempty"`
 
+	// subPath is that folder, at most 1024 characters; it is empty for the root of the repository. Example: clusters/production/podinfo.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	SubPath string `json:"subPath,omitempty"`
+
 	// baseCommit is the commit of the base branch that it was built upon, at most 64 characters. Example: 89e6c98d92887913cadf06b2adb97f26cde4849b.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
