@@ -6,6 +6,8 @@
 // nor formatting. The same input gives the same text.
 package message
 
+import "errors"
+
 // Origin is one component version that the content came from.
 type Origin struct {
 	// Namespace and Name are those of the ComponentVersion object.
@@ -83,3 +85,6 @@ func (e *TemplateError) Error() string { return "template of the " + e.What + ":
 
 // Unwrap makes errors.Is see the reason.
 func (e *TemplateError) Unwrap() error { return e.Err }
+
+// errEmpty is about templates that give nothing.
+var errEmpty = errors.New("it gives no text: let it print something for each version")
