@@ -3,6 +3,7 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"net/http"
 )
 
 var (
@@ -83,21 +84,30 @@ type StatusError struct {
 
 // Error implements error.
 func (e *StatusError) Error() string {
-	if e.Message == "" {
-		return fmt.Sprintf("the server answers with status %d", e.Code)
+	text := fmt.Sprintf("the server answers with status %d", e.Code)
+	if means := e.means(); means != nil {
+		text += ": " + means.Error()
 	}
-	return fmt.Sprintf("the server answers with status %d: %s", e.Code, e.Message)
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	return text
+}
+
+// means is what a known status stands for.
+func (e *StatusError) means() error {
+	switch e.Code {
+	case http.StatusUnauthorized:
+		return ErrUnauthorized
+	case http.StatusForbidden:
+		return ErrForbidden
+	case http.StatusNotFound, http.StatusGone:
+		return ErrNotFound
+	}
+	return nil
 }
 
 // Is makes the errors of known statuses match their sentinels.
 func (e *StatusError) Is(target error) bool {
-	switch e.Code {
-	case 401:
-		return target == ErrUnauthorized
-	case 403:
-		return target == ErrForbidden
-	case 404, 410:
-		return target == ErrNotFound
-	}
-	return target == errGateway && e.Code >= 500
+	return target == e.means() && target != nil || target == errGateway && e.Code >= http.StatusInternalServerError
 }
