@@ -55,6 +55,8 @@ type Writer struct {
 	deflate *zlib.Writer
 	small   []byte
 	buffer  []byte
+	packed  *bufio.Reader
+	inflate io.ReadCloser
 }
 
 // place is where in the file an object is, without the header of the pack.
@@ -83,7 +85,7 @@ func New(dir string, maxBytes int64) (*Writer, error) {
 	}
 	return &Writer{
 		file: file, max: maxBytes, objects: map[plumbing.Hash]place{}, known: map[plumbing.Hash]struct{}{},
-		sink: s, out: out, deflate: deflate,
+		sink: s, out: out, deflate: deflate, packed: bufio.NewReader(nil),
 	}, nil
 }
 
@@ -209,22 +211,32 @@ func (w *Writer) Content(h plumbing.Hash, limit int64) ([]byte, error) {
 
 // read inflates an object that was written.
 func (w *Writer) read(h plumbing.Hash, p place) ([]byte, error) {
-	packed := bufio.NewReader(io.NewSectionReader(w.file, p.offset, p.length))
+	packed := w.packed
+	packed.Reset(io.NewSectionReader(w.file, p.offset, p.length))
 	for b := byte(0x80); b&0x80 != 0; {
 		var err error
 		if b, err = packed.ReadByte(); err != nil {
 			return nil, fmt.Errorf("read %s %s back: %w", p.kind, h, err)
 		}
 	}
-	inflate, err := zlib.NewReader(packed)
-	if err != nil {
+	if err := w.startInflate(); err != nil {
 		return nil, fmt.Errorf("read %s %s back: %w", p.kind, h, err)
 	}
 	content := bytes.NewBuffer(make([]byte, 0, p.size+bytes.MinRead))
-	if _, err := content.ReadFrom(inflate); err != nil {
+	if _, err := content.ReadFrom(w.inflate); err != nil {
 		return nil, fmt.Errorf("read %s %s back: %w", p.kind, h, err)
 	}
 	return content.Bytes(), nil
+}
+
+// startInflate has the decompressor begin anew: it is larger than most trees, of which there may be thousands to read.
+func (w *Writer) startInflate() error {
+	if again, ok := w.inflate.(zlib.Resetter); ok {
+		return again.Reset(w.packed, nil)
+	}
+	var err error
+	w.inflate, err = zlib.NewReader(w.packed)
+	return err
 }
 
 // sink writes to the file from an offset on, up to a bound.
