@@ -140,7 +140,7 @@ func inline(s string) string {
 
 // between tells whether letters or digits are on both sides.
 func between(s string, i int) bool {
-	return i > 0 && i+1 < len(s) && isWord(s[i-1]) && isWord(s[i+1])
+	return i > 0 && i+1 < len(s) && s[i-1] != '_' && isWord(s[i-1]) && s[i+1] != '_' && isWord(s[i+1])
 }
 
 // code returns a value as Markdown that shows it as code.

@@ -144,6 +144,7 @@ func (f *finder) node(n *yaml.Node, place, key string, depth int) {
 			}
 			f.node(child, longer(place, name), name, depth+1)
 		}
+	default: // the map that a text is in knows its key
 	}
 }
 

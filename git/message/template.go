@@ -50,7 +50,7 @@ func execute(text string, d Data, limit int, show func(string) string) (string, 
 		return "", fmt.Errorf("it has more than %d KiB: make it shorter", maxTemplate>>10)
 	}
 	b := &budget{left: maxWork}
-	t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
+	t, err := template.New("line").Option("missingkey=error").Funcs(template.FuncMap{
 		"print": b.print, "println": b.println, "printf": b.printf,
 		shown: func(v any) string { return show(fmt.Sprint(v)) },
 	}).Parse(text)
@@ -78,9 +78,15 @@ func execute(text string, d Data, limit int, show func(string) string) (string, 
 	return w.String(), nil
 }
 
-// readable shortens an error of the library, which repeats the name of the template and may quote all of it.
+// readable shortens an error of the library, which quotes the part of the template that it is about.
 func readable(err error) error {
-	return errors.New(cut(flat(strings.TrimPrefix(err.Error(), "template: ")), 512))
+	text := strings.Replace(strings.TrimPrefix(err.Error(), "template: "), "line:", "line ", 1)
+	if where, _, ok := strings.Cut(text, ": executing "); ok {
+		if i := strings.LastIndex(text, ">: "); i > 0 {
+			text = where + text[i+1:]
+		}
+	}
+	return errors.New(cut(flat(text), 512))
 }
 
 // limited takes so many bytes.
