@@ -1,6 +1,6 @@
 // Package binaries finds or builds the programs that a real cluster consists of, the Kubernetes control plane and
-// Flux's controllers, the helm command, by which tests look at charts, and registries of other projects. They are built
-// from Go modules, so no image and no release has to be downloaded, and kept outside the clone in the user's cache folder,
+// Flux's controllers, the helm command, by which tests look at charts, registries of other projects, and a forge. They are
+// built from Go modules, so no image and no release has to be downloaded, and kept outside the clone in the user's cache folder,
 // so only the first build on a machine takes minutes.
 package binaries
 
@@ -25,9 +25,10 @@ var ErrNotBuilt = errors.New("not built yet; run: go run ./e2e/cluster/cmd/testc
 
 const (
 	// keepBuilds is how many builds of a program stay in the cache, so that switching branches does not build anew.
-	keepBuilds = 3
-	crdFolder  = "crds"
-	tempPrefix = ".building-"
+	keepBuilds   = 3
+	crdFolder    = "crds"
+	staticFolder = "static"
+	tempPrefix   = ".building-"
 )
 
 // Options says where to look. The zero value is right inside a clone of this repository.
@@ -142,7 +143,23 @@ func (c *Cache) Registries(ctx context.Context) (string, error) {
 	return filepath.Join(dir, registries.binary), nil
 }
 
-// BuildAll builds everything that is missing, one program at a time.
+// Gitea holds the paths of a forge.
+type Gitea struct {
+	Program string
+	// Static is the folder with what the program reads: its STATIC_ROOT_PATH.
+	Static string
+}
+
+// Gitea builds Gitea if it is missing, or returns ErrNoCompiler where that is not possible.
+func (c *Cache) Gitea(ctx context.Context) (*Gitea, error) {
+	dir, err := c.build(ctx, gitea)
+	if err != nil {
+		return nil, err
+	}
+	return &Gitea{Program: filepath.Join(dir, gitea.binary), Static: filepath.Join(dir, staticFolder)}, nil
+}
+
+// BuildAll builds everything that is missing, one program at a time. Where there is no C compiler it does without Gitea.
 func (c *Cache) BuildAll(ctx context.Context) error {
 	if _, err := c.ControlPlane(ctx); err != nil {
 		return err
@@ -153,7 +170,14 @@ func (c *Cache) BuildAll(ctx context.Context) error {
 	if _, err := c.Helm(ctx); err != nil {
 		return err
 	}
-	_, err := c.Registries(ctx)
+	if _, err := c.Registries(ctx); err != nil {
+		return err
+	}
+	_, err := c.Gitea(ctx)
+	if errors.Is(err, ErrNoCompiler) {
+		c.say("%v", err)
+		return nil
+	}
 	return err
 }
 

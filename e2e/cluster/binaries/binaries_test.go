@@ -179,7 +179,7 @@ func TestRealModulesHaveKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]string{}
-	for _, m := range []module{controlPlane, sourceController, kustomizeController, helm, helmController, registries} {
+	for _, m := range []module{controlPlane, sourceController, kustomizeController, helm, helmController, registries, gitea} {
 		k := key(t, m, source)
 		if len(k) != keyLength || seen[k] != "" {
 			t.Errorf("%s has the key %q, as has %q", m.name, k, seen[k])

@@ -29,8 +29,13 @@ type builder struct {
 func (b *builder) run(ctx context.Context, dir string) error {
 	tracker := newTracker(b.module.name, b.say)
 	defer tracker.stop()
+	if b.module.cgo {
+		if err := b.findCompiler(ctx, tracker); err != nil {
+			return err
+		}
+	}
 	// The list says how many packages there are, and downloads their modules.
-	list, err := b.goCommand(ctx, tracker, "list", "-deps", "-f", "{{.ImportPath}}", b.module.pkg)
+	list, err := b.goCommand(ctx, tracker, "list", "-deps", "-tags="+b.module.tags, "-f", "{{.ImportPath}}", b.module.pkg)
 	if err != nil {
 		return err
 	}
@@ -41,13 +46,17 @@ func (b *builder) run(ctx context.Context, dir string) error {
 	}
 	// -v prints each package that is compiled. Without cgo the program runs on any machine of its kind.
 	program := filepath.Join(dir, b.module.binary)
-	if _, err := b.goCommand(ctx, tracker, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags="+ldflags, "-o", program, b.module.pkg); err != nil {
+	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-tags=" + b.module.tags, "-ldflags=" + ldflags, "-o", program, b.module.pkg}
+	if _, err := b.goCommand(ctx, tracker, args...); err != nil {
 		return err
 	}
 	for _, link := range b.module.links {
 		if err := os.Symlink(b.module.binary, filepath.Join(dir, link)); err != nil {
 			return fmt.Errorf("link %s: %w", link, err)
 		}
+	}
+	if err := b.keepStatic(ctx, tracker, dir); err != nil {
+		return err
 	}
 	return b.keepCRDs(ctx, tracker, dir)
 }
@@ -62,7 +71,11 @@ func (b *builder) command(ctx context.Context, tracker *tracker, program string,
 	name := filepath.Base(program) + " " + args[0]
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = filepath.Join(b.source, b.module.folder)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cgo := "0"
+	if b.module.cgo {
+		cgo = "1"
+	}
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo, "GOWORK=off")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // the go command then ends its compilers
 	cmd.WaitDelay = 10 * time.Second
 	var out bytes.Buffer

@@ -22,6 +22,7 @@ const (
 	strip            = "-s -w"
 	mainModule       = "module github.com/ocm-operator/ocm-operator"
 	kubernetesModule = "k8s.io/kubernetes"
+	giteaModule      = "code.gitea.io/gitea"
 )
 
 // module is a nested module and how its program is built.
@@ -33,6 +34,9 @@ type module struct {
 	links  []string // names under which the program is called
 	crds   string   // module whose custom resource definitions are kept beside the program
 	types  string   // package of types of which the program, a generator, makes those definitions
+	cgo    bool     // it has parts in C
+	tags   string   // of the build
+	static []string // folders of pkg that the program reads when it runs; they are kept beside it
 }
 
 var (
@@ -51,6 +55,11 @@ var (
 	helm = module{name: "helm", folder: "helm", pkg: "helm.sh/helm/v4/cmd/helm", binary: "helm"}
 	// registries are no part of a cluster, hence the folder beside it.
 	registries = module{name: "registries", folder: filepath.Join("..", "registries"), pkg: ".", binary: "registries"}
+	// gitea has its database, SQLite, in C.
+	gitea = module{
+		name: "gitea", folder: filepath.Join("..", "gitea"), pkg: giteaModule, binary: "gitea",
+		cgo: true, tags: "sqlite,sqlite_unlock_notify", static: []string{"options", "public", "templates"},
+	}
 )
 
 // key identifies the build: same key, same program.
@@ -72,6 +81,12 @@ func (m module) key(source string) (string, error) {
 	if m.types != "" {
 		part(m.types)
 	}
+	if m.tags != "" {
+		part(m.tags)
+	}
+	if len(m.static) > 0 {
+		part(strings.Join(m.static, ","))
+	}
 	for _, entry := range entries { // sorted by name
 		if !entry.Type().IsRegular() {
 			continue
@@ -86,25 +101,45 @@ func (m module) key(source string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil))[:keyLength], nil
 }
 
-var kubernetesVersion = regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(kubernetesModule) + ` (v(\d+)\.(\d+)\.\S+)`)
-
-// ldflags gives the control plane its version number, which clients read and upstream's release scripts set likewise.
+// ldflags gives programs their version number where clients read it; upstream's release scripts set it likewise.
 func (m module) ldflags(source string) (string, error) {
-	if m.folder != controlPlane.folder {
+	switch m.name {
+	case controlPlane.name:
+		version, err := m.version(source, kubernetesModule)
+		if err != nil {
+			return "", err
+		}
+		numbers := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
+		if len(numbers) < 3 {
+			return "", fmt.Errorf("%s requires %s %s, which is no version of a release", m.folder, kubernetesModule, version)
+		}
+		const variable = " -X k8s.io/component-base/version."
+		return strip + variable + "gitVersion=" + version + variable + "gitMajor=" + numbers[0] +
+			variable + "gitMinor=" + numbers[1] + variable + "gitTreeState=clean", nil
+	case gitea.name:
+		version, err := m.version(source, giteaModule)
+		if err != nil {
+			return "", err
+		}
+		return strip + " -X main.Version=" + strings.TrimPrefix(version, "v"), nil
+	default:
 		return strip, nil
 	}
+}
+
+// version is the version of another module that the nested module requires.
+func (m module) version(source, of string) (string, error) {
 	path := filepath.Join(source, m.folder, "go.mod")
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("read the Kubernetes version: %w", err)
+		return "", fmt.Errorf("read the version of %s: %w", of, err)
 	}
-	version := kubernetesVersion.FindStringSubmatch(string(content))
+	requirement := regexp.MustCompile(`(?m)^(?:require)?\s*` + regexp.QuoteMeta(of) + ` (v\S+)`)
+	version := requirement.FindStringSubmatch(string(content))
 	if version == nil {
-		return "", fmt.Errorf("%s requires no version of %s", path, kubernetesModule)
+		return "", fmt.Errorf("%s requires no version of %s", path, of)
 	}
-	const variable = " -X k8s.io/component-base/version."
-	return strip + variable + "gitVersion=" + version[1] + variable + "gitMajor=" + version[2] +
-		variable + "gitMinor=" + version[3] + variable + "gitTreeState=clean", nil
+	return version[1], nil
 }
 
 // findSource finds e2e/cluster in the clone that the working directory lies in.

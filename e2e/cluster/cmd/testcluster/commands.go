@@ -20,9 +20,10 @@ func buildCommand() command {
 	return command{
 		name:    "build",
 		summary: "build all programs that are missing",
-		details: `Builds the control plane, Flux's controllers and helm, one after the other,
-unless they are in the cache. On two cores and with empty caches this takes about 20
-minutes and 5 GB; afterwards it takes no time.`,
+		details: `Builds the control plane, Flux's controllers, helm, registries and Gitea, one after
+the other, unless they are in the cache. On two cores and with empty caches this
+takes about 25 minutes and 7 GB; afterwards it takes no time. Gitea needs a C
+compiler and is left out where there is none.`,
 		bind: func(*pflag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
 			return func(ctx context.Context, _, log io.Writer) error {
 				cache, err := binaries.Open(binaries.Options{Progress: log})
