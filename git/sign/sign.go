@@ -26,9 +26,10 @@ const (
 	// maxOpenPGP leaves room for a key with many subkeys, user ids and signatures of others.
 	maxOpenPGP = 256 << 10
 	// maxSSH leaves room for RSA of maxRSA bits.
-	maxSSH = 32 << 10
-	// maxRSA bounds what one signature costs: it grows with the third power, and is 1 s or so there.
-	maxRSA = 16384
+	maxSSH = 16 << 10
+	// maxRSA bounds what one signature costs, which grows with the third power of it: 1 s there, and 10 s with the 16384 bits that
+	// ssh-keygen has as its limit.
+	maxRSA = 8192
 	// maxPassphrase is far beyond what people or machines choose.
 	maxPassphrase = 4096
 )

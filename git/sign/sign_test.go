@@ -63,7 +63,7 @@ func TestSSHRefused(t *testing.T) {
 	}{
 		"empty":                 {nil, "", "key identity of the Secret for signing is empty"},
 		"spaces":                {[]byte(" \n"), "", "is empty"},
-		"too large":             {bytes.Repeat(plain, maxSSH/len(plain)+1), "", "has more than 32 KiB"},
+		"too large":             {bytes.Repeat(plain, maxSSH/len(plain)+1), "", "has more than 16 KiB"},
 		"too large passphrase":  {plain, strings.Repeat("x", maxPassphrase+1), "key passphrase of the Secret for signing has more than 4096 bytes"},
 		"text":                  {[]byte("my secret is not in this format"), "", "is not a private key in the format of OpenSSH or PEM"},
 		"public":                {public, "", "is a public key: set it to the private key"},
