@@ -1,6 +1,7 @@
 package gittest
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -55,6 +56,8 @@ func Redirect(status int, address string) Fault {
 // Hang answers nothing until the client gives up.
 func Hang() Fault {
 	return func(_ http.ResponseWriter, r *http.Request) bool {
+		// A server hears that its client is gone only once the request is read.
+		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 		return true
 	}
