@@ -46,7 +46,7 @@ func Body(description string, d Data, r Report) (string, error) {
 		images(r.Images),
 		Marker(d.Namespace, d.Name),
 	)
-	return strings.Join(parts, "\n\n") + "\n", nil
+	return strings.Join(parts, "\n\n"), nil // forges cut line ends at the end, and would give back another text
 }
 
 // list joins the lines of a list until a number of bytes is reached, and says how many are missing, with those that were not

@@ -210,6 +210,29 @@ func FuzzCommit(f *testing.F) {
 	})
 }
 
+// FuzzParse reads messages and texts that others have written, alone and with ours at their end.
+func FuzzParse(f *testing.F) {
+	f.Add("a\n\nOcm-Sync: a/b\n  c\r\nocm-base: 1\n")
+	f.Add("\n \t\n: \nA:\n\tb")
+	f.Add(message.Marker("a", "b") + "\r\n<!-- ocm-operator: GitSync c/ -->")
+	f.Fuzz(func(t *testing.T, text string) {
+		for key, value := range message.ParseTrailers(text) {
+			if key == "" || strings.ContainsAny(key, " :\n") || strings.Contains(value, "\n") {
+				t.Fatalf("not a trailer: %q: %q", key, value)
+			}
+		}
+		if got := message.ParseTrailers(text + "\n\n" + oursText); len(got) != len(ours) || got["Ocm-Sync"] != "default/podinfo" {
+			t.Fatalf("want ours, got %v", got)
+		}
+		if namespace, name, ok := message.ParseMarker(text); ok != (namespace != "" && name != "") {
+			t.Fatalf("half a marker: %q/%q", namespace, name)
+		}
+		if namespace, name, ok := message.ParseMarker(text + "\n\n" + message.Marker("a", "b")); !ok || namespace != "a" || name != "b" {
+			t.Fatalf("want ours, got %q/%q", namespace, name)
+		}
+	})
+}
+
 // FuzzBody makes texts of hostile values.
 func FuzzBody(f *testing.F) {
 	f.Add("{{ .Version }}", "1.0.0", "a.yaml", "x:1")
