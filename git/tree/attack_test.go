@@ -18,12 +18,11 @@ func TestAttacks(t *testing.T) {
 	deep := strings.Repeat("d/", 64)
 	raw := func(blocks ...[]byte) []byte { return append(bytes.Join(blocks, nil), make([]byte, 1024)...) }
 	pax := func(records ...string) []byte {
-		body := ""
+		var body strings.Builder
 		for _, r := range records {
-			n := len(r) + 4 // a space, a line break and two digits
-			body += fmt.Sprintf("%d %s\n", n, r)
+			fmt.Fprintf(&body, "%d %s\n", len(r)+4, r) // with a space, a line break and two digits
 		}
-		return append(header(tar.TypeXHeader, "records", "", int64(len(body))), append([]byte(body), make([]byte, 512-len(body)%512)...)...)
+		return append(header(tar.TypeXHeader, "records", "", int64(body.Len())), block(body.String())...)
 	}
 	for name, c := range map[string]struct {
 		src    []byte
@@ -62,7 +61,8 @@ func TestAttacks(t *testing.T) {
 		"escape":            {archive(t, file("a\x1b[2J", "")), "a\x1b[2J", "control", "talks to terminals"},
 		"separator":         {archive(t, file("a\u2028b", "")), "a\u2028b", "control", "forges what is read line by line"},
 		"no UTF-8":          {raw(header(tar.TypeReg, "a\xff\xfe", "", 0)), "a\xff\xfe", "UTF-8", "shows differently everywhere"},
-		"root as a file":    {archive(t, file("./.", "x")), "./.", "folder itself", "it has no name"},
+		"root as a file":    {archive(t, file("./.", "x")), "./.", "name of a folder", "it has no name"},
+		"file as a name":    {raw(header(tar.TypeReg, "f/", "", 0)), "f/", "name of a folder", "which of them it is"},
 		"no name":           {raw(header(tar.TypeReg, "", "", 0)), "", "name", "it has no name"},
 
 		"absolute link":       {archive(t, link("l", "/etc/passwd")), "l", "absolute", "leaves the folder"},
@@ -89,6 +89,8 @@ func TestAttacks(t *testing.T) {
 		"hard link to folder":  {archive(t, dir("d"), hard("h", "d")), "h", "hard link", "git has no such thing"},
 		"hard link to link":    {archive(t, link("l", "x"), hard("h", "l")), "h", "hard link", "depends on who unpacks it"},
 		"hard link to root":    {archive(t, hard("h", ".")), "h", "hard link", "git has no such thing"},
+		"hard link to modules": {archive(t, file("x", "[submodule \"x\"]\nupdate = !y\n"), hard(".gitmodules", "x")), ".gitmodules", "hard link", "its content was not looked at"},
+		"hard link, disguised": {archive(t, file("x", ""), hard("GITMOD~1", "x")), "GITMOD~1", "hard link", "its content was not looked at"},
 		"device":               {archive(t, entry{kind: tar.TypeChar, name: "null"}), "null", "device", "git has no such thing"},
 		"disk":                 {archive(t, entry{kind: tar.TypeBlock, name: "sda"}), "sda", "device", "git has no such thing"},
 		"pipe":                 {archive(t, entry{kind: tar.TypeFifo, name: "p"}), "p", "pipe", "git has no such thing"},

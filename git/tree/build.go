@@ -43,9 +43,6 @@ func Single(ctx context.Context, w *pack.Writer, name string, size int64, conten
 	b := newBuilder(w, l)
 	src := &source{ctx: ctx, src: content, left: b.limits.FileBytes + 1}
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644}
-	if strings.HasSuffix(name, "/") {
-		return Built{}, &PathError{Path: name, Why: "it is the name of a folder; name the file"}
-	}
 	if err := b.add(header, src); err != nil {
 		return Built{}, src.cause(err)
 	}
@@ -121,8 +118,8 @@ func (b *builder) add(header *tar.Header, content io.Reader) error {
 		_, err := b.enter(header.Name, parts)
 		return err
 	}
-	if len(parts) == 0 {
-		return &PathError{Path: header.Name, Why: "the folder itself is not a file; name the file"}
+	if len(parts) == 0 || strings.HasSuffix(header.Name, "/") {
+		return &PathError{Path: header.Name, Why: "it is the name of a folder and not of a file; name the file"}
 	}
 	if isSparse(header) {
 		return &PathError{Path: header.Name, Why: "it is a sparse file, which can announce any size; pack the archive without sparse files"}
@@ -154,7 +151,7 @@ func (b *builder) write(header *tar.Header, name string, depth int, content io.R
 		h, err := b.w.Object(plumbing.BlobObject, []byte(header.Linkname))
 		return &node{mode: filemode.Symlink, hash: h}, bounded(err)
 	case tar.TypeLink:
-		return b.hardLink(header)
+		return b.hardLink(header, name)
 	}
 	return nil, &PathError{Path: header.Name, Why: "it is a device, a pipe or something else that git can't hold; remove it"}
 }
@@ -194,7 +191,10 @@ func (b *builder) file(header *tar.Header, name string, content io.Reader) (*nod
 }
 
 // hardLink returns the file that an entry is another name of. It has to come before, as in every archive that tar writes.
-func (b *builder) hardLink(header *tar.Header) (*node, error) {
+func (b *builder) hardLink(header *tar.Header, name string) (*node, error) {
+	if checkOf(name) != nil {
+		return nil, &PathError{Path: header.Name, Why: "git obeys that file, and what is linked was not checked for that; replace the hard link by the file"}
+	}
 	parts, err := split(header.Linkname, b.limits)
 	if err != nil {
 		return nil, &PathError{Path: header.Name, Why: "it is a hard link that can't be followed; pack the archive with hard links dereferenced", Err: err}

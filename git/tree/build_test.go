@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -106,12 +107,12 @@ func TestBuildAgreesWithGit(t *testing.T) {
 				taken[f] = false
 			}
 			taken[path] = true
-			e := file(path, fmt.Sprint(random.IntN(5)))
+			e := file(path, strconv.Itoa(random.IntN(5)))
 			switch random.IntN(4) {
 			case 0:
 				e.mode = 0o755
 			case 1:
-				e = link(path, "t"+fmt.Sprint(random.IntN(3)))
+				e = link(path, "t"+strconv.Itoa(random.IntN(3)))
 			}
 			entries = append(entries, e)
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -209,8 +210,11 @@ func TestGraftKeepsOddEntries(t *testing.T) {
 	blob := plumbing.NewHash(strings.TrimSpace(git(t, dir, strings.NewReader("x"), "hash-object", "-w", "--stdin")))
 	inner := hashObject(t, dir, []object.TreeEntry{{Name: "f", Mode: filemode.Regular, Hash: blob}})
 	odd := []object.TreeEntry{
-		{Name: ".git", Mode: filemode.Dir, Hash: inner}, {Name: "a", Mode: 0o100664, Hash: blob}, {Name: "s", Mode: filemode.Submodule, Hash: plumbing.NewHash(submodule)},
-		{Name: "wide", Mode: 0o040755, Hash: inner}, {Name: "x\ny", Mode: 0o100600, Hash: blob},
+		{Name: ".git", Mode: filemode.Dir, Hash: inner},
+		{Name: "a", Mode: 0o100664, Hash: blob},
+		{Name: "s", Mode: filemode.Submodule, Hash: plumbing.NewHash(submodule)},
+		{Name: "wide", Mode: 0o040755, Hash: inner},
+		{Name: "x\ny", Mode: 0o100600, Hash: blob},
 	}
 	w := writer(t)
 	have := stored{t, dir}
@@ -282,13 +286,13 @@ func TestDiffAgreesWithGit(t *testing.T) {
 			path := fmt.Sprintf("%c/%c/f%d", 'a'+rune(random.IntN(3)), 'a'+rune(random.IntN(3)), i)
 			switch random.IntN(5) {
 			case 0:
-				entries = append(entries, script(path, fmt.Sprint(random.IntN(3))))
+				entries = append(entries, script(path, strconv.Itoa(random.IntN(3))))
 			case 1:
-				entries = append(entries, link(path, fmt.Sprint(random.IntN(3))))
+				entries = append(entries, link(path, strconv.Itoa(random.IntN(3))))
 			case 2:
 				entries = append(entries, file(path+"/below", ""))
 			default:
-				entries = append(entries, file(path, fmt.Sprint(random.IntN(3))))
+				entries = append(entries, file(path, strconv.Itoa(random.IntN(3))))
 			}
 		}
 		return entries
@@ -310,7 +314,7 @@ func TestDiffAgreesWithGit(t *testing.T) {
 		}
 		want := map[string]string{}
 		for line := range strings.Lines(git(t, dir, nil, "diff-tree", "-r", "--no-renames", "--no-abbrev", from.String(), to.String())) {
-			f := strings.Fields(line) // :mode mode hash hash kind path
+			f := strings.Fields(line) // two modes, two hashes, the kind and the path
 			want[f[5]] = fmt.Sprintf("%s %s %s", strings.Replace(f[4], "T", "M", 1), f[2], f[3])
 		}
 		if diff := cmp.Diff(want, got); diff != "" || changes.Total != len(want) || changes.Partial {
@@ -331,7 +335,7 @@ func TestDiffBomb(t *testing.T) {
 	for range 12 {
 		var entries []object.TreeEntry
 		for i := range 10 {
-			entries = append(entries, object.TreeEntry{Name: fmt.Sprint(i), Mode: filemode.Dir, Hash: h})
+			entries = append(entries, object.TreeEntry{Name: strconv.Itoa(i), Mode: filemode.Dir, Hash: h})
 		}
 		content, err := pack.EncodeTree(entries)
 		if err != nil {
@@ -354,4 +358,47 @@ type circle struct{}
 
 func (circle) Tree(_ context.Context, h plumbing.Hash) ([]object.TreeEntry, error) {
 	return []object.TreeEntry{{Name: "x", Mode: filemode.Dir, Hash: h}}, nil
+}
+
+// TestOnlyNews pushes one file of many that has changed: what the repository has is neither written nor sent again, and trees
+// that were left out are still found for what is built of them.
+func TestOnlyNews(t *testing.T) {
+	t.Parallel()
+	dir := bare(t)
+	files := []entry{file("a/one", "1"), file("a/two", "2"), file("b/three", "3"), script("b/c/four", "4")}
+	first := writer(t)
+	root := graft(t, first, nil, plumbing.ZeroHash, "x/y", build(t, first, files...), true)
+	commit := push(t, dir, first, root)
+	known := map[plumbing.Hash]bool{}
+	for line := range strings.Lines(git(t, dir, nil, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)")) {
+		known[plumbing.NewHash(strings.TrimSpace(line))] = true
+	}
+	for name, c := range map[string]struct {
+		path  string
+		prune bool
+		files []entry
+		news  int
+	}{
+		"changed":         {"x/y", true, append([]entry{file("b/new", "5")}, files...), 5}, // the file, and the trees b, y, x and the root
+		"merged":          {"x/y", false, []entry{file("b/new", "5")}, 7},                  // as above, and two of the content that stay behind
+		"merged, known":   {"x/y", false, files, 0},
+		"elsewhere":       {"z", false, files, 1},
+		"merged to other": {"x/y/a", false, files, 4},
+	} {
+		w := writer(t)
+		w.SetKnown(func(h plumbing.Hash) bool { return known[h] })
+		leaf := build(t, w, c.files...)
+		next := graft(t, w, stored{t, dir}, root, c.path, leaf, c.prune)
+		if w.Objects() != c.news {
+			t.Errorf("%s: %d objects were written, want %d", name, w.Objects(), c.news)
+		}
+		if (c.news == 0) != (next == root) {
+			t.Errorf("%s: got %s for %s", name, next, root)
+		}
+		repository := t.TempDir()
+		if err := os.CopyFS(repository, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		push(t, repository, w, next, commit)
+	}
 }

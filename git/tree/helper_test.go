@@ -190,16 +190,16 @@ func (s stored) Tree(_ context.Context, h plumbing.Hash) ([]object.TreeEntry, er
 func theirs(t testing.TB, dir string, files map[string]string) plumbing.Hash {
 	t.Helper()
 	index := filepath.Join(t.TempDir(), "index")
-	in := ""
+	var in strings.Builder
 	for path, content := range files {
 		mode, content, _ := strings.Cut(content, " ")
 		h := content
 		if mode != "160000" {
 			h = strings.TrimSpace(git(t, dir, strings.NewReader(content), "hash-object", "-w", "--stdin"))
 		}
-		in += mode + " " + h + "\t" + path + "\n"
+		in.WriteString(mode + " " + h + "\t" + path + "\n")
 	}
-	git(t, dir, strings.NewReader(in), "--git-dir="+dir, "-c", "core.bare=true", "update-index", "--index-info")
+	git(t, dir, strings.NewReader(in.String()), "--git-dir="+dir, "-c", "core.bare=true", "update-index", "--index-info")
 	h := strings.TrimSpace(git(t, dir, nil, "write-tree", "--missing-ok"))
 	if err := os.Rename(filepath.Join(dir, "index"), index); err != nil {
 		t.Fatal(err)
