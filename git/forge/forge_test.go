@@ -12,7 +12,8 @@ func TestConformance(t *testing.T) {
 	for provider, path := range map[string]string{forge.GitHub: "acme/fleet", forge.GitLab: "acme/platform/fleet"} {
 		t.Run(provider, func(t *testing.T) {
 			t.Parallel()
-			forgetest.Run(t, forgetest.NewWorld(t, provider, path, "merge"))
+			w, _ := forgetest.NewWorld(t, provider, path, "merge")
+			forgetest.Run(t, w)
 		})
 	}
 }
@@ -24,7 +25,7 @@ func TestMergeCommit(t *testing.T) {
 		for _, method := range []string{"squash", "rebase"} {
 			t.Run(provider+" "+method, func(t *testing.T) {
 				t.Parallel()
-				w := forgetest.NewWorld(t, provider, path, method)
+				w, _ := forgetest.NewWorld(t, provider, path, method)
 				f, err := forge.New(forge.Options{Provider: provider, RepositoryURL: w.RepositoryURL, APIURL: w.APIURL, Token: w.Token})
 				if err != nil {
 					t.Fatal(err)

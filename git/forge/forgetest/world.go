@@ -19,7 +19,7 @@ const (
 )
 
 // NewWorld starts a test forge with one repository that has the branches main and next, and one fork of it. method is how people merge there: merge, squash or rebase.
-func NewWorld(t testing.TB, provider, path, method string) World {
+func NewWorld(t testing.TB, provider, path, method string) (World, *Server) {
 	t.Helper()
 	s := Start(t, provider)
 	s.AddToken(WriteToken, Token{User: "ocm-bot", Rights: Write})
@@ -31,7 +31,7 @@ func NewWorld(t testing.TB, provider, path, method string) World {
 		t.Fatal(err)
 	}
 	s.AddRepository("stranger/fleet", fork)
-	return World{
+	w := World{
 		Provider: provider, RepositoryURL: s.URL + "/" + path + ".git", APIURL: s.APIURL(), Token: WriteToken, ReadToken: ReadToken,
 		Base: "main", OtherBase: "next", NoChanges: provider == forge.GitHub,
 		Branch: func(t testing.TB, branch string) string { t.Helper(); return Advance(t, dir, branch, "main") },
@@ -59,6 +59,7 @@ func NewWorld(t testing.TB, provider, path, method string) World {
 			return texts
 		},
 	}
+	return w, s
 }
 
 // Propose opens a request on behalf of a person, who may have made the change in a fork, and returns its number.
