@@ -32,7 +32,7 @@ func TestSSH(t *testing.T) {
 		begins     string
 	}{
 		"ed25519":                     {"", "-t ed25519", PassphraseKey, "-----BEGIN OPENSSH PRIVATE KEY"},
-		"ed25519 with passphrase":     {"of mine", "-t ed25519 -a 100", PassphraseKey, "-----BEGIN OPENSSH PRIVATE KEY"},
+		"ed25519 with passphrase":     {"of mine", "-t ed25519 -a 24", PassphraseKey, "-----BEGIN OPENSSH PRIVATE KEY"},
 		"ed25519 with password":       {"of mine", "-t ed25519", PasswordKey, "-----BEGIN OPENSSH PRIVATE KEY"},
 		"ecdsa 256":                   {"", "-t ecdsa -b 256", PassphraseKey, "-----BEGIN OPENSSH PRIVATE KEY"},
 		"ecdsa 384 with passphrase":   {"of mine", "-t ecdsa -b 384", PassphraseKey, "-----BEGIN OPENSSH PRIVATE KEY"},
@@ -40,7 +40,7 @@ func TestSSH(t *testing.T) {
 		"ecdsa, PKCS #8":              {"", "-t ecdsa -m PKCS8", PassphraseKey, "-----BEGIN PRIVATE KEY"},
 		"ecdsa, PEM with passphrase":  {"of mine", "-t ecdsa -m PEM", PassphraseKey, "-----BEGIN EC PRIVATE KEY"},
 		"rsa":                         {"", "-t rsa -b 2048", PassphraseKey, "-----BEGIN OPENSSH PRIVATE KEY"},
-		"rsa with passphrase":         {"of mine", "-t rsa -b 3072", PassphraseKey, "-----BEGIN OPENSSH PRIVATE KEY"},
+		"rsa with passphrase":         {"of mine", "-t rsa -b 2048", PassphraseKey, "-----BEGIN OPENSSH PRIVATE KEY"},
 		"rsa, PEM":                    {"", "-t rsa -b 2048 -m PEM", PassphraseKey, "-----BEGIN RSA PRIVATE KEY"},
 		"rsa, PEM with passphrase":    {"of mine", "-t rsa -b 2048 -m PEM", PassphraseKey, "-----BEGIN RSA PRIVATE KEY"},
 		"rsa, PKCS #8":                {"", "-t rsa -b 2048 -m PKCS8", PassphraseKey, "-----BEGIN PRIVATE KEY"},
