@@ -135,7 +135,7 @@ func TestAttacks(t *testing.T) {
 		"large modules":      {archive(t, file(".gitmodules", strings.Repeat("#", 1<<20+1))), ".gitmodules", "own", "it is held in memory"},
 		"modules as folder":  {archive(t, file(".gitmodules/x", "")), ".gitmodules/x", "folder", "git's fsck refuses it"},
 		"attributes' folder": {archive(t, file("a/.gitattributes/x", "")), "a/.gitattributes/x", "folder", "git's fsck refuses it"},
-		"long attribute":     {archive(t, file(".gitattributes", "x\n"+strings.Repeat("x", 3000)+" text\n")), ".gitattributes", "2048", "git's fsck refuses it"},
+		"long attribute":     {archive(t, file(".gitattributes", "x\n"+strings.Repeat("x", 2048))), ".gitattributes", "2047", "git's fsck refuses it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -273,6 +273,7 @@ func TestHarmless(t *testing.T) {
 		"as deep as allowed": {[]entry{file(strings.Repeat("d/", 63)+"x", "")}, "a limit is what is allowed", ""},
 		"as long as allowed": {[]entry{file(strings.Repeat("x", 255), "")}, "a limit is what is allowed", ""},
 		"Unicode":            {[]entry{file("caf\u00e9", ""), file("cafe\u0301", ""), file("\u4e2d/\U0001f600", "")}, "git holds any name", ""},
+		"attributes":         {[]entry{file(".gitattributes", strings.Repeat("x", 2041)+" -text\n"+strings.Repeat("y", 2047))}, "a limit is what is allowed", ""},
 		"empty":              {[]entry{dir("only/folders")}, "git has no folders", ""},
 		"modules":            {[]entry{file(".gitmodules", "[submodule \"a..b\"]\n\tpath = a\n\turl = ../b.git\n[submodule \"x/..y\"]\n\tpath = x-1\n\turl = git@example.org:-x/y\n\tupdate = none\n"), file("sub/.gitmodules", "not ! what - git reads")}, "as others have them", "gitmodulesParse"},
 		"short name of else": {[]entry{link("gi7eba~a", "x"), link("gitmod~5", "x"), link("gi7eba~123", "x"), link("gi7ebb~1", "x")}, "of no file of git's", ""},
