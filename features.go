@@ -7,9 +7,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/git/tree"
 	"github.com/ocm-operator/ocm-operator/reconcilers/componentversion"
 	"github.com/ocm-operator/ocm-operator/reconcilers/configuration"
 	"github.com/ocm-operator/ocm-operator/reconcilers/fluxdeployer"
+	"github.com/ocm-operator/ocm-operator/reconcilers/gitsync"
 	"github.com/ocm-operator/ocm-operator/reconcilers/localization"
 	"github.com/ocm-operator/ocm-operator/reconcilers/mutation"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
@@ -66,6 +68,11 @@ func features(s *shared) []plugin.Plugin {
 			Store:                s.store,
 			Artifacts:            artifacts(s),
 			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Workers(v1alpha1.FluxDeployerKind),
+		}),
+		gitsync.Plugin(gitsync.Options{
+			Lifecycle: s.services.Lifecycle, Store: s.store, UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, Metrics: metrics.Registry,
+			TempDir: o.Git.TempDir, MaxRepositoryBytes: o.Git.MaxRepositoryBytes, Limits: tree.Limits{Files: o.Git.MaxFiles},
+			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, CrossNamespaceRefs: o.Git.CrossNamespaceRefs, Concurrent: o.Workers(v1alpha1.GitSyncKind),
 		}),
 	}
 }

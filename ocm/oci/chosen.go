@@ -1,8 +1,11 @@
 package oci
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Chosen returns a transport for requests to one server that the user chose, which
@@ -31,6 +34,19 @@ func (c *chosen) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, redirected(req, err)
 	}
 	return c.own.RoundTrip(toChosen(req))
+}
+
+// CheckChosen returns a *HostError if requests must not be sent to a host although the user chose it. Its addresses are left to whoever
+// connects.
+func (h *Hosts) CheckChosen(hostport, scheme string) error {
+	return h.checkLiteral(hostport, scheme, true)
+}
+
+// DialChosen connects to a host that the user chose, which may be this machine, for what is not done with an http.Client of this package.
+// Addresses where clouds serve secrets to their machines are refused unless they are listed.
+func (h *Hosts) DialChosen(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := h.dial(net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}, nil)
+	return dial(context.WithValue(ctx, chosenKey{}, true), network, address)
 }
 
 // ExplainServer makes an error of a request to a server that the user chose match

@@ -214,3 +214,27 @@ func TestResolvedAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestDialChosen(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	address := server.Listener.Addr().String()
+	opened, err := hosts(t).DialChosen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatalf("this machine, chosen by the user, is refused: %v", err)
+	}
+	opened.Close()
+	for name, h := range map[string]*Hosts{"without a list": hosts(t), "with a list": hosts(t, "git.example.com")} {
+		var refused *HostError
+		if _, err := h.DialChosen(t.Context(), "tcp", "169.254.169.254:80"); !errors.As(err, &refused) {
+			t.Errorf("%s: the metadata of a cloud = %v, want a HostError", name, err)
+		}
+		if err := h.CheckChosen("metadata.google.internal", "https"); !errors.As(err, &refused) {
+			t.Errorf("%s: the name of the metadata = %v, want a HostError", name, err)
+		}
+		if err := h.CheckChosen(address, "http"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

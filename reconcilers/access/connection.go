@@ -3,11 +3,14 @@ package access
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/lru"
 
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
@@ -87,6 +90,33 @@ func (t *transports) get(c connection) (http.RoundTripper, error) {
 	}
 	t.known.Add(key, made)
 	return made, nil
+}
+
+// Certificates returns what a Secret says about TLS, all in PEM: certificates that are trusted, and certificate and key of the client. It
+// returns an *UnusableError if it says nothing, or half of it.
+func Certificates(secret *corev1.Secret) (authority, certificate, key []byte, err error) {
+	c := connection{authority: secret.Data[authorityKey], certificate: secret.Data[certificateKey], key: secret.Data[privateKeyKey]}
+	switch {
+	case (len(c.certificate) == 0) != (len(c.key) == 0):
+		err = unusable(secret.Namespace, secret.Name, fmt.Sprintf("has one of the keys %q and %q only: they belong together", certificateKey, privateKeyKey))
+	case c.plain():
+		err = unusable(secret.Namespace, secret.Name, fmt.Sprintf("has neither the key %q nor the keys %q and %q; it has: %v",
+			authorityKey, certificateKey, privateKeyKey, slices.Sorted(maps.Keys(secret.Data))))
+	}
+	return c.authority, c.certificate, c.key, err
+}
+
+// Proxy returns the proxy that a Secret names. It returns an *UnusableError if there is none.
+func Proxy(secret *corev1.Secret) (*url.URL, error) {
+	if len(secret.Data[addressKey]) == 0 {
+		return nil, unusable(secret.Namespace, secret.Name,
+			fmt.Sprintf("has no key %q with the address of a proxy; it has: %v", addressKey, slices.Sorted(maps.Keys(secret.Data))))
+	}
+	proxy, err := parseProxy(string(secret.Data[addressKey]), string(secret.Data[usernameKey]), string(secret.Data[passwordKey]))
+	if err != nil {
+		return nil, unusable(secret.Namespace, secret.Name, fmt.Sprintf("has a key %q that %v", addressKey, err))
+	}
+	return proxy, nil
 }
 
 // parseProxy reads the address of a proxy. Errors don't show it: it may hold a password.

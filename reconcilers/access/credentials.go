@@ -191,16 +191,12 @@ func (g *gatherer) certificates(ctx context.Context, name string) error {
 	if err := g.get(ctx, "Secret", name, secret, g.field+".certSecretRef"); err != nil {
 		return err
 	}
-	c := connection{authority: secret.Data[authorityKey], certificate: secret.Data[certificateKey], key: secret.Data[privateKeyKey]}
-	switch {
-	case (len(c.certificate) == 0) != (len(c.key) == 0):
-		return g.unusable(name, fmt.Sprintf("has one of the keys %q and %q only: they belong together", certificateKey, privateKeyKey))
-	case c.plain():
-		return g.unusable(name, fmt.Sprintf("has neither the key %q nor the keys %q and %q; it has: %v",
-			authorityKey, certificateKey, privateKeyKey, slices.Sorted(maps.Keys(secret.Data))))
+	authority, certificate, key, err := Certificates(secret)
+	if err != nil {
+		return err
 	}
-	g.connection.authority, g.connection.certificate, g.connection.key = c.authority, c.certificate, c.key
-	g.add(nil, "tls", c.authority, c.certificate, c.key)
+	g.connection.authority, g.connection.certificate, g.connection.key = authority, certificate, key
+	g.add(nil, "tls", authority, certificate, key)
 	return nil
 }
 
@@ -209,12 +205,9 @@ func (g *gatherer) proxy(ctx context.Context, name string) error {
 	if err := g.get(ctx, "Secret", name, secret, g.field+".proxySecretRef"); err != nil {
 		return err
 	}
-	if len(secret.Data[addressKey]) == 0 {
-		return g.unusable(name, fmt.Sprintf("has no key %q with the address of a proxy; it has: %v", addressKey, slices.Sorted(maps.Keys(secret.Data))))
-	}
-	proxy, err := parseProxy(string(secret.Data[addressKey]), string(secret.Data[usernameKey]), string(secret.Data[passwordKey]))
+	proxy, err := Proxy(secret)
 	if err != nil {
-		return g.unusable(name, fmt.Sprintf("has a key %q that %v", addressKey, err))
+		return err
 	}
 	g.connection.proxy = proxy
 	g.add(nil, "proxy", []byte(proxy.String()))
@@ -256,5 +249,9 @@ func (g *gatherer) get(ctx context.Context, kind, name string, obj client.Object
 }
 
 func (g *gatherer) unusable(name, why string) error {
-	return &UnusableError{Kind: "Secret", Namespace: g.namespace, Name: name, Why: why}
+	return unusable(g.namespace, name, why)
+}
+
+func unusable(namespace, name, why string) error {
+	return &UnusableError{Kind: "Secret", Namespace: namespace, Name: name, Why: why}
 }

@@ -69,6 +69,8 @@ type Options struct {
 	Transfers Transfers
 	// Archives says where transport archives are.
 	Archives Archives
+	// Git bounds what GitSyncs do.
+	Git Git
 	// Registry configures the embedded registry.
 	Registry Registry
 	// External configures the registry that is used in its place.
@@ -173,40 +175,12 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.BoolVar(&o.NoOperatorIdentity, "no-operator-identity", false,
 		"Refuse that ComponentVersions without a ServiceAccount log in at a cloud with the identity of the operator.")
 	o.Archives.bind(f)
+	o.Git.bind(f)
 	f.DurationVar(&o.SnapshotRecheck, "snapshot-recheck-interval", 10*time.Minute, "Time after which the presence of a snapshot's content is proved again.")
 	f.IntVar(&o.Registry.History, "snapshot-history", 2,
 		"How many contents that a Snapshot stood for before stay in the registry while there is room, 0 to 64, so that going back to them is quick.")
 
-	f.StringVar(&o.Registry.Listen, "registry-listen", ":5000", "Address that the embedded registry listens on.")
-	f.StringVar(&o.Registry.Address, "registry-address", "",
-		"Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
-	f.StringVar(&o.Registry.Advertise, "registry-advertise-address", "",
-		"Host and port under which other replicas reach the embedded registry of this one. "+
-			"The default has the host of --registry-listen, or POD_IP, or the address from which the API server is asked.")
-	f.StringVar(&o.Registry.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
-	f.Int64Var(&o.Registry.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
-	f.Int64Var(&o.Registry.MaxStagedBytes, "registry-max-staged-size", 32<<30, "Bytes of disk that all blobs may take together while they are being written.")
-	o.Registry.Room.bind(f)
-	f.DurationVar(&o.Registry.CollectInterval, "registry-collect-interval", 10*time.Minute,
-		"Time between two collections of content that neither a Snapshot nor a FluxDeployer refers to; nothing is collected within an hour of its last use while there is room.")
-	f.BoolVar(&o.Registry.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
-	f.BoolVar(&o.Registry.Anonymous, "registry-anonymous-pull", false, "Let everybody pull from the embedded registry.")
-	f.BoolVar(&o.Registry.TokenAuth, "registry-token-auth", true,
-		"Let those pull from the embedded registry who have the token of a ServiceAccount that may get the Snapshot.")
-	f.StringVar(&o.Registry.TokenAudience, "registry-token-audience", "ocm-registry", "Audience that these tokens must have.")
-	f.StringVar(&o.Registry.CertSecret, "registry-cert-secret", "ocm-registry-tls-certs",
-		"Secret with the certificates of the embedded registry; made by the operator if it doesn't exist.")
-	f.StringVar(&o.Registry.KeySecret, "registry-key-secret", "ocm-registry-key",
-		"Secret with the key of the embedded registry's credentials; made by the operator if it doesn't exist.")
-	f.StringVar(&o.Registry.WriterSecret, "registry-writer-secret", "",
-		"Secret of type kubernetes.io/dockerconfigjson in which the operator keeps a credential that may write to the whole embedded registry; empty for none.")
-
-	f.BoolVar(&o.Registry.Artifacts, "external-artifacts", false,
-		"Hand snapshots to Flux as ExternalArtifacts where its controllers take them, so that it needs neither credentials nor certificates.")
-	f.StringVar(&o.Registry.ArtifactListen, "artifact-addr", ":9790", "Address that ExternalArtifacts are served on, over plain HTTP.")
-	f.StringVar(&o.Registry.ArtifactAddress, "artifact-address", "",
-		"Host and port under which Flux reaches them; the default is the service ocm-operator of the operator's namespace.")
-
+	o.Registry.bind(f)
 	o.External.bind(f)
 
 	f.Float32Var(&o.KubeQPS, "kube-api-qps", 200, "Requests a second to the API server on average.")
@@ -220,6 +194,38 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	o.Log.BindFlags(f)
 }
 
+func (r *Registry) bind(f *pflag.FlagSet) {
+	f.StringVar(&r.Listen, "registry-listen", ":5000", "Address that the embedded registry listens on.")
+	f.StringVar(&r.Address, "registry-address", "",
+		"Host and port under which Flux reaches the embedded registry; the default is the service ocm-operator of the operator's namespace.")
+	f.StringVar(&r.Advertise, "registry-advertise-address", "",
+		"Host and port under which other replicas reach the embedded registry of this one. "+
+			"The default has the host of --registry-listen, or POD_IP, or the address from which the API server is asked.")
+	f.StringVar(&r.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
+	f.Int64Var(&r.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
+	f.Int64Var(&r.MaxStagedBytes, "registry-max-staged-size", 32<<30, "Bytes of disk that all blobs may take together while they are being written.")
+	r.Room.bind(f)
+	f.DurationVar(&r.CollectInterval, "registry-collect-interval", 10*time.Minute,
+		"Time between two collections of content that neither a Snapshot nor a FluxDeployer refers to; nothing is collected within an hour of its last use while there is room.")
+	f.BoolVar(&r.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
+	f.BoolVar(&r.Anonymous, "registry-anonymous-pull", false, "Let everybody pull from the embedded registry.")
+	f.BoolVar(&r.TokenAuth, "registry-token-auth", true,
+		"Let those pull from the embedded registry who have the token of a ServiceAccount that may get the Snapshot.")
+	f.StringVar(&r.TokenAudience, "registry-token-audience", "ocm-registry", "Audience that these tokens must have.")
+	f.StringVar(&r.CertSecret, "registry-cert-secret", "ocm-registry-tls-certs",
+		"Secret with the certificates of the embedded registry; made by the operator if it doesn't exist.")
+	f.StringVar(&r.KeySecret, "registry-key-secret", "ocm-registry-key",
+		"Secret with the key of the embedded registry's credentials; made by the operator if it doesn't exist.")
+	f.StringVar(&r.WriterSecret, "registry-writer-secret", "",
+		"Secret of type kubernetes.io/dockerconfigjson in which the operator keeps a credential that may write to the whole embedded registry; empty for none.")
+
+	f.BoolVar(&r.Artifacts, "external-artifacts", false,
+		"Hand snapshots to Flux as ExternalArtifacts where its controllers take them, so that it needs neither credentials nor certificates.")
+	f.StringVar(&r.ArtifactListen, "artifact-addr", ":9790", "Address that ExternalArtifacts are served on, over plain HTTP.")
+	f.StringVar(&r.ArtifactAddress, "artifact-address", "",
+		"Host and port under which Flux reaches them; the default is the service ocm-operator of the operator's namespace.")
+}
+
 // complete checks the bounds and fills in what follows from other flags.
 func (o *Options) complete() error {
 	if err := o.checkWorkers(); err != nil {
@@ -228,7 +234,7 @@ func (o *Options) complete() error {
 	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 || o.Registry.MaxStagedBytes < 1 {
 		return errors.New("--max-resource-size, --registry-max-blob-size and --registry-max-staged-size must be at least 1 byte")
 	}
-	if err := errors.Join(o.Limits.check(), o.Transfers.check(), o.Registry.Room.check(), o.Archives.check()); err != nil {
+	if err := errors.Join(o.Limits.check(), o.Transfers.check(), o.Registry.Room.check(), o.Archives.check(), o.Git.check()); err != nil {
 		return err
 	}
 	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {

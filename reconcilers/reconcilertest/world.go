@@ -95,7 +95,7 @@ func Scheme(t testing.TB) *runtime.Scheme {
 func withStatus() []client.Object {
 	return []client.Object{
 		&v1alpha1.ComponentVersion{}, &v1alpha1.Resource{}, &v1alpha1.Snapshot{}, &v1alpha1.Localization{},
-		&v1alpha1.Configuration{}, &v1alpha1.FluxDeployer{}, &v1alpha1.ComponentSubscription{},
+		&v1alpha1.Configuration{}, &v1alpha1.FluxDeployer{}, &v1alpha1.ComponentSubscription{}, &v1alpha1.GitSync{},
 	}
 }
 

@@ -1,0 +1,86 @@
+package gitsync
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+)
+
+// memory is what was found out about the worlds of objects, so that an interval at which nothing has changed costs one request. It is
+// only a memory: whoever begins without it finds the same again. The zero value is empty.
+type memory struct {
+	mu    sync.Mutex
+	known map[types.NamespacedName]*memo
+}
+
+// memo is what is remembered of one object.
+type memo struct {
+	world   world
+	finding finding
+	// settled is the time at which the content was first seen to be delivered while its pull request was open.
+	settled time.Time
+}
+
+// recall returns what is known of a world.
+func (m *memory) recall(key types.NamespacedName, w world) *finding {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.known[key]; known != nil && known.world == w {
+		found := known.finding
+		return &found
+	}
+	return nil
+}
+
+// remember keeps what was found out about a world in place of what was known.
+func (m *memory) remember(key types.NamespacedName, w world, found *finding) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[types.NamespacedName]*memo{}
+	}
+	next := &memo{world: w, finding: *found}
+	if before := m.known[key]; before != nil && found.delivered {
+		next.settled = before.settled
+	}
+	m.known[key] = next
+}
+
+// settledSince returns when the content was first seen to be delivered, which is now if nobody has asked before.
+func (m *memory) settledSince(key types.NamespacedName, now time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.known[key]
+	if known == nil {
+		return now
+	}
+	if known.settled.IsZero() {
+		known.settled = now
+	}
+	return known.settled
+}
+
+// said drops what is only needed to say something once.
+func (m *memory) said(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.known[key]; known != nil {
+		known.finding.report = nil
+	}
+}
+
+func (m *memory) forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.known, key)
+}
+
+// halt forgets an object that is gone, or looks at nothing.
+func (c *controller) halt(obj *v1alpha1.GitSync) {
+	c.memory.forget(client.ObjectKeyFromObject(obj))
+	c.metrics.forget(client.ObjectKeyFromObject(obj))
+}
