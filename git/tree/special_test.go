@@ -28,11 +28,15 @@ func TestModulesAgreeWithGit(t *testing.T) {
 	contents := map[plumbing.Hash]string{}
 	var folders []object.TreeEntry
 	for i := range files {
-		content := "[submodule \"" + pick("x", "a/b", "..", "../x", "x/..", "x/../y", `\.\./x`, `a\\..\\b`, "x..", "..x", "a/ ../b", " ..", "") + "\"]" + pick("\n", " ", "\t", "; note\n")
-		for range 1 + random.IntN(3) {
-			content += pick("", "\t", " ") + pick("url", "URL", "path", "Path", "update", "uPDATE", "branch") + pick(" = ", "=", "\t=  ", " =\t", " = \\\n") + pick("", "\"", "\\\"", "\"\"") +
-				pick("!cmd", "-x", "x", "../y", "./-x", "https://example.org/%0ahost", "https://example.org/x", "../../:x", "..//:x", "./../:x/y", ".././../x", "rebase", "git@host:-x", "https:///x", "http::x", "") + pick("", "\"") + pick("\n", "", " # !\n")
+		pieces := []string{
+			"[submodule \"", pick("x", "a/b", "..", "../x", "x/..", "x/../y", `\.\./x`, `a\\..\\b`, "x..", "..x", "a/ ../b", " ..", ""), "\"]", pick("\n", " ", "\t", "; note\n"),
 		}
+		for range 1 + random.IntN(3) {
+			pieces = append(pieces, pick("", "\t", " "), pick("url", "URL", "path", "Path", "update", "uPDATE", "branch"), pick(" = ", "=", "\t=  ", " =\t", " = \\\n"), pick("", "\"", "\\\"", "\"\""),
+				pick("!cmd", "-x", "x", "../y", "./-x", "https://example.org/%0ahost", "https://example.org/x", "../../:x", "..//:x", "./../:x/y", ".././../x", "rebase", "git@host:-x", "https:///x", "http::x", ""),
+				pick("", "\""), pick("\n", "", " # !\n"))
+		}
+		content := strings.Join(pieces, "")
 		h, err := w.Object(plumbing.BlobObject, []byte(content))
 		if err != nil {
 			t.Fatal(err)
