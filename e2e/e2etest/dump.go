@@ -15,7 +15,7 @@ const (
 // dumped are the kinds whose objects a failure shows.
 var dumped = []string{
 	"componentversions", "componentdescriptors", "resources.delivery.ocm.software", "localizations", "configurations", "snapshots",
-	"fluxdeployers", "componentsubscriptions", "ocirepositories", "gitrepositories", "kustomizations",
+	"fluxdeployers", "componentsubscriptions", "gitsyncs", "ocirepositories", "gitrepositories", "kustomizations",
 }
 
 // dump shows what is worth reading when the test has failed.
