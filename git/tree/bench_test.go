@@ -5,9 +5,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"io"
-	"os/exec"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -57,28 +54,6 @@ func buildOnce(b *testing.B, src []byte, known func(plumbing.Hash) bool) error {
 	defer r.Close()
 	_, err = io.Copy(io.Discard, r)
 	return err
-}
-
-// BenchmarkGitFastImport is what the real git takes for the 10,000 files of BenchmarkBuild, in the format that suits it best.
-func BenchmarkGitFastImport(b *testing.B) {
-	var in strings.Builder
-	in.WriteString("commit refs/heads/main\ncommitter a <a@example.org> 1700000000 +0000\ndata 1\nx\n")
-	size := 0
-	for _, e := range manifests(10_000) {
-		in.WriteString("M 100644 inline " + e.name + "\ndata " + strconv.Itoa(len(e.content)) + "\n" + e.content + "\n")
-		size += len(e.content)
-	}
-	b.SetBytes(int64(size))
-	for b.Loop() {
-		b.StopTimer()
-		dir := bare(b)
-		b.StartTimer()
-		cmd := exec.CommandContext(b.Context(), "git", "fast-import", "--quiet")
-		cmd.Dir, cmd.Stdin = dir, strings.NewReader(in.String())
-		if out, err := cmd.CombinedOutput(); err != nil {
-			b.Fatalf("%v\n%s", err, out)
-		}
-	}
 }
 
 // BenchmarkGraft puts a tree of a hundred folders into one that has them already, with one file that differs.
