@@ -140,14 +140,18 @@ func (d Draft) check() error {
 	return nil
 }
 
-// titleRunes is what GitLab and Gitea accept; GitHub accepts one more.
-const titleRunes = 255
+// titleBytes is how long a title may be. GitLab accepts 255 characters and GitHub one more. Gitea cuts what has more than 255 columns, where some
+// characters have two, but never what has at most 255 bytes. The mark of a draft has to fit, too.
+const titleBytes = 240
 
-// Clean returns the draft as it is sent: the title in one line and cut to 255 characters, and lines of the body that end with a line feed alone.
+// ellipsis ends a title that was cut.
+const ellipsis = "…"
+
+// Clean returns the draft as it is sent: the title in one line and cut to what all forges keep, and lines of the body that end with a line feed alone.
 func Clean(d Draft) Draft {
 	d.Title = strings.Join(strings.Fields(strings.ToValidUTF8(d.Title, "")), " ")
-	if r := []rune(d.Title); len(r) > titleRunes {
-		d.Title = string(r[:titleRunes-1]) + "…"
+	if len(d.Title) > titleBytes {
+		d.Title = strings.ToValidUTF8(d.Title[:titleBytes-len(ellipsis)], "") + ellipsis
 	}
 	d.Body = cleanBody(d.Body)
 	return d

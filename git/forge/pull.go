@@ -114,7 +114,7 @@ func plan(r *Request, d Draft, mark string) changes {
 		title := d.Title
 		if given, _ := draftMark(title); r.Draft && given == "" && mark != "" {
 			// A reviewer has marked it, and takes the mark off when it is ready.
-			title = Clean(Draft{Title: mark + " " + title}).Title
+			title = mark + " " + title
 		}
 		c.title = &title
 	}

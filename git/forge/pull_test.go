@@ -1,0 +1,141 @@
+package forge
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestClean(t *testing.T) {
+	t.Parallel()
+	for _, c := range []string{"a", "ü", "🚀"} {
+		title := Clean(Draft{Title: strings.Repeat(c, 300)}).Title
+		if len(title) > titleBytes || len(title) < titleBytes-len(c) || strings.Trim(title, c) != ellipsis || Clean(Draft{Title: title}).Title != title {
+			t.Errorf("a long title has %d bytes: %q", len(title), title)
+		}
+	}
+	d := Clean(Draft{Title: " two\r\n lines\t\xff ", Body: "a\r\nb \n\n"})
+	if d.Title != "two lines" || d.Body != "a\nb" || Clean(d).Title != d.Title {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestDiffers(t *testing.T) {
+	t.Parallel()
+	is := Request{Title: "Deliver", Body: "text", Base: "main", Labels: []string{"Bug", "theirs"}}
+	for name, c := range map[string]struct {
+		draft  Draft
+		want   bool
+		reason string
+	}{
+		"the same":           {Draft{Title: "Deliver", Body: "text", Base: "main", Labels: []string{"bug"}}, false, "case of labels does not matter, and those of others may be there"},
+		"nothing of it":      {Draft{Body: "text"}, false, "what is empty stays"},
+		"line ends":          {Draft{Title: "Deliver", Body: "text\r\n"}, false, "forges change them"},
+		"a mark taken off":   {Draft{Title: "Draft: Deliver", Body: "text"}, false, "a reviewer says when it is ready"},
+		"title":              {Draft{Title: "deliver", Body: "text"}, true, ""},
+		"body":               {Draft{Title: "Deliver"}, true, ""},
+		"base":               {Draft{Title: "Deliver", Body: "text", Base: "next"}, true, ""},
+		"a label is missing": {Draft{Title: "Deliver", Body: "text", Labels: []string{"bug", "new"}}, true, ""},
+	} {
+		if got := Differs(&is, c.draft); got != c.want {
+			t.Errorf("%s: %v, want %v (%s)", name, got, c.want, c.reason)
+		}
+	}
+}
+
+func TestDraftMark(t *testing.T) {
+	t.Parallel()
+	for title, want := range map[string]string{"Draft: a": "a", "[WIP]a": "a", "wip: a": "a", "(Draft) a": "a", "drafty": "drafty", "": "", "Draft:": ""} {
+		if _, rest := draftMark(title); rest != want {
+			t.Errorf("%q: %q, want %q", title, rest, want)
+		}
+	}
+	// A request of the user's own that says so in its title keeps one mark, also after a reviewer has marked it.
+	r := Request{Title: "a", Draft: true, Body: "b"}
+	if change := plan(&r, Draft{Title: "[Draft] b", Body: "b"}, "Draft:"); change.title == nil || *change.title != "[Draft] b" || change.body != nil || change.base != nil {
+		t.Errorf("%+v", change)
+	}
+}
+
+func TestUntil(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	for name, c := range map[string]struct {
+		header map[string]string
+		want   time.Duration
+	}{
+		"nothing":            {nil, time.Minute},
+		"seconds":            {map[string]string{"Retry-After": "30"}, 30 * time.Second},
+		"a date":             {map[string]string{"Retry-After": now.Add(time.Hour).UTC().Format(http.TimeFormat)}, time.Hour},
+		"seconds come first": {map[string]string{"Retry-After": "30", "X-RateLimit-Reset": "1800003600"}, 30 * time.Second},
+		"a time":             {map[string]string{"X-RateLimit-Reset": "1800003600"}, time.Hour},
+		"a time of GitLab":   {map[string]string{"RateLimit-Reset": "1800000060"}, time.Minute},
+		"the draft standard": {map[string]string{"RateLimit-Reset": "90"}, 90 * time.Second},
+		"the past":           {map[string]string{"X-RateLimit-Reset": "1700000000"}, time.Second},
+		"now":                {map[string]string{"Retry-After": "0"}, time.Second},
+		"for ever":           {map[string]string{"Retry-After": "2000000000"}, 6 * time.Hour},
+		"far away":           {map[string]string{"X-RateLimit-Reset": "2305843009213693951"}, 6 * time.Hour},
+		"no number":          {map[string]string{"Retry-After": "soon"}, time.Minute},
+		"negative":           {map[string]string{"RateLimit-Reset": "-5"}, time.Minute},
+	} {
+		h := http.Header{}
+		for name, value := range c.header {
+			h.Set(name, value)
+		}
+		if got := until(h, now).Sub(now); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func TestMessage(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[string]string{
+		`{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom","message":"A pull request already exists for a:b."}]}`: "Validation Failed: A pull request already exists for a:b.",
+		`{"message":"Validation Failed","errors":[{"resource":"PullRequest","field":"head","code":"invalid"}]}`:                                    "Validation Failed: code invalid: field head: resource PullRequest",
+		`{"message":{"source_branch":["does not exist"]}}`:                                                                                         "source_branch does not exist",
+		`{"message":["Another open merge request already exists: !38"]}`:                                                                           "Another open merge request already exists: !38",
+		`{"error":"insufficient_scope","error_description":"The request requires"}`:                                                                "insufficient_scope: The request requires",
+		`{"errors":null,"message":"not found","url":"http://x/api/swagger"}`:                                                                       "not found",
+		"Retry later\n":               "Retry later",
+		"<html><body>502</body>":      "",
+		`{"message":7}`:               "",
+		`[1,2]`:                       "[1,2]",
+		"\xff\xfe":                    "",
+		strings.Repeat("[", 1000):     strings.Repeat("[", 1000),
+		`{"message":[[["a"],["b"]]]}`: "a: b",
+	} {
+		if got := message([]byte(sent)); got != want {
+			t.Errorf("%s: %q, want %q", sent, got, want)
+		}
+	}
+	if got := printable(strings.Repeat("ü\n", 1000), 512); len(got) > 512 || !strings.HasSuffix(got, "…") {
+		t.Errorf("%d bytes: %q", len(got), got)
+	}
+}
+
+// TestNeverOurs: what a forge says of a request is looked at, not believed.
+func TestNeverOurs(t *testing.T) {
+	t.Parallel()
+	for name, sent := range map[string]string{
+		"a fork":            `{"number":1,"head":{"ref":"a","repo":{"id":2}},"base":{"ref":"main","repo":{"id":1}}}`,
+		"a deleted fork":    `{"number":1,"head":{"ref":"a","repo":null},"base":{"ref":"main","repo":{"id":1}}}`,
+		"no repositories":   `{"number":1,"head":{"ref":"a"},"base":{"ref":"main"}}`,
+		"ids that are none": `{"number":1,"head":{"ref":"a","repo":{"id":0}},"base":{"ref":"main","repo":{"id":0}}}`,
+		"another branch":    `{"number":1,"head":{"ref":"A","label":"x:a","repo":{"id":1}},"base":{"ref":"main","repo":{"id":1}}}`,
+	} {
+		var p pull
+		if err := decode([]byte(sent), &p); err != nil || p.ours("a") {
+			t.Errorf("%s: %v, taken for ours: %v", name, err, p.ours("a"))
+		}
+	}
+	var m mergeRequest
+	if err := decode([]byte(`{"iid":1,"source_branch":"a"}`), &m); err != nil || m.ours("a") {
+		t.Errorf("a merge request without projects: %v", err)
+	}
+	p := pull{HTMLURL: "javascript:alert(1)", MergeCommitSHA: "--upload-pack=x", Merged: true, Head: pullBranch{SHA: "../../x", Ref: "refs/pull/7/head", Label: "a"}}
+	if r := p.request(); r.URL != "" || r.MergeCommit != "" || r.HeadCommit != "" || r.Head != "a" {
+		t.Errorf("%+v", r)
+	}
+}
