@@ -66,7 +66,7 @@ func apply(ctx context.Context, c client.Client, s *state) (int, error) {
 		if err != nil {
 			return count, fmt.Errorf("read the manifests: %w", err)
 		}
-		text := strings.NewReplacer("${REPOSITORY}", s.repository(), "${PUBLIC_KEY}", base64.StdEncoding.EncodeToString(public)).Replace(string(raw))
+		text := strings.NewReplacer("${REPOSITORY}", s.repository(), "${FLEET}", s.fleetURL(), "${PUBLIC_KEY}", base64.StdEncoding.EncodeToString(public)).Replace(string(raw))
 		decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
 		for {
 			obj := &unstructured.Unstructured{}

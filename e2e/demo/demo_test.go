@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,7 +41,7 @@ func TestManifestsAreStrictlyOurs(t *testing.T) {
 			into := map[string]any{
 				"ComponentVersion": &v1alpha1.ComponentVersion{}, "Resource": &v1alpha1.Resource{},
 				"Localization": &v1alpha1.Localization{}, "Configuration": &v1alpha1.Configuration{},
-				"FluxDeployer": &v1alpha1.FluxDeployer{}, "ConfigMap": &corev1.ConfigMap{}, "Secret": &corev1.Secret{},
+				"FluxDeployer": &v1alpha1.FluxDeployer{}, "GitSync": &v1alpha1.GitSync{}, "ConfigMap": &corev1.ConfigMap{}, "Secret": &corev1.Secret{},
 			}[meta.Kind]
 			if into == nil {
 				t.Errorf("%s: unexpected kind %q", name, meta.Kind)
@@ -164,12 +167,15 @@ func TestState(t *testing.T) {
 	if _, err := place.read(); !errors.Is(err, errNotRunning) {
 		t.Errorf("before: got %v, want errNotRunning", err)
 	}
-	want := state{Registry: "http://127.0.0.1:5001", OperatorLog: "log"}
+	want := state{Registry: "http://127.0.0.1:5001", OperatorLog: "log", Fleet: "fleet.git"}
 	if err := place.write(&want); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := place.read(); err != nil || *got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	if got := want.fleetURL(); got != "http://127.0.0.1:5001/git/fleet.git" {
+		t.Errorf("git repository: got %s", got)
 	}
 	if got := want.repository(); got != "http://127.0.0.1:5001/phoban01" {
 		t.Errorf("repository: got %s", got)
@@ -180,5 +186,44 @@ func TestUnknownCommand(t *testing.T) {
 	t.Parallel()
 	if err := run(t.Context(), []string{"sideways"}); err == nil || !strings.Contains(err.Error(), "usage:") {
 		t.Errorf("got %v, want the usage", err)
+	}
+}
+
+// TestFleet pushes to the git repository with git itself, with the password and without.
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	place := folder(t.TempDir())
+	handler, err := serveFleet(t.Context(), place.fleet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(fleetPrefix, handler)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	s := &state{Registry: server.URL, Fleet: filepath.Join(place.fleet(), fleetName)}
+	address, err := url.Parse(s.fleetURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := t.TempDir()
+	run := func(args ...string) error {
+		_, err := git(t.Context(), append([]string{"-C", work, "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		return err
+	}
+	if err := errors.Join(run("init", "--quiet"), run("commit", "--quiet", "--allow-empty", "--message=first")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		user *url.Userinfo
+		want bool
+	}{{url.UserPassword(fleetUser, "wrong"), false}, {url.UserPassword(fleetUser, fleetPassword), true}} {
+		address.User = tc.user
+		if err := run("push", "--quiet", address.String(), "HEAD:refs/heads/main"); (err == nil) != tc.want {
+			t.Errorf("push as %s: got %v, want success: %t", tc.user, err, tc.want)
+		}
+	}
+	if log, err := git(t.Context(), "-C", s.Fleet, "log", "--format=%s", "main"); err != nil || log != "first" {
+		t.Errorf("got %q, %v; want what was pushed", log, err)
 	}
 }

@@ -1,7 +1,7 @@
 // Command demo delivers a component to a cluster on this machine: it starts a Kubernetes control plane, Flux, the
 // operator and a registry as plain processes on loopback, publishes a component version, applies the objects in
 // manifests/, and shows it arriving; then it publishes the next version, and shows that arriving by itself. Both are
-// signed. A third version, which somebody has tampered with, is refused.
+// signed. What is delivered is also pushed to a git repository. A third version, which somebody has tampered with, is refused.
 //
 // "make demo" and "make demo-down" call it.
 package main

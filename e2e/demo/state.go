@@ -18,6 +18,7 @@ func (f folder) bin() string      { return filepath.Join(string(f), "bin") }
 func (f folder) self() string     { return filepath.Join(f.bin(), "demo") }
 func (f folder) binary() string   { return filepath.Join(f.bin(), "ocm-operator") }
 func (f folder) key() string      { return filepath.Join(string(f), "release.key") }
+func (f folder) fleet() string    { return filepath.Join(string(f), "git") }
 func (f folder) state() string    { return filepath.Join(string(f), "demo.json") }
 
 // state is what the background process tells: it is written when everything runs.
@@ -28,10 +29,15 @@ type state struct {
 	OperatorLog string `json:"operatorLog"`
 	// SigningKey is the file with the private key that component versions are signed with.
 	SigningKey string `json:"signingKey"`
+	// Fleet is the folder of the git repository that versions are pushed to.
+	Fleet string `json:"fleet"`
 }
 
 // repository is the URL that components are published at.
 func (s *state) repository() string { return s.Registry + "/phoban01" }
+
+// fleetURL is the URL of the git repository.
+func (s *state) fleetURL() string { return s.Registry + fleetPrefix + fleetName }
 
 var errNotRunning = errors.New("the demo does not run; start it with make demo")
 

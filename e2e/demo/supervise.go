@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -31,7 +32,11 @@ func clusterOptions(place folder, progress io.Writer) cluster.Options {
 // supervise runs everything until it is told to end, or a part of it ends by itself. It is the background process whose
 // children all others are; the cluster's state has its process id.
 func supervise(ctx context.Context, place folder, log io.Writer) error {
-	registry, err := serveRegistry()
+	fleet, err := serveFleet(ctx, place.fleet())
+	if err != nil {
+		return err
+	}
+	registry, err := serveRegistry(fleet)
 	if err != nil {
 		return err
 	}
@@ -61,7 +66,7 @@ func superviseOperator(ctx context.Context, place folder, registry string, clust
 	if err != nil {
 		return err
 	}
-	if err := place.write(&state{Registry: "http://" + registry, OperatorLog: op.LogFile(), SigningKey: place.key()}); err != nil {
+	if err := place.write(&state{Registry: "http://" + registry, OperatorLog: op.LogFile(), SigningKey: place.key(), Fleet: filepath.Join(place.fleet(), fleetName)}); err != nil {
 		return errors.Join(err, op.Stop(context.WithoutCancel(ctx)))
 	}
 	select {
@@ -91,8 +96,9 @@ func startOperator(ctx context.Context, place folder) (*operator.Operator, error
 	return operator.Start(ctx, operator.Options{Binary: place.binary(), Kubeconfig: running.Kubeconfig, Dir: place.operator()})
 }
 
-// serveRegistry serves an empty registry for components, in memory and without TLS, to this machine only.
-func serveRegistry() (*http.Server, error) {
+// serveRegistry serves an empty registry for components, in memory and without TLS, and a git repository beside it, to this
+// machine only.
+func serveRegistry(fleet http.Handler) (*http.Server, error) {
 	listener, err := net.Listen("tcp", usualRegistry) //nolint:noctx // a local listener does not block
 	if err != nil {
 		listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // as above
@@ -100,7 +106,10 @@ func serveRegistry() (*http.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the component registry: %w", err)
 	}
-	server := &http.Server{Addr: listener.Addr().String(), Handler: ocmtest.NewRegistry(), ReadHeaderTimeout: 10 * time.Second}
+	mux := http.NewServeMux()
+	mux.Handle("/", ocmtest.NewRegistry())
+	mux.Handle(fleetPrefix, fleet)
+	server := &http.Server{Addr: listener.Addr().String(), Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // ends when the server is closed
 	return server, nil
 }

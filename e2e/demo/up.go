@@ -82,6 +82,9 @@ func deliver(ctx context.Context, out *screen, c client.Client, s *state) error 
 	if err := arrive(ctx, out, c, s, rows, secondVersion, since, "from publishing to applied; the repository is asked every 2s"); err != nil {
 		return err
 	}
+	if err := showFleet(ctx, out, c, s, secondVersion); err != nil {
+		return err
+	}
 	return refuse(ctx, out, c, s)
 }
 
@@ -176,9 +179,10 @@ func goOn(out *screen, place folder, s *state) {
 	out.line("export PATH=%s:$PATH", filepath.Dir(kubectl))
 	out.blank()
 	for _, next := range [][2]string{
-		{"kubectl get cv,res,lz,cfg,fd,snap", "everything above, and the snapshots between"},
+		{"kubectl get cv,res,lz,cfg,fd,gs,snap", "everything above, and the snapshots between"},
 		{"kubectl describe cv podinfo", "the version that is pinned, and who signed it"},
 		{"kubectl events --for cv/podinfo", "what was verified, and what was refused"},
+		{"git -C " + relative(s.Fleet) + " log -p", "what was pushed"},
 		{"kubectl edit configmap podinfo-values", "other values arrive at once"},
 		{"go run ./e2e/demo publish 6.3.8", "and so does another version, within 2s"},
 		{"make demo-down", "stop, and remove what the demo wrote"},
@@ -229,7 +233,7 @@ func remove(ctx context.Context, place folder, running func()) error {
 			return err
 		}
 	}
-	for _, path := range []string{place.operator(), place.bin(), place.key(), place.state()} {
+	for _, path := range []string{place.operator(), place.bin(), place.key(), place.fleet(), place.state()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove what the demo wrote: %w", err)
 		}
