@@ -34,8 +34,8 @@ type URL struct {
 	Path string
 }
 
-// scpPattern is user@host:path, where the path is not a port and a path.
 var (
+	// scpPattern is user@host:path.
 	scpPattern  = regexp.MustCompile(`^([A-Za-z0-9._-]+)@([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([^ ]+)$`)
 	hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?$`)
 	userPattern = regexp.MustCompile(`^[A-Za-z0-9._][A-Za-z0-9._-]*$`)
@@ -79,6 +79,10 @@ func parseURL(raw string) (*URL, error) {
 		return nil, errors.New("it has credentials; remove them and put them into a Secret")
 	}
 	u.User = parsed.User.Username()
+	if u.Scheme == schemeSSH && strings.HasPrefix(u.Path, "/~") {
+		// What begins with a home is not below the root.
+		u.Path = u.Path[1:]
+	}
 	return checked(u)
 }
 
@@ -122,7 +126,7 @@ func (u *URL) String() string {
 	out.User = url.User(u.User)
 	if !strings.HasPrefix(u.Path, "/") {
 		// What is relative to the home of the user is written so that it can be read again.
-		if u.Port == defaultPorts[schemeSSH] && !strings.ContainsAny(u.Path, " ") {
+		if u.Port == defaultPorts[schemeSSH] && !strings.Contains(u.Path, " ") {
 			return u.User + "@" + u.hostPort() + ":" + u.Path
 		}
 		out.Path = "/" + u.Path
