@@ -30,6 +30,8 @@ func FuzzBuild(f *testing.F) {
 	f.Add(archive(f, file(".gitmodules", "[submodule \"x\"]\n\tpath = x\n")))
 	f.Add(append(header(tar.TypeReg, "f", "", 600), make([]byte, 700)...))
 	f.Add(archive(f, file(strings.Repeat("long/", 30)+"name", "x"), file("caf\u00e9\u200d", "")))
+	f.Add(append(gnuSparse("hole", 1<<18), make([]byte, 1024)...))
+	f.Add(archive(f, link("gi7eba~1", "x"), entry{kind: tar.TypeFifo, name: "p"}, file("f", ""), file("f/x", "")))
 	f.Add([]byte("text"))
 	f.Add(make([]byte, 1024))
 	limits := tree.Limits{Files: 100, Bytes: 1 << 20, FileBytes: 1 << 19, PathBytes: 200, Depth: 8}
