@@ -151,7 +151,7 @@ func (c *client) send(ctx context.Context, method string, address *url.URL, body
 		if failure, ok := errors.AsType[*url.Error](err); ok {
 			err = failure.Err
 		}
-		return nil, fmt.Errorf("ask %s: %w", address.Host, err)
+		return nil, fmt.Errorf("ask %s: %w", address.Host, c.bounded(err))
 	}
 	return resp, nil
 }
@@ -188,7 +188,7 @@ func (c *client) read(resp *http.Response, result any) error {
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return fmt.Errorf("read the answer: %w", err)
+		return fmt.Errorf("read the answer: %w", c.bounded(err))
 	case len(data) > maxBody:
 		return &TooLargeError{What: "bytes", Limit: maxBody}
 	case result == nil:

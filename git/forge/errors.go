@@ -39,7 +39,7 @@ type ResponseError struct {
 	Status int
 	// Message is what the forge said, at most 512 bytes, printable and without the token.
 	Message string
-	// Is one of the errors of this package, or nil.
+	// kind is one of the errors of this package, or nil.
 	kind error
 }
 

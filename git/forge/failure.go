@@ -150,6 +150,22 @@ func (c *client) clean(text string) string {
 	return printable(strings.ReplaceAll(text, c.token, "***"), maxMessage)
 }
 
+// transportError is what the transport has to say, which can repeat what a server has sent in place of an answer, made fit for a status.
+type transportError struct {
+	text  string
+	cause error
+}
+
+// Error implements error.
+func (e *transportError) Error() string { return e.text }
+
+// Unwrap returns the cause, so that the end of a context is found.
+func (e *transportError) Unwrap() error { return e.cause }
+
+func (c *client) bounded(err error) error {
+	return &transportError{text: c.clean(err.Error()), cause: err}
+}
+
 // printable returns at most limit bytes of a text in one line, with nothing in it that a terminal would obey.
 func printable(text string, limit int) string {
 	var b strings.Builder

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -122,6 +123,36 @@ func TestEndlessPages(t *testing.T) {
 		if limit, ok := errors.AsType[*TooLargeError](err); !ok || limit.Limit != maxPages || pages != maxPages {
 			t.Errorf("%s: %d pages, %v", provider, pages, err)
 		}
+	}
+}
+
+// TestNotHTTP: what answers in place of a server is not repeated at length.
+func TestNotHTTP(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			// The other side may hang up in the middle.
+			_, err = conn.Write([]byte("SSH-2.0-" + strings.Repeat("a-token ", 10_000) + "\r\n"))
+			if err := errors.Join(err, conn.Close()); err != nil {
+				continue
+			}
+		}
+	}()
+	f, err := New(Options{Provider: Gitea, RepositoryURL: "http://" + listener.Addr().String() + "/acme/fleet", Token: "a-token"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Get(t.Context(), 1); err == nil || len(err.Error()) > 1024 || strings.Contains(err.Error(), "a-token") {
+		t.Errorf("%v", err)
 	}
 }
 
