@@ -11,13 +11,18 @@ import (
 // differs from case to case.
 func TestMessagesAreGiven(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join("spec", "v1alpha1", "componentversion.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	code := sources(t, "reconcilers") + sources(t, "ocm")
 	found := 0
-	for _, header := range []string{"| message | what to do |", "| event | when |"} {
+	for _, place := range []struct{ page, header string }{
+		{"componentversion.md", "| message | what to do |"},
+		{"componentversion.md", "| event | when |"},
+		{"gitsync.md", "| event of a GitSync | when |"},
+	} {
+		header := place.header
+		text, err := os.ReadFile(filepath.Join("spec", "v1alpha1", place.page))
+		if err != nil {
+			t.Fatal(err)
+		}
 		_, after, ok := strings.Cut(string(text), header+"\n|---|---|\n")
 		if !ok {
 			t.Fatalf("there is no table with the header %s", header)
