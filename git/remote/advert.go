@@ -192,7 +192,10 @@ func saidError(said string, clean func(string) string) error {
 		texts []string
 	}{
 		{ErrNoSuchCommit, []string{"not our ref", "not a valid commit", "unadvertised object"}},
-		{ErrNotFound, []string{"not found", "does not exist", "could not be found", "does not appear to be a git repository", "not a git repository", "cannot find repository", "not exported", "no such repository"}},
+		{ErrNotFound, []string{
+			"not found", "does not exist", "could not be found", "not appear to be a git repository", "not a git repository",
+			"cannot find repository", "not exported", "no such repository",
+		}},
 		{ErrForbidden, []string{"permission", "denied", "not allowed", "forbidden", "unauthorized", "read-only", "read only", "not authorized"}},
 	} {
 		if slices.ContainsFunc(known.texts, func(t string) bool { return strings.Contains(lower, t) }) {

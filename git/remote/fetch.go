@@ -87,7 +87,7 @@ func (r *Remote) request(ctx context.Context, w want) (_ *answer, err error) {
 func (r *Remote) wantMessage(w want, offered capabilities) (message []byte, banded bool, err error) {
 	use := []string{"agent=" + r.options.UserAgent}
 	for _, c := range []string{"multi_ack_detailed", "multi_ack", "side-band-64k", "ofs-delta", "no-progress"} {
-		if offered.has(c) && !(c == "multi_ack" && offered.has("multi_ack_detailed")) {
+		if offered.has(c) && (c != "multi_ack" || !offered.has("multi_ack_detailed")) {
 			use = append(use, c)
 		}
 	}

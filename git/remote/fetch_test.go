@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -72,7 +73,7 @@ func TestFetch(t *testing.T) {
 	for name, c := range servers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, _ := serve(t, gittest.Options{}, manifests(40))
+			s, _ := serve(t, gittest.Options{}, manifests(21))
 			dir := s.Dir("site.git")
 			for key, value := range c.config {
 				gittest.Config(t, dir, key, value)
@@ -191,7 +192,7 @@ func TestManyFiles(t *testing.T) {
 	t.Parallel()
 	files := make(map[string]string)
 	for i := range 70 {
-		files[fmt.Sprintf("file-%d", i)] = fmt.Sprint(i)
+		files[fmt.Sprintf("file-%d", i)] = strconv.Itoa(i)
 	}
 	s, commit := serve(t, gittest.Options{}, files)
 	gittest.LikeForge(t, s.Dir("site.git"))

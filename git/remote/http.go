@@ -185,7 +185,7 @@ func (t *httpTransport) where() *url.URL {
 }
 
 func (t *httpTransport) send(ctx context.Context, method string, target *url.URL, header http.Header, request body) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, target.String(), http.NoBody)
 	if err != nil {
 		return nil, err
 	}

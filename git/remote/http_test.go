@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -232,7 +233,7 @@ func TestRedirectOfPost(t *testing.T) {
 		s, commit := serve(t, gittest.Options{}, oneFile)
 		s.SetFault(func(w httpWriter, r *httpRequest) bool {
 			rest, old := strings.CutPrefix(r.URL.Path, "/old.git")
-			if old && r.Method == "POST" {
+			if old && r.Method == http.MethodPost {
 				w.Header().Set("Location", "/site.git"+rest)
 				w.WriteHeader(status)
 				return true
@@ -287,7 +288,7 @@ func TestRedirectInCircles(t *testing.T) {
 	s, _ := serve(t, gittest.Options{}, oneFile)
 	s.SetFault(func(w httpWriter, r *httpRequest) bool {
 		w.Header().Set("Location", "/again"+r.URL.RequestURI())
-		w.WriteHeader(302)
+		w.WriteHeader(http.StatusFound)
 		return true
 	})
 	if _, err := open(t, remote.Options{URL: s.RepositoryURL("site.git")}).Refs(within(t)); !errors.Is(err, remote.ErrProtocol) {
@@ -295,7 +296,7 @@ func TestRedirectInCircles(t *testing.T) {
 	}
 	s.SetFault(func(w httpWriter, _ *httpRequest) bool {
 		w.Header().Set("Location", "/login")
-		w.WriteHeader(302)
+		w.WriteHeader(http.StatusFound)
 		return true
 	})
 	_, err := open(t, remote.Options{URL: s.RepositoryURL("site.git")}).Refs(within(t))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/metrics"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -121,7 +122,7 @@ func BenchmarkFetchPush(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		commit, w := change(b, entries(b, store, tip), tip, "change", fmt.Sprint(n))
+		commit, w := change(b, entries(b, store, tip), tip, "change", strconv.Itoa(n))
 		if err := r.Push(b.Context(), update("main", tip, commit, w)); err != nil {
 			b.Fatal(err)
 		}

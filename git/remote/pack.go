@@ -146,7 +146,7 @@ func (p *pack) scan(s *packfile.Scanner, limit int64) error {
 		if err != nil {
 			return err
 		}
-		var sink io.Writer = io.Discard
+		sink := io.Discard
 		whole := int(e.base) == len(p.entries)
 		if whole {
 			hasher = plumbing.NewHasher(header.Type, header.Length)

@@ -170,7 +170,7 @@ func (r *Remote) report(talk conversation, from io.Reader, u Update, ref plumbin
 		return nil
 	}
 	reason := status.reason()
-	text := r.clean(strings.Join([]string{reason, said.String()}, "\n"))
+	text := r.clean(reason + "\n" + said.String())
 	rejected := &RejectedError{Branch: u.Branch, Message: cmp.Or(text, "without a reason"), Protected: isProtected(reason + "\n" + said.String())}
 	if mayHaveMoved(reason) {
 		return &lockError{rejected}
@@ -233,7 +233,8 @@ func readReport(from io.Reader, ref plumbing.ReferenceName) (reportStatus, error
 // mayHaveMoved reports whether a reason can mean that the branch was not where it was expected. Servers have no other way
 // to say it than these texts.
 func mayHaveMoved(reason string) bool {
-	return containsAny(reason, "failed to update ref", "failed to lock", "cannot lock ref", "incorrect old value", "reference already exists", "fetch first", "lock error", "unable to lock", "stale info", "already exists", "exists; cannot create")
+	return containsAny(reason, "failed to update ref", "failed to lock", "cannot lock ref", "unable to lock", "lock error", "incorrect old value",
+		"already exists", "exists; cannot create", "fetch first", "stale info")
 }
 
 // isProtected reports whether a rule about the branch is the reason.

@@ -18,7 +18,7 @@ func (p *pack) index() {
 	p.byHash = p.byHash[:0]
 	for i := range p.entries {
 		if !p.entries[i].hash.IsZero() {
-			p.byHash = append(p.byHash, int32(i)) //nolint:gosec // at most maxObjects
+			p.byHash = append(p.byHash, int32(i))
 		}
 	}
 	slices.SortFunc(p.byHash, func(a, b int32) int { return bytes.Compare(p.entries[a].hash[:], p.entries[b].hash[:]) })
@@ -87,7 +87,7 @@ func (p *pack) resolveLinked(ctx context.Context, files bool) (made bool, err er
 		if e.kind == plumbing.BlobObject {
 			most = maxDelta
 		}
-		content, err := p.content(int32(i), most) //nolint:gosec // at most maxObjects
+		content, err := p.content(int32(i), most)
 		if _, large := errors.AsType[*TooLargeError](err); large && e.kind == plumbing.BlobObject {
 			p.skipped = true
 			continue
@@ -220,7 +220,7 @@ func (p *pack) files(ctx context.Context, most int) ([]plumbing.Hash, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		content, err := p.content(int32(i), maxTree) //nolint:gosec // at most maxObjects
+		content, err := p.content(int32(i), maxTree)
 		if err != nil {
 			return nil, err
 		}

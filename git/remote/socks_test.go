@@ -54,7 +54,7 @@ func serveSOCKS(client net.Conn, user, password string) {
 		return
 	}
 	port := strconv.Itoa(int(binary.BigEndian.Uint16(request[8:])))
-	server, err := net.Dial("tcp", net.JoinHostPort(net.IP(request[4:8]).String(), port)) //nolint:noctx // ends with the client
+	server, err := net.Dial("tcp", net.JoinHostPort(net.IP(request[4:8]).String(), port))
 	if err != nil {
 		return
 	}

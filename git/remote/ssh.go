@@ -3,6 +3,7 @@ package remote
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,9 @@ func identity(a Auth) (ssh.Signer, error) {
 	if len(bytes.TrimSpace(a.Identity)) == 0 {
 		return nil, errors.New("SSH needs a private key: put it into the key identity of the Secret")
 	}
+	if err := checkIdentity(a.Identity); err != nil {
+		return nil, err
+	}
 	signer, err := ssh.ParsePrivateKey(a.Identity)
 	if _, locked := errors.AsType[*ssh.PassphraseMissingError](err); locked {
 		if a.Passphrase == "" {
@@ -69,6 +73,39 @@ func identity(a Auth) (ssh.Signer, error) {
 		return nil, errors.New("identity is not a private key of OpenSSH or PEM; check the Secret")
 	}
 	return signer, nil
+}
+
+const (
+	// maxIdentity is how many bytes a private key may have; one of RSA with 16384 bits has 13000.
+	maxIdentity = 32 << 10
+	// maxRounds is how often a password may be hashed before it opens a key, which nothing can interrupt. ssh-keygen does
+	// it 24 times.
+	maxRounds = 2048
+)
+
+// checkIdentity refuses keys that would take hours to read.
+func checkIdentity(raw []byte) error {
+	if len(raw) > maxIdentity {
+		return fmt.Errorf("the private key in identity has more than %d bytes; use another one", maxIdentity)
+	}
+	const magic = "openssh-key-v1\x00"
+	block, _ := pem.Decode(raw)
+	if block == nil || !bytes.HasPrefix(block.Bytes, []byte(magic)) {
+		return nil
+	}
+	var key struct {
+		Cipher, Hash, Options string
+		Rest                  []byte `ssh:"rest"`
+	}
+	var options struct {
+		Salt   string
+		Rounds uint32
+	}
+	// What cannot be read is left to the parser of keys.
+	if ssh.Unmarshal(block.Bytes[len(magic):], &key) == nil && ssh.Unmarshal([]byte(key.Options), &options) == nil && options.Rounds > maxRounds {
+		return fmt.Errorf("the password of the private key in identity is hashed more than %d times; make it anew by `ssh-keygen -p -a 100`", maxRounds)
+	}
+	return nil
 }
 
 // dialer is a function that opens connections, as a proxy.ContextDialer.
@@ -136,10 +173,10 @@ func (t *sshTransport) open(ctx context.Context, service string) (conversation, 
 	}
 	c := &sshConversation{said: &heard{}, clean: t.clean}
 	// Nothing in SSH knows contexts: without its connection all of it ends.
-	c.unwatch = context.AfterFunc(ctx, func() { conn.Close() })
+	c.unwatch = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	if c.client, err = t.handshake(conn); err != nil {
 		c.unwatch()
-		conn.Close()
+		_ = conn.Close()
 		return nil, err
 	}
 	if err := c.start(service+" "+quote(t.url.Path), t.limits); err != nil {

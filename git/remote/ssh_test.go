@@ -8,10 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
-
-	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/ocm-operator/ocm-operator/git/gittest"
 	"github.com/ocm-operator/ocm-operator/git/remote"
@@ -31,35 +30,40 @@ func overSSH(t *testing.T, o gittest.SSHOptions) (s *gittest.SSHServer, commit s
 // TestSSH pushes with each kind of key.
 func TestSSH(t *testing.T) {
 	t.Parallel()
+	keys := make(map[string]gittest.Key)
+	var authorized [][]byte
 	for _, kind := range []gittest.KeyKind{gittest.Ed25519, gittest.ECDSA, gittest.RSA} {
-		for _, passphrase := range []string{"", "long secret"} {
-			t.Run(string(kind)+" "+passphrase, func(t *testing.T) {
-				t.Parallel()
-				key := gittest.NewKey(t, kind, passphrase)
-				s, first := overSSH(t, gittest.SSHOptions{Authorized: [][]byte{key.Public}})
-				l := loopback{asked: make(chan string, 8)}
-				r := open(t, remote.Options{
-					URL: s.URL("team/site.git"), Dial: l.dial,
-					Auth: remote.Auth{Identity: key.Private, Passphrase: passphrase, KnownHosts: s.KnownHosts},
-				})
-				refs, err := r.Refs(within(t))
-				if err != nil || refs.Branches["main"].String() != first || refs.Default != "main" {
-					t.Fatalf("got %v and %v, want main at %s", refs, err, first)
-				}
-				if asked := <-l.asked; asked != s.Address {
-					t.Errorf("connected to %s, want %s, by the dialer of the options", asked, s.Address)
-				}
-				commit, w := change(t, entries(t, fetch(t, r, first), first), first, "ours", strings.Repeat("large", 1<<20))
-				if err := r.Push(within(t), update("main", first, commit, w)); err != nil {
-					t.Fatal(err)
-				}
-				if err := r.Push(within(t), update("main", first, commit, w)); !errors.Is(err, remote.ErrMoved) {
-					t.Errorf("a push that comes too late gives %v, want %v", err, remote.ErrMoved)
-				}
-				gittest.Fsck(t, s.Dir("team/site.git"))
-			})
+		for _, passphrase := range []string{"", "long-secret"} {
+			key := gittest.NewKey(t, kind, passphrase)
+			keys[string(kind)+"/"+passphrase] = key
+			authorized = append(authorized, key.Public)
 		}
 	}
+	s, first := overSSH(t, gittest.SSHOptions{Authorized: authorized})
+	for name, key := range keys {
+		kind, passphrase, _ := strings.Cut(name, "/")
+		l := loopback{asked: make(chan string, 8)}
+		r := open(t, remote.Options{
+			URL: s.URL("team/site.git"), Dial: l.dial,
+			Auth: remote.Auth{Identity: key.Private, Passphrase: passphrase, KnownHosts: s.KnownHosts},
+		})
+		refs, err := r.Refs(within(t))
+		if err != nil || refs.Branches["main"].String() != first || refs.Default != "main" {
+			t.Fatalf("%s: got %v and %v, want main at %s", name, refs, err, first)
+		}
+		if asked := <-l.asked; asked != s.Address {
+			t.Errorf("%s: connected to %s, want %s, by the dialer of the options", name, asked, s.Address)
+		}
+		commit, w := change(t, entries(t, fetch(t, r, first), first), first, "ours", strings.Repeat(name, 1<<18))
+		branch := kind + "-" + passphrase + "x"
+		if err := r.Push(within(t), update(branch, "", commit, w)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := r.Push(within(t), update(branch, "", commit, w)); !errors.Is(err, remote.ErrMoved) {
+			t.Errorf("%s: a push that comes too late gives %v, want %v", name, err, remote.ErrMoved)
+		}
+	}
+	gittest.Fsck(t, s.Dir("team/site.git"))
 }
 
 // TestSSHBlob asks for files one by one, and finds that a server does not give them.

@@ -129,7 +129,7 @@ func (s *Store) read(ctx context.Context, h plumbing.Hash, kind plumbing.ObjectT
 	return s.packs[0].read(ctx, h, kind, maxTree)
 }
 
-// Blob returns the content of a file of at most most bytes. It is asked from the server if it was not fetched.
+// Blob returns the content of a file that has no more bytes than most. It is asked from the server if it was not fetched.
 // It returns ErrNoSuchObject, or *TooLargeError.
 func (s *Store) Blob(ctx context.Context, h plumbing.Hash, most int64) ([]byte, error) {
 	s.mu.Lock()
