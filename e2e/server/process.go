@@ -37,6 +37,8 @@ type Command struct {
 	Env []string
 	// Log gets what the program writes to standard error; nobody when nil.
 	Log io.Writer
+	// Address is where a program will listen that was told so and does not say it itself. Start then waits for nothing.
+	Address string
 }
 
 // Process is a server that was started.
@@ -60,8 +62,14 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	p.cmd.Env = append(os.Environ(), c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = writer, p.complaints
 	p.cmd.SysProcAttr = attributes()
+	if c.Address != "" {
+		p.address, p.cmd.Stdout = c.Address, nil
+	}
 	if err := p.spawn(writer); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Path, err)
+	}
+	if c.Address != "" {
+		return p, nil
 	}
 	stop := context.AfterFunc(ctx, func() { _ = reader.SetReadDeadline(time.Now()) })
 	defer stop()
@@ -96,6 +104,12 @@ func (p *Process) Address() string { return p.address }
 
 // PID is the id of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Exited is closed when the server has ended.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Complaints is the end of what the server has written to standard error.
+func (p *Process) Complaints() string { return p.complaints.String() }
 
 // Stop tells the server to end and waits for it; one that does not is killed, which is an error. It may be called again.
 func (p *Process) Stop() error {
