@@ -38,12 +38,12 @@ func (c *controller) dialer(location *remote.URL) func(ctx context.Context, netw
 
 // forge makes the forge ready that has the pull requests of a repository; nothing is sent before it is asked. What the returned function
 // ends are connections.
-func (c *controller) forge(r *run) (forge.Forge, func(), error) {
+func (c *controller) forge(r *run, repositoryURL string) (forge.Forge, func(), error) {
 	spec := r.obj.Spec.Repository
 	api := spec.APIURL
 	if api == "" {
 		var err error
-		if api, err = forge.APIURL(spec.Provider, spec.URL); err != nil {
+		if api, err = forge.APIURL(spec.Provider, repositoryURL); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -59,7 +59,7 @@ func (c *controller) forge(r *run) (forge.Forge, func(), error) {
 		return nil, nil, err
 	}
 	made, err := forge.New(forge.Options{
-		Provider: spec.Provider, RepositoryURL: spec.URL, APIURL: api, Token: r.credentials.apiToken, UserAgent: c.userAgent,
+		Provider: spec.Provider, RepositoryURL: repositoryURL, APIURL: api, Token: r.credentials.apiToken, UserAgent: c.userAgent,
 		Client: &http.Client{Transport: oci.Chosen(location.Host, transport, transport, c.hosts)},
 	})
 	return made, transport.CloseIdleConnections, err

@@ -10,6 +10,7 @@ package gitsync
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -46,6 +47,9 @@ type Options struct {
 	Limits tree.Limits
 	// NoCrossNamespaceRefs refuses references into other namespaces, and CrossNamespaceRefs lets them be where that is not set.
 	NoCrossNamespaceRefs, CrossNamespaceRefs bool
+	// Settling is how long a pull request may stay open whose content is in its base branch, since a forge that has just merged it says so a
+	// moment later; zero is 5 s.
+	Settling time.Duration
 	// Metrics is where the metrics are registered; nil is nowhere.
 	Metrics prometheus.Registerer
 	// Concurrent is how many objects are reconciled at once.
@@ -70,9 +74,6 @@ func Plugin(o Options) plugin.Plugin {
 func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if o.Store == nil {
 		return fmt.Errorf("options of kind %s are incomplete: Store is required", v1alpha1.GitSyncKind)
-	}
-	if o.MaxRepositoryBytes <= 0 {
-		o.MaxRepositoryBytes = usualRepositoryBytes
 	}
 	hosts, err := oci.ParseHosts(o.AllowedHosts)
 	if err != nil {
@@ -125,6 +126,7 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.GitSync, *run] {
 			{Name: "resolveSource", Run: c.resolveSource, Light: true},
 			{Name: "readCredentials", Run: c.readCredentials},
 			{Name: "look", Run: c.look},
+			{Name: "leave", Run: c.leave},
 			{Name: "push", Run: c.push},
 			{Name: "propose", Run: c.propose},
 			{Name: "record", Run: c.record},

@@ -31,6 +31,9 @@ func (c *controller) look(ctx context.Context, r *run) error {
 	if r.proposes() {
 		r.world.proposed = refs.Branches[r.obj.PullRequestBase()]
 	}
+	if r.asked() && r.obj.Status.PullRequest != nil && r.obj.Status.PullRequest.State == v1alpha1.PullRequestClosed {
+		return nil // what was declined is proposed again, for which its branch may have to be pushed again
+	}
 	r.recorded = r.obj.Status.Fingerprint == fingerprint && r.obj.Status.RepositoryURL == r.world.repository
 	if r.found = c.memory.recall(r.key(), r.world); r.found == nil && r.recorded {
 		r.found = r.remembered()

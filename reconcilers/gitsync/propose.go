@@ -1,5 +1,235 @@
 package gitsync
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
 
-func (c *controller) propose(ctx context.Context, r *run) error { return nil }
+	"github.com/fluxcd/pkg/apis/meta"
+
+	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/git/forge"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+)
+
+// usualSettling is the default of Options.Settling.
+const usualSettling = 5 * time.Second
+
+// propose sees to it that the branch is proposed once, and finds out what became of that.
+func (c *controller) propose(ctx context.Context, r *run) error {
+	if !r.proposes() && !r.hasOpen() {
+		return nil
+	}
+	if !r.proposes() && !r.hasForge() {
+		r.events.Warning(r.obj, v1alpha1.CreatePullRequestFailedReason, fmt.Sprintf("Pull request #%d is left open: spec.repository.provider names no forge any more", r.obj.Status.PullRequest.Number))
+		r.obj.Status.PullRequest = nil
+		return nil
+	}
+	d, err := c.desk(r, r.obj.Spec.Repository.URL)
+	if err != nil {
+		return err
+	}
+	defer d.leave()
+	if err := c.supersede(ctx, r, d); err != nil {
+		return forgeVerdict(err)
+	}
+	switch {
+	case !r.proposes():
+		return nil
+	case r.found.delivered:
+		err = c.settle(ctx, r, d)
+	default:
+		err = c.follow(ctx, r, d)
+	}
+	return forgeVerdict(err)
+}
+
+// hasOpen tells whether the status names a request that was open.
+func (r *run) hasOpen() bool {
+	request := r.obj.Status.PullRequest
+	return request != nil && request.State == v1alpha1.PullRequestOpen
+}
+
+// hasForge tells whether the spec says which forge has the requests.
+func (r *run) hasForge() bool {
+	provider := r.obj.Spec.Repository.Provider
+	return provider != "" && provider != v1alpha1.GitProvider
+}
+
+// supersede closes a request that the spec no longer wants: that of another branch, or any. One for another base is replaced when there
+// is one for this, and named in the comment.
+func (c *controller) supersede(ctx context.Context, r *run, d *desk) error {
+	request := r.obj.Status.PullRequest
+	switch {
+	case request == nil, r.proposes() && request.Head == r.obj.TargetBranch() && request.Base == r.obj.PullRequestBase():
+		return nil
+	case request.State != v1alpha1.PullRequestOpen:
+		if r.proposes() {
+			r.obj.Status.PullRequest = nil // what became of another proposal says nothing about this one
+		}
+		return nil
+	case r.proposes() && request.Head == r.obj.TargetBranch():
+		r.obj.Status.PullRequest = nil // it is found again, and closed when there is one for the other base
+		return nil
+	}
+	why := "It is superseded: pull requests of this object are made from branch `" + r.obj.TargetBranch() + "` now."
+	if !r.proposes() {
+		why = "It is superseded: this object makes no pull requests any more."
+	}
+	if err := d.close(ctx, request.Number, why); err != nil && !errors.Is(err, forge.ErrNotFound) {
+		return err
+	}
+	r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Closed pull request #%d: it is superseded", request.Number))
+	request.State, request.Tree = v1alpha1.PullRequestClosed, ""
+	if r.proposes() {
+		r.obj.Status.PullRequest = nil
+	}
+	return nil
+}
+
+// settle is for content that is in the base branch: its request was merged, or has nothing left to change.
+func (c *controller) settle(ctx context.Context, r *run, d *desk) error {
+	if err := c.adopt(ctx, r, d); err != nil || !r.hasOpen() {
+		return err
+	}
+	known := r.obj.Status.PullRequest
+	got, err := d.get(ctx, known.Number)
+	if errors.Is(err, forge.ErrNotFound) {
+		r.obj.Status.PullRequest = nil
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if c.observe(r, got); got.State != forge.Open {
+		return nil
+	}
+	if left := c.settling - c.now().Sub(c.memory.settledSince(r.key(), c.now())); left > 0 {
+		return lifecycle.Wait(meta.ProgressingReason, left, fmt.Errorf("branch %s holds what pull request #%d proposes; waiting until it is merged, or to close it", known.Base, known.Number))
+	}
+	if err := d.close(ctx, known.Number, "There is nothing left to change: branch `"+known.Base+"` holds the content already."); err != nil {
+		return err
+	}
+	known.State, known.Tree = v1alpha1.PullRequestClosed, ""
+	r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Closed pull request #%d: branch %s holds the content already", known.Number, known.Base))
+	return nil
+}
+
+// adopt finds a request that was created by a process which could not write that down.
+func (c *controller) adopt(ctx context.Context, r *run, d *desk) error {
+	if r.recorded || r.obj.Status.PullRequest != nil || r.world.target.IsZero() {
+		return nil
+	}
+	open, err := d.open(ctx, r.obj.TargetBranch())
+	if mine := pick(open, r.obj.PullRequestBase()); mine != nil {
+		r.proposed(mine)
+	}
+	return err
+}
+
+// refresh finds out what became of an open request whose branch is gone, before that is pushed again: who closes one often deletes the
+// branch with it.
+func (c *controller) refresh(ctx context.Context, r *run) error {
+	if !r.hasOpen() || !r.proposes() || !r.world.target.IsZero() || r.obj.Status.PullRequest.Head != r.obj.TargetBranch() {
+		return nil
+	}
+	d, err := c.desk(r, r.obj.Spec.Repository.URL)
+	if err != nil {
+		return err
+	}
+	defer d.leave()
+	got, err := d.get(ctx, r.obj.Status.PullRequest.Number)
+	if errors.Is(err, forge.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return forgeVerdict(err)
+	}
+	c.observe(r, got)
+	return nil
+}
+
+// follow is for content that has to be proposed, or that was.
+func (c *controller) follow(ctx context.Context, r *run, d *desk) error {
+	known := r.obj.Status.PullRequest
+	if known != nil && known.State != v1alpha1.PullRequestMerged {
+		got, err := d.get(ctx, known.Number)
+		switch {
+		case errors.Is(err, forge.ErrNotFound):
+			return c.startOver(r, fmt.Sprintf("pull request #%d does not exist any more", known.Number), func() { r.obj.Status.PullRequest = nil })
+		case err != nil:
+			return err
+		}
+		switch c.observe(r, got); got.State {
+		case forge.Merged:
+			// The branches were listed before. What was merged may be in the base branch by now.
+			return c.startOver(r, fmt.Sprintf("pull request #%d was merged, comparing branch %s again", known.Number, known.Base), nil)
+		case forge.Closed:
+			if r.declined() {
+				return lifecycle.Stall(v1alpha1.PullRequestClosedReason, fmt.Errorf(
+					"pull request #%d was closed without being merged, so the same content is not proposed again: reopen it, or annotate the GitSync with %s to have it proposed anew",
+					known.Number, meta.ReconcileRequestAnnotation))
+			}
+			return c.request(ctx, r, d)
+		default:
+			if r.recorded {
+				return nil
+			}
+		}
+	}
+	return c.request(ctx, r, d)
+}
+
+// declined tells whether the same content was proposed by the request that others have closed, and nobody has asked for it since.
+func (r *run) declined() bool {
+	known := r.obj.Status.PullRequest
+	if known == nil || known.State != v1alpha1.PullRequestClosed || known.Tree == "" || r.asked() {
+		return false
+	}
+	if known.Head != r.obj.TargetBranch() || known.Base != r.obj.PullRequestBase() || !r.proposes() {
+		return false
+	}
+	return known.Digest == r.content.ManifestDigest || known.Tree == hex(r.found.content)
+}
+
+// asked tells whether somebody has asked for a reconciliation that was not finished yet.
+func (r *run) asked() bool {
+	asked, ok := meta.ReconcileAnnotationValue(r.obj.GetAnnotations())
+	return ok && asked != r.obj.Status.GetLastHandledReconcileRequest()
+}
+
+// observe writes down what became of a request.
+func (c *controller) observe(r *run, got *forge.Request) {
+	known := r.obj.Status.PullRequest
+	before := known.State
+	known.State, known.MergeCommit = string(got.State), got.MergeCommit
+	if got.URL != "" {
+		known.URL = got.URL
+	}
+	if before == known.State {
+		return
+	}
+	switch got.State {
+	case forge.Merged:
+		said := fmt.Sprintf("Pull request #%d was merged", got.Number)
+		if got.MergeCommit != "" {
+			said += " as " + short(got.MergeCommit)
+		}
+		r.events.Normal(r.obj, meta.ProgressingReason, said)
+	case forge.Closed:
+		r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Pull request #%d was closed by others without being merged", got.Number))
+	default:
+		r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Pull request #%d was opened again", got.Number))
+	}
+}
+
+// startOver forgets what is known, so that everything is found out anew, at once, after the status was written.
+func (c *controller) startOver(r *run, why string, change func()) error {
+	if change != nil {
+		change()
+	}
+	c.memory.forget(r.key())
+	r.obj.Status.Fingerprint = ""
+	return lifecycle.Within(atOnce, lifecycle.Busy(meta.ProgressingReason, errors.New(why)))
+}

@@ -77,6 +77,9 @@ func (c *controller) deliver(ctx context.Context, r *run) (err error) {
 	case keep:
 		return c.kept(ctx, r, b, s)
 	case commit:
+		if err := c.refresh(ctx, r); err != nil || r.declined() {
+			return err // a branch that others have deleted with its pull request does not come back
+		}
 		return c.commit(ctx, r, b, s, p)
 	default:
 		return c.refused(r, p.action)

@@ -55,9 +55,9 @@ func TestPush(t *testing.T) {
 		t.Errorf("status %+v", status)
 	}
 	gittest.Fsck(t, s.dir)
-	s.wantQuiet()
+	s.wantQuiet(0)
 
 	// Another process has no memory, and needs none.
 	s.install()
-	s.wantQuiet()
+	s.wantQuiet(0)
 }

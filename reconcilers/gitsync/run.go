@@ -1,6 +1,7 @@
 package gitsync
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -32,13 +33,15 @@ type controller struct {
 	metrics      *metrics
 	memory       memory
 	now          func() time.Time
+	settling     time.Duration
 
 	crossNamespaceRefs bool
 }
 
 func newController(o Options, reader, live client.Reader) *controller {
 	return &controller{
-		reader: reader, live: live, store: o.Store, userAgent: o.UserAgent, limits: o.Limits, maxBytes: o.MaxRepositoryBytes,
+		reader: reader, live: live, store: o.Store, userAgent: o.UserAgent, limits: o.Limits,
+		maxBytes: cmp.Or(o.MaxRepositoryBytes, usualRepositoryBytes), settling: cmp.Or(o.Settling, usualSettling),
 		resolver:           source.Resolver{Reader: reader, NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
 		crossNamespaceRefs: o.CrossNamespaceRefs, now: time.Now,
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +18,7 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/git/forge/forgetest"
 	"github.com/ocm-operator/ocm-operator/git/gittest"
 	"github.com/ocm-operator/ocm-operator/git/tree"
 	"github.com/ocm-operator/ocm-operator/reconcilers/gitsync"
@@ -25,7 +27,7 @@ import (
 )
 
 const (
-	repositoryName = "fleet.git"
+	repositoryName = "acme/fleet.git"
 	password       = "s3cret-of-git"
 )
 
@@ -33,9 +35,11 @@ const (
 type stage struct {
 	*reconcilertest.World
 
-	t        *testing.T
-	syncs    *reconcilertest.Controller
-	server   *gittest.Server
+	t      *testing.T
+	syncs  *reconcilertest.Controller
+	server *gittest.Server
+	// forge is nil without one.
+	forge    *forgetest.Server
 	registry *prometheus.Registry
 	options  gitsync.Options
 	// dir is the bare repository.
@@ -47,10 +51,10 @@ type stage struct {
 // newStage makes a repository with the files, and a GitSync whose source has no content yet.
 func newStage(t *testing.T, files map[string]string) *stage {
 	t.Helper()
-	s := &stage{World: reconcilertest.New(t), t: t, server: gittest.NewServer(t, gittest.Options{Username: "git", Password: password}), registry: prometheus.NewRegistry()}
+	s := &stage{World: reconcilertest.New(t), t: t, server: gittest.NewServer(t, gittest.Options{Username: "git", Password: password})}
 	s.dir = s.server.Dir(repositoryName)
 	gittest.NewRepository(t, s.dir, files, "main")
-	s.options = gitsync.Options{Lifecycle: s.Lifecycle, Store: s.Store, TempDir: t.TempDir(), Metrics: s.registry, UserAgent: "ocm-operator/test", Limits: tree.Limits{Files: 1000}}
+	s.options = gitsync.Options{Lifecycle: s.Lifecycle, Store: s.Store, TempDir: t.TempDir(), UserAgent: "ocm-operator/test", Settling: time.Millisecond, Limits: tree.Limits{Files: 1000}}
 	s.install()
 	s.resource = reconcilertest.Resource("manifests", "app", "manifests")
 	s.Create(s.resource, &corev1.Secret{ObjectMeta: reconcilertest.Named("git"), Data: map[string][]byte{"username": []byte("git"), "password": []byte(password)}})
@@ -69,7 +73,8 @@ func newStage(t *testing.T, files map[string]string) *stage {
 // install starts the feature anew, as another process would.
 func (s *stage) install() {
 	s.t.Helper()
-	s.options.Metrics = prometheus.NewRegistry()
+	s.registry = prometheus.NewRegistry()
+	s.options.Metrics = s.registry
 	s.syncs = s.Install(gitsync.Plugin(s.options))
 }
 
@@ -94,6 +99,9 @@ func (s *stage) forget() {
 	s.Events()
 	s.Writes()
 	s.server.ForgetRequests()
+	if s.forge != nil {
+		s.forge.Forget()
+	}
 }
 
 // reconcile reconciles the GitSync until it wants to be left alone for a while.
@@ -204,8 +212,9 @@ func (s *stage) wantNotReady(reason string) string {
 	return reconcilertest.Message(s.sync, "Ready")
 }
 
-// wantQuiet reconciles once more, and checks that one request was sent, and nothing written or said.
-func (s *stage) wantQuiet() {
+// wantQuiet reconciles once more, and checks that one request was sent to git and as many as that to the forge, and nothing was written
+// or said.
+func (s *stage) wantQuiet(requests int) {
 	s.t.Helper()
 	s.forget()
 	s.reconcile()
@@ -214,6 +223,9 @@ func (s *stage) wantQuiet() {
 		for _, r := range requests {
 			s.t.Logf("%s %s?%s", r.Method, r.Path, r.Query)
 		}
+	}
+	if s.forge != nil && len(s.forge.Requests()) != requests {
+		s.t.Errorf("%d requests to the forge, want %d: %+v", len(s.forge.Requests()), requests, s.forge.Requests())
 	}
 	if writes, events := s.Writes(), s.Events(); len(writes) > 0 || len(events) > 0 {
 		s.t.Errorf("writes %q and events %q, want none", writes, events)
