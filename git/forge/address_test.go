@@ -1,6 +1,9 @@
 package forge
 
 import (
+	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -78,6 +81,59 @@ func TestNewRefuses(t *testing.T) {
 		c.change(&o)
 		if f, err := New(o); err == nil || !strings.Contains(err.Error(), c.say) || strings.Contains(err.Error(), "hunter2") || f != nil {
 			t.Errorf("%s: %v; want it to say %q", name, err, c.say)
+		}
+	}
+}
+
+// moving sends everything that is asked by http or of the old path elsewhere, and remembers who was asked with the token.
+type moving struct {
+	to    string
+	asked []string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (m *moving) RoundTrip(r *http.Request) (*http.Response, error) {
+	m.asked = append(m.asked, r.URL.Scheme+"://"+r.URL.Host+r.URL.Path)
+	resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("[]")), Request: r}
+	if len(m.asked) == 1 {
+		resp.StatusCode = http.StatusMovedPermanently
+		resp.Header.Set("Location", m.to)
+	}
+	return resp, nil
+}
+
+// TestRedirects: the token stays with the host and never goes back to plain HTTP.
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		from, to string
+		followed bool
+		reason   string
+	}{
+		{"http://git.acme.org", "https://git.acme.org/api/v1/repos/a/b/pulls", true, "a server that wants TLS"},
+		{"http://git.acme.org:3000", "https://git.acme.org/x", true, "the same on its usual port"},
+		{"https://git.acme.org", "/api/v1/repos/a/c/pulls", true, "renamed"},
+		{"https://git.acme.org", "https://GIT.acme.org/x", true, "names of hosts have no case"},
+		{"https://git.acme.org", "http://git.acme.org/x", false, "the token would be readable on the way"},
+		{"https://git.acme.org", "https://git.acme.org:8443/x", false, "another port can be another's"},
+		{"https://git.acme.org", "https://sub.git.acme.org/x", false, "a sub domain is another host, although net/http takes headers there"},
+		{"https://git.acme.org", "//evil.example.org/x", false, "another host without a scheme"},
+		{"https://git.acme.org", "https://git.acme.org@evil.example.org/x", false, "a user that looks like a host"},
+		{"https://git.acme.org", "https://user:password@git.acme.org/x", false, "credentials that are not ours"},
+		{"https://git.acme.org", "https://git.acme.org.evil.example.org/x", false, "a host that begins like ours"},
+	} {
+		m := &moving{to: c.to}
+		f, err := New(Options{Provider: Gitea, RepositoryURL: c.from + "/a/b", Token: "t", Client: &http.Client{Transport: m}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Open(t.Context(), "a")
+		_, refused := errors.AsType[*RedirectError](err)
+		if refused == c.followed || (len(m.asked) == 2) != c.followed {
+			t.Errorf("%s to %s: %v, asked %v (%s)", c.from, c.to, err, m.asked, c.reason)
+		}
+		if refused && strings.Contains(err.Error(), "password") {
+			t.Errorf("%s to %s: %v", c.from, c.to, err)
 		}
 	}
 }
