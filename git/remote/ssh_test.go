@@ -39,7 +39,9 @@ func TestSSH(t *testing.T) {
 			authorized = append(authorized, key.Public)
 		}
 	}
-	s, first := overSSH(t, gittest.SSHOptions{Authorized: authorized})
+	// Most tests are against OpenSSH, which takes its time for each connection.
+	s := gittest.NewSSH(t, gittest.SSHOptions{Authorized: authorized})
+	first := gittest.NewRepository(t, s.Dir("team/site.git"), oneFile, "main")
 	for name, key := range keys {
 		kind, passphrase, _ := strings.Cut(name, "/")
 		l := loopback{asked: make(chan string, 8)}
