@@ -139,3 +139,46 @@ func TestNeverOurs(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestRefusedBeforeSending: what no forge accepts is not sent, and the error names the field of the user.
+func TestRefusedBeforeSending(t *testing.T) {
+	t.Parallel()
+	for _, provider := range []string{GitHub, GitLab, Gitea} {
+		s := &script{}
+		f, err := New(Options{Provider: provider, RepositoryURL: "https://git.acme.org/acme/fleet", Token: "t", Client: &http.Client{Transport: s}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		good := Draft{Title: "t", Head: "a", Base: "main"}
+		for name, c := range map[string]struct {
+			change func(*Draft)
+			say    string
+			only   string
+		}{
+			"title": {func(d *Draft) { d.Title = " \n" }, "pullRequestTemplate.title", ""},
+			"head":  {func(d *Draft) { d.Head = "" }, "head and a base", ""},
+			"base":  {func(d *Draft) { d.Base = "" }, "head and a base", ""},
+			"comma": {func(d *Draft) { d.Labels = []string{"a,b"} }, "pullRequestTemplate.labels", GitLab},
+		} {
+			if c.only != "" && c.only != provider {
+				continue
+			}
+			draft := good
+			c.change(&draft)
+			if request, err := f.Create(t.Context(), draft); err == nil || !strings.Contains(err.Error(), c.say) || request != nil {
+				t.Errorf("%s, %s: %+v, %v", provider, name, request, err)
+			}
+		}
+		if _, err := f.Get(t.Context(), 0); err == nil {
+			t.Errorf("%s: there is no request 0", provider)
+		}
+		if provider == GitLab {
+			if _, err := f.Update(t.Context(), 1, Draft{Labels: []string{"a,b"}}); err == nil || !strings.Contains(err.Error(), "comma") {
+				t.Errorf("update: %v", err)
+			}
+		}
+		if len(s.asked) > 0 {
+			t.Errorf("%s: sent %s", provider, s.asked)
+		}
+	}
+}
