@@ -42,7 +42,14 @@ type advertisement struct {
 
 // advertLimits bound it.
 type advertLimits struct {
+	// refs is how many branches there may be.
 	refs int
+}
+
+// listBytes is how long the list of refs may be. It has those of all requests that there ever were, too, of which none
+// is kept: forges have many times more of them than of branches.
+func listBytes(l advertLimits) int64 {
+	return int64(l.refs)*512 + 1<<20
 }
 
 // advertReader reads an advertisement.
@@ -52,12 +59,11 @@ type advertReader struct {
 	left   int64
 	out    *advertisement
 	head   plumbing.Hash
-	count  int
 }
 
 // readAdvertisement reads what a server says first. It keeps branches only, as a server may have a great many other refs.
 func readAdvertisement(from io.Reader, limits advertLimits, clean func(string) string) (*advertisement, error) {
-	a := &advertReader{lines: pktline.NewScanner(from), limits: limits, left: int64(limits.refs)*256 + 1<<20}
+	a := &advertReader{lines: pktline.NewScanner(from), limits: limits, left: listBytes(limits)}
 	a.out = &advertisement{refs: Refs{Branches: make(map[string]plumbing.Hash)}}
 	if err := a.read(); err != nil {
 		return nil, serverError(err, clean)
@@ -82,7 +88,7 @@ func (a *advertReader) next() (string, bool, error) {
 	}
 	line := a.lines.Bytes()
 	if a.left -= int64(len(line)) + 4; a.left < 0 {
-		return "", false, &TooLargeError{What: "the list of refs", Limit: int64(a.limits.refs)}
+		return "", false, &TooLargeError{What: "the bytes of the list of refs", Limit: listBytes(a.limits)}
 	}
 	return strings.TrimSuffix(string(line), "\n"), len(line) > 0, nil
 }
@@ -131,9 +137,6 @@ func (a *advertReader) line(line string, first bool) error {
 	if strings.HasPrefix(line, "shallow ") {
 		return nil
 	}
-	if a.count++; a.count > a.limits.refs {
-		return &TooLargeError{What: "the list of refs", Limit: int64(a.limits.refs)}
-	}
 	hex, name, ok := strings.Cut(line, " ")
 	if !ok || len(hex) != hexHash || !plumbing.IsHash(hex) || name == "" {
 		return errors.New("a ref is not a hash and a name")
@@ -144,6 +147,9 @@ func (a *advertReader) line(line string, first bool) error {
 	}
 	if short, ok := strings.CutPrefix(name, branchPrefix); ok && short != "" && !strings.HasSuffix(name, "^{}") {
 		a.out.refs.Branches[short] = hash
+	}
+	if len(a.out.refs.Branches) > a.limits.refs {
+		return &TooLargeError{What: "the branches of the repository", Limit: int64(a.limits.refs)}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -185,6 +186,34 @@ func TestFetchBounds(t *testing.T) {
 func isTooLarge(err error) bool {
 	_, ok := errors.AsType[*remote.TooLargeError](err)
 	return ok
+}
+
+// TestLargeDifference asks for files of which one is sent as the difference to another, which is too large for memory.
+func TestLargeDifference(t *testing.T) {
+	t.Parallel()
+	s := gittest.NewServer(t, gittest.Options{})
+	dir := s.Dir("site.git")
+	noise := make([]byte, 9<<20)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(noise)
+	commit := gittest.NewRepository(t, dir, map[string]string{"one": string(noise), "two": string(noise) + "and more", "small": "1"}, "main")
+	gittest.Git(t, dir, "repack", "-adfq")
+	store := fetch(t, open(t, remote.Options{URL: s.RepositoryURL("site.git")}), commit)
+	if store.Size() > 12<<20 {
+		t.Fatalf("%d bytes were fetched, want one file and a difference", store.Size())
+	}
+	read := 0
+	for _, e := range entries(t, store, commit) {
+		content, err := store.Blob(within(t), e.Hash, 16<<20)
+		switch {
+		case err == nil && plumbing.ComputeHash(plumbing.BlobObject, content) == e.Hash:
+			read++
+		case !isTooLarge(err):
+			t.Errorf("%s: got %d bytes and %v, want a *TooLargeError", e.Name, len(content), err)
+		}
+	}
+	if read != 2 {
+		t.Errorf("%d files were read, want the small one and the one that is sent whole", read)
+	}
 }
 
 // TestManyFiles asks for more files than packs are kept.

@@ -171,6 +171,9 @@ func (r *Remote) report(talk conversation, from io.Reader, u Update, ref plumbin
 	}
 	reason := status.reason()
 	text := r.clean(reason + "\n" + said.String())
+	if isForbidden(said.String()) {
+		return fmt.Errorf("%w: %s", ErrForbidden, text)
+	}
 	rejected := &RejectedError{Branch: u.Branch, Message: cmp.Or(text, "without a reason"), Protected: isProtected(reason + "\n" + said.String())}
 	if mayHaveMoved(reason) {
 		return &lockError{rejected}
@@ -240,6 +243,12 @@ func mayHaveMoved(reason string) bool {
 // isProtected reports whether a rule about the branch is the reason.
 func isProtected(said string) bool {
 	return containsAny(said, "hook declined", "protected", "rule violation", "not allowed", "prohibited", "denied", "denying", "non-fast-forward", "deny updating", "currently checked out")
+}
+
+// isForbidden reports whether the user is the reason, and no rule about a branch. Gitea takes a push of everybody who may
+// read, and only its hook looks at rights.
+func isForbidden(said string) bool {
+	return containsAny(said, "user permission denied for writing")
 }
 
 func containsAny(text string, parts ...string) bool {

@@ -91,6 +91,18 @@ func TestPushMoved(t *testing.T) {
 	}
 }
 
+// TestPushForbiddenByHook: Gitea says in a hook that a user may not write at all.
+func TestPushForbiddenByHook(t *testing.T) {
+	t.Parallel()
+	s, first := serve(t, gittest.Options{}, oneFile)
+	gittest.Hook(t, s.Dir("site.git"), "pre-receive", "echo 'error: User permission denied for writing.' >&2\nexit 1\n")
+	r := open(t, remote.Options{URL: s.RepositoryURL("site.git")})
+	commit, w := change(t, entries(t, fetch(t, r, first), first), first, "ours", "1")
+	if err := r.Push(within(t), update("new", "", commit, w)); !errors.Is(err, remote.ErrForbidden) {
+		t.Errorf("got %v, want %v", err, remote.ErrForbidden)
+	}
+}
+
 // TestPushMovedByHook changes the branch when the server has the pack, as late as can be.
 func TestPushMovedByHook(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,7 @@ type Options struct {
 	MaxPackBytes int64
 	// TempDir is where private folders are made. Empty is that of the system.
 	TempDir string
-	// MaxRefs is how many refs the repository may have. Zero is 100000.
+	// MaxRefs is how many branches the repository may have. Zero is 100000. Other refs may be many times more.
 	MaxRefs int
 }
 
