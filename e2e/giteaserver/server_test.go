@@ -42,6 +42,7 @@ func TestGitea(t *testing.T) {
 func testAll(t *testing.T, s *giteaserver.Server) {
 	t.Run("git over HTTP", func(t *testing.T) { testHTTP(t, s) })
 	t.Run("git over SSH", func(t *testing.T) { testSSH(t, s) })
+	t.Run("remote", func(t *testing.T) { testRemote(t, s) })
 	t.Run("repository", func(t *testing.T) { testRepository(t, s) })
 	t.Run("merge", func(t *testing.T) { testMerge(t, s) })
 	t.Run("rights of tokens", func(t *testing.T) { testTokens(t, s) })
