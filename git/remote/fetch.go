@@ -16,7 +16,7 @@ import (
 
 // want is what is asked from a server.
 type want struct {
-	hash plumbing.Hash
+	hashes []plumbing.Hash
 	// shallow is for a commit, without those before it.
 	shallow bool
 	// bare leaves files out, if the server can do that.
@@ -99,7 +99,13 @@ func (r *Remote) wantMessage(w want, offered capabilities) (message []byte, band
 	}
 	var out bytes.Buffer
 	lines := pktline.NewEncoder(&out)
-	err = lines.Encodef("want %s %s\n", w.hash, strings.Join(use, " "))
+	for i, h := range w.hashes {
+		tail := ""
+		if i == 0 {
+			tail = " " + strings.Join(use, " ")
+		}
+		err = errors.Join(err, lines.Encodef("want %s%s\n", h, tail))
+	}
 	if w.shallow {
 		err = errors.Join(err, lines.EncodeString("deepen 1\n"))
 	}

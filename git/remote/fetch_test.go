@@ -225,7 +225,33 @@ func TestManyFiles(t *testing.T) {
 	}
 	s, commit := serve(t, gittest.Options{}, files)
 	gittest.LikeForge(t, s.Dir("site.git"))
-	store := fetch(t, open(t, remote.Options{URL: s.RepositoryURL("site.git")}), commit)
+	for _, several := range []bool{false, true} {
+		s.ForgetRequests()
+		store := fetch(t, open(t, remote.Options{URL: s.RepositoryURL("site.git")}), commit)
+		var hashes []plumbing.Hash
+		for _, e := range entries(t, store, commit) {
+			hashes = append(hashes, e.Hash)
+		}
+		if several {
+			for range 2 {
+				if err := store.Load(within(t), append(hashes, plumbing.NewHash(commit)), 100); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		readAll(t, store, commit, files)
+		want := len(files) + 2
+		if several {
+			want = 3
+		}
+		if got := len(s.Requests()); got != want {
+			t.Errorf("%d requests were sent for %d files, want %d", got, len(files), want)
+		}
+	}
+}
+
+func readAll(t *testing.T, store *remote.Store, commit string, files map[string]string) {
+	t.Helper()
 	for _, e := range entries(t, store, commit) {
 		content, err := store.Blob(within(t), e.Hash, 100)
 		if err != nil || string(content) != files[e.Name] {

@@ -57,7 +57,7 @@ func (r *Remote) Fetch(ctx context.Context, commit plumbing.Hash) (*Store, error
 
 // fill fetches the commit.
 func (s *Store) fill(ctx context.Context, bare bool) error {
-	p, left, err := s.get(ctx, want{hash: s.commit, shallow: true, bare: bare}, s.remote.options.MaxPackBytes)
+	p, left, err := s.get(ctx, want{hashes: []plumbing.Hash{s.commit}, shallow: true, bare: bare}, s.remote.options.MaxPackBytes)
 	if err != nil {
 		return err
 	}
@@ -136,12 +136,25 @@ func (s *Store) Blob(ctx context.Context, h plumbing.Hash, most int64) ([]byte, 
 	defer s.mu.Unlock()
 	content, err := s.blob(ctx, h, most)
 	if errors.Is(err, ErrNoSuchObject) && s.bare {
-		content, err = s.ask(ctx, h, most)
+		if err = s.load(ctx, []plumbing.Hash{h}, most); err == nil {
+			content, err = s.blob(ctx, h, most)
+		}
 	}
 	if err != nil {
 		return nil, s.remote.failed(ctx, fmt.Sprintf("read file %s", h), err)
 	}
 	return content, nil
+}
+
+// Load asks for several files with one request, so that Blob finds them, where each has about most bytes or less. Without
+// it, or when it fails, Blob asks for each.
+func (s *Store) Load(ctx context.Context, files []plumbing.Hash, most int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(ctx, files, most); err != nil && !errors.Is(err, ErrNoSuchObject) {
+		return s.remote.failed(ctx, fmt.Sprintf("read %d files", len(files)), err)
+	}
+	return nil
 }
 
 // blob looks for a file in what was fetched.
@@ -158,47 +171,58 @@ func (s *Store) blob(ctx context.Context, h plumbing.Hash, most int64) ([]byte, 
 	return nil, ErrNoSuchObject
 }
 
-// ask fetches a file, or all of them if the server does not give one alone.
-func (s *Store) ask(ctx context.Context, h plumbing.Hash, most int64) ([]byte, error) {
-	if _, ok := slices.BinarySearchFunc(s.known, h, compare); !ok && len(s.known) < maxFiles {
-		return nil, ErrNoSuchObject
+// load fetches files, or all of them if the server does not give single ones. Those that are there, and those that are not
+// in the trees of the commit, are left out; it returns ErrNoSuchObject if none is left.
+func (s *Store) load(ctx context.Context, files []plumbing.Hash, most int64) error {
+	files = slices.DeleteFunc(slices.Clone(files), func(h plumbing.Hash) bool { return s.fetched(h) || !s.names(h) })
+	if len(files) == 0 || !s.bare {
+		return ErrNoSuchObject
 	}
-	left := s.remote.options.MaxPackBytes - s.size()
+	left := max(0, s.remote.options.MaxPackBytes-s.size())
+	most = min(most, left)
 	// What cannot be compressed grows a little.
-	limit := min(left, most+most/8+64<<10)
-	p, _, err := s.get(ctx, want{hash: h}, limit)
+	limit := min(left, int64(len(files))*(most+most/8+1<<10)+64<<10)
+	p, _, err := s.get(ctx, want{hashes: files}, limit)
 	if large, ok := errors.AsType[*TooLargeError](err); ok && limit < left {
-		large.What, large.Limit = "a file", most
-		return nil, large
+		return &TooLargeError{What: "a file", Limit: min(most, large.Limit)}
 	}
 	if err == nil {
-		return s.keep(ctx, p, h, most)
+		return s.keep(p)
 	}
 	if ctx.Err() != nil || !errors.Is(err, ErrNoSuchCommit) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err
+		return err
 	}
 	// Many servers give commits only. What was fetched stays where it is: it is small.
 	old := s.packs
 	s.packs = nil
 	err = s.fill(ctx, false)
 	s.packs = append(s.packs, old...)
-	if err != nil {
-		return nil, err
-	}
-	s.bare = false
-	return s.blob(ctx, h, most)
+	return err
 }
 
-// keep adds a pack with a file, in place of the oldest one if there are many: each is an open file.
-func (s *Store) keep(ctx context.Context, p *pack, h plumbing.Hash, most int64) ([]byte, error) {
+// fetched reports whether a file is there.
+func (s *Store) fetched(h plumbing.Hash) bool {
+	return slices.ContainsFunc(s.packs, func(p *pack) bool {
+		_, ok := p.find(h)
+		return ok
+	})
+}
+
+// names reports whether the trees of the commit may name a file.
+func (s *Store) names(h plumbing.Hash) bool {
+	_, ok := slices.BinarySearchFunc(s.known, h, compare)
+	return ok || len(s.known) == maxFiles
+}
+
+// keep adds a pack with files, in place of the oldest one if there are many: each is an open file.
+func (s *Store) keep(p *pack) error {
 	s.packs = append(s.packs, p)
-	content, err := s.blob(ctx, h, most)
-	if len(s.packs) > maxPacks {
-		old := s.packs[1]
-		s.packs = slices.Delete(s.packs, 1, 2)
-		err = errors.Join(err, old.file.Close(), os.Remove(old.file.Name()))
+	if len(s.packs) <= maxPacks {
+		return nil
 	}
-	return content, err
+	old := s.packs[1]
+	s.packs = slices.Delete(s.packs, 1, 2)
+	return errors.Join(old.file.Close(), os.Remove(old.file.Name()))
 }
 
 func compare(a, b plumbing.Hash) int {
