@@ -106,7 +106,7 @@ e2e: ## Run the end-to-end tests only.
 	@hack/test.sh -p 1 -timeout $(TESTTIMEOUT) ./e2e/...
 
 .PHONY: cover
-cover: ## Show which share of transform, ocm and snapshot their tests reach; fails below 90 %. `make test` does it too.
+cover: ## Show which share of transform, ocm, snapshot and git their tests reach; fails below 90 %. `make test` does it too.
 	@hack/cover.sh
 
 .PHONY: test-fuzz

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 least=${COVERLEAST:-90}
-trees='transform ocm snapshot'
+trees='transform ocm snapshot git'
 
 if [ $# -gt 0 ]; then
   profiles=$1

@@ -29,11 +29,11 @@ tests() {
   case " $* " in
   *' ./... ')
     module=$(go list -m)
-    for tree in transform ocm snapshot; do
+    for tree in transform ocm snapshot git; do
       go test -json "${@:1:$#-1}" -coverpkg="./$tree/..." -coverprofile="$tmp/$tree" "./$tree/..." || status=1
     done
     # shellcheck disable=SC2046 # one argument for each package
-    go test -json "${@:1:$#-1}" $(go list ./... | grep -vE "^$module/(transform|ocm|snapshot)(/|\$)") || status=1
+    go test -json "${@:1:$#-1}" $(go list ./... | grep -vE "^$module/(transform|ocm|snapshot|git)(/|\$)") || status=1
     for module in $(git ls-files --cached --others --exclude-standard '*/go.mod' | xargs -r -n1 dirname); do
       if [ -n "$(find "$module" -name '*_test.go' -print -quit)" ]; then
         (cd "$module" && go test -json ./...) || status=1
