@@ -165,6 +165,14 @@ func (s *stage) publish(name, version string, written snapshot.Result) {
 	})
 }
 
+// secret returns the Secret of the repository.
+func (s *stage) secret() *corev1.Secret {
+	s.t.Helper()
+	secret := &corev1.Secret{ObjectMeta: reconcilertest.Named("git")}
+	s.Get(secret)
+	return secret
+}
+
 // pack writes files as a compressed archive.
 func pack(w io.Writer, files map[string]string) error {
 	zipped := gzip.NewWriter(w)
