@@ -125,9 +125,9 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.GitSync, *run] {
 		Steps: []lifecycle.Step[*run]{
 			{Name: "resolveSource", Run: c.resolveSource, Light: true},
 			{Name: "readCredentials", Run: c.readCredentials},
-			{Name: "look", Run: c.look},
+			{Name: "look", Run: c.inLane(c.look)},
 			{Name: "leave", Run: c.leave},
-			{Name: "push", Run: c.push},
+			{Name: "push", Run: c.inLane(c.push)},
 			{Name: "propose", Run: c.propose},
 			{Name: "record", Run: c.record},
 		},

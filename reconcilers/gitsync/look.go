@@ -16,7 +16,9 @@ const engine = "gitsync/v1"
 // look lists the branches, and finds out whether there is anything new.
 func (c *controller) look(ctx context.Context, r *run) error {
 	r.found, r.recorded = nil, false
-	refs, err := r.repository.Refs(ctx)
+	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	refs, err := r.repository.Refs(bounded)
 	if err != nil {
 		return fetchVerdict(err)
 	}

@@ -79,8 +79,10 @@ func (m *memory) forget(key types.NamespacedName) {
 	delete(m.known, key)
 }
 
-// halt forgets an object that is gone, or looks at nothing.
+// halt forgets an object that is gone, or looks at nothing. The pull request of one that is suspended is still there.
 func (c *controller) halt(obj *v1alpha1.GitSync) {
 	c.memory.forget(client.ObjectKeyFromObject(obj))
-	c.metrics.forget(client.ObjectKeyFromObject(obj))
+	if !obj.Spec.Suspend || !obj.DeletionTimestamp.IsZero() {
+		c.metrics.forget(client.ObjectKeyFromObject(obj))
+	}
 }

@@ -18,6 +18,7 @@ const usualSettling = 5 * time.Second
 
 // propose sees to it that the branch is proposed once, and finds out what became of that.
 func (c *controller) propose(ctx context.Context, r *run) error {
+	defer func() { c.metrics.state(r.key(), r.obj) }()
 	if !r.proposes() && !r.hasOpen() {
 		return nil
 	}

@@ -32,6 +32,7 @@ type controller struct {
 	scratch      string
 	metrics      *metrics
 	memory       memory
+	lanes        *lanes
 	now          func() time.Time
 	settling     time.Duration
 
@@ -43,7 +44,7 @@ func newController(o Options, reader, live client.Reader) *controller {
 		reader: reader, live: live, store: o.Store, userAgent: o.UserAgent, limits: o.Limits,
 		maxBytes: cmp.Or(o.MaxRepositoryBytes, usualRepositoryBytes), settling: cmp.Or(o.Settling, usualSettling),
 		resolver:           source.Resolver{Reader: reader, NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},
-		crossNamespaceRefs: o.CrossNamespaceRefs, now: time.Now,
+		crossNamespaceRefs: o.CrossNamespaceRefs, now: time.Now, lanes: newLanes(o.Concurrent),
 	}
 }
 

@@ -21,7 +21,6 @@ func (c *controller) record(_ context.Context, r *run) error {
 	status.Digest, status.Version, status.Origins = r.content.ManifestDigest, r.content.Version, r.content.Origins
 	status.Fingerprint = r.world.fingerprint
 	c.memory.said(r.key())
-	c.metrics.state(r.key(), r.obj)
 	return nil
 }
 
