@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluxcd/pkg/apis/meta"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/git/forge"
 	"github.com/ocm-operator/ocm-operator/git/forge/forgetest"
 	"github.com/ocm-operator/ocm-operator/git/gittest"
+	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 )
 
 const (
@@ -157,4 +159,60 @@ func TestClosedElsewhere(t *testing.T) {
 		s.wantReady()
 		s.wantPulls("1 Closed main", "2 Closed main", "3 Open main")
 	})
+}
+
+// TestSignatures names in a pull request what was verified, and nothing that was verified of another version.
+func TestSignatures(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		reconciled string
+		verified   bool
+		want       bool
+	}{
+		"verified":      {"1.0.0", true, true},
+		"moved on":      {"1.1.0", true, false},
+		"not by source": {"1.0.0", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newForgeStage(t, forge.GitHub, map[string]string{"README.md": "fleet"})
+			cv := reconcilertest.ComponentVersion("app", "example.com/ocm", "acme.org/app", ">=1.0.0")
+			s.Create(cv)
+			s.SetStatus(cv, func() {
+				cv.Status.ReconciledVersion, cv.Status.Verified = test.reconciled, true
+				cv.Status.Signatures = []v1alpha1.VerifiedSignature{{Name: "release-signature", Algorithm: "RSASSA-PKCS1-V1_5", Digest: "d", KeyFingerprint: "f", Time: metav1.Now()}}
+			})
+			s.provide("1.0.0", map[string]string{"a.yaml": "a: 1\n"})
+			s.SetStatus(s.resource, func() { s.resource.Status.Origins[0].Verified = test.verified })
+			s.create(nil)
+			s.reconcile()
+			if body := s.forge.Pull(t, forgePath, 1).Body; strings.Contains(body, "release-signature") != test.want {
+				t.Errorf("body %s, want the signature in it: %v", body, test.want)
+			}
+		})
+	}
+}
+
+// TestFound takes a pull request that somebody has opened from the branch, and keeps the commits there.
+func TestFound(t *testing.T) {
+	t.Parallel()
+	s := newForgeStage(t, forge.GitHub, map[string]string{"README.md": "fleet"})
+	s.provide("1.0.0", map[string]string{"a.yaml": "a: 1\n"})
+	number := s.openByHand()
+	s.create(nil)
+	s.reconcile()
+	s.wantReady()
+	if request := s.sync.Status.PullRequest; request.Number != number {
+		t.Errorf("pull request #%d, want #%d, which was there", request.Number, number)
+	}
+	s.wantPulls("1 Open main")
+	s.wantEvent("Found pull request #1 of branch " + head)
+}
+
+// openByHand lets somebody push a branch of the name that is used later, and propose it.
+func (s *stage) openByHand() int64 {
+	s.t.Helper()
+	gittest.Branch(s.t, s.dir, head, "main")
+	gittest.Commit(s.t, s.dir, head, map[string]string{"theirs": "x"})
+	return s.forge.Propose(s.t, forgePath, forgetest.Pull{Title: "by hand", Head: head, Base: "main", HeadRepository: forgePath, Author: "somebody"})
 }

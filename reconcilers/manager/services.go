@@ -53,7 +53,8 @@ func NewServices(live client.Reader, o *options.Options, registerer prometheus.R
 		}
 	}
 	gate := lifecycle.NewGate(turnsOf(o),
-		v1alpha1.ComponentVersionKind, v1alpha1.ResourceKind, v1alpha1.LocalizationKind, v1alpha1.ConfigurationKind, v1alpha1.FluxDeployerKind,
+		v1alpha1.ComponentVersionKind, v1alpha1.ResourceKind, v1alpha1.LocalizationKind, v1alpha1.ConfigurationKind,
+		v1alpha1.FluxDeployerKind, v1alpha1.GitSyncKind,
 		v1alpha1.SnapshotKind, // what was written becomes usable
 	)
 	return &Services{live: live, options: o, metrics: metrics, durations: durations, gate: gate}, nil
