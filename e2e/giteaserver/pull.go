@@ -131,6 +131,12 @@ func (r *Repository) Retitle(t testing.TB, number int64, title string) {
 	r.edit(t, number, map[string]any{"title": title})
 }
 
+// Describe sets the text.
+func (r *Repository) Describe(t testing.TB, number int64, text string) {
+	t.Helper()
+	r.edit(t, number, map[string]any{"body": text})
+}
+
 func (r *Repository) edit(t testing.TB, number int64, fields map[string]any) {
 	t.Helper()
 	r.Owner.do(t, call{method: http.MethodPatch, path: r.pull(number), want: []int{http.StatusCreated}, body: fields})

@@ -220,7 +220,7 @@ func world(t *testing.T, s *giteaserver.Server) forgetest.World {
 		Label:     r.Label,
 		MarkDraft: func(t testing.TB, number int64) { r.Retitle(t, number, "WIP: "+r.PullRequest(t, number).Title) },
 		Merge:     func(t testing.TB, number int64) string { return r.Merge(t, number, giteaserver.Merge, false) },
-		Close:     r.Close, Comments: r.Comments,
+		Close:     r.Close, Describe: r.Describe, Comments: r.Comments,
 	}
 }
 

@@ -2,6 +2,7 @@ package forge
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,20 +11,17 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
 
 const (
-	// maxBody is enough for a page of requests with long texts.
+	// maxBody is enough for any request: GitLab takes texts of a megabyte, which have six at most as JSON, and Gitea takes any.
 	maxBody = 8 << 20
 	// maxErrorBody is enough for any message; the rest of it is not read.
 	maxErrorBody = 64 << 10
 	// maxDepth is more than twice what the forges send.
 	maxDepth = 64
-	// maxPages bounds lists, together with the length of their pages.
-	maxPages = 100
 	// maxHops bounds redirects.
 	maxHops = 5
 	// requestTimeout bounds one request with its answer, whatever the context allows.
@@ -38,6 +36,8 @@ type client struct {
 	userAgent string
 	header    http.Header
 	now       func() time.Time
+	// perPage is the name of the parameter for the length of pages.
+	perPage string
 	// kind tells what an answer is that is not told by its status alone; nil where there is nothing to add.
 	kind func(status int, message string) error
 }
@@ -57,7 +57,7 @@ func newClient(o Options, api string) (*client, error) {
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return nil, errors.New("the token for the API of the forge has characters that no token has: correct it in the Secret")
 	}
-	c := &client{base: base, token: token, userAgent: o.UserAgent, header: http.Header{}, now: time.Now}
+	c := &client{base: base, token: token, userAgent: o.UserAgent, header: http.Header{}, now: time.Now, perPage: "per_page"}
 	if c.userAgent == "" {
 		c.userAgent = "ocm-operator"
 	}
@@ -123,6 +123,17 @@ func (c *client) exchange(ctx context.Context, r call, result any) (http.Header,
 	}
 }
 
+// comment says something on a request that was closed. It is no part of the work: were it done before, or its failure an error, each try would add one, and mail it to everybody.
+func (c *client) comment(ctx context.Context, r call, text string) {
+	if text == "" {
+		return
+	}
+	r.body = map[string]any{"body": text}
+	if _, err := c.do(ctx, r, nil); err != nil {
+		return
+	}
+}
+
 // address returns the URL of a call.
 func (c *client) address(r call) *url.URL {
 	u := *c.base
@@ -167,12 +178,27 @@ func (c *client) redirected(resp *http.Response, method string, from *url.URL) (
 	if err != nil || resp.Header.Get("Location") == "" {
 		return nil, &ResponseError{Status: resp.StatusCode, Message: "a redirect that does not say where to"}
 	}
-	same := strings.EqualFold(to.Host, from.Host) && to.Scheme == from.Scheme
-	upgrade := strings.EqualFold(to.Hostname(), from.Hostname()) && from.Scheme == "http" && to.Scheme == "https"
-	if method != http.MethodGet || to.User != nil || (!same && !upgrade) {
+	if method != http.MethodGet || to.User != nil || !sameServer(from, to) {
 		return nil, &RedirectError{From: plain(from), To: plain(to)}
 	}
 	return to, nil
+}
+
+// sameServer tells whether a redirect stays with the server that the token is for. From http to https it may change to the usual port; any other may be another's server.
+func sameServer(from, to *url.URL) bool {
+	if !strings.EqualFold(from.Hostname(), to.Hostname()) {
+		return false
+	}
+	upgrade := from.Scheme == "http" && to.Scheme == "https"
+	return (from.Scheme == to.Scheme || upgrade) && port(from) == port(to) || upgrade && port(to) == "443"
+}
+
+// port returns the port of an address.
+func port(u *url.URL) string {
+	if u.Scheme == "https" {
+		return cmp.Or(u.Port(), "443")
+	}
+	return cmp.Or(u.Port(), "80")
 }
 
 // plain returns an address for people: without user and query, shortened.
@@ -185,17 +211,30 @@ func (c *client) read(resp *http.Response, result any) error {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return c.failure(resp)
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("read the answer: %w", c.bounded(err))
-	case len(data) > maxBody:
-		return &TooLargeError{What: "bytes", Limit: maxBody}
-	case result == nil:
-		return nil
+	if e, ok := result.(*elements); ok {
+		return e.from(c, resp.Body)
+	}
+	data, err := c.whole(resp.Body)
+	if err != nil || result == nil {
+		return err
 	}
 	return decode(data, result)
 }
+
+// whole reads an answer to its end.
+func (c *client) whole(body io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, c.broken(err)
+	case len(data) > maxBody:
+		return nil, &TooLargeError{What: "bytes", Limit: maxBody}
+	}
+	return data, nil
+}
+
+// broken is for an answer that ends with an error of the transport.
+func (c *client) broken(err error) error { return fmt.Errorf("read the answer: %w", c.bounded(err)) }
 
 // decode reads JSON of bounded depth. What a forge sends that is no JSON is usually the page of a proxy or of a log-in.
 func decode(data []byte, result any) error {
@@ -203,9 +242,14 @@ func decode(data []byte, result any) error {
 		return &TooLargeError{What: "the depth", Limit: maxDepth}
 	}
 	if err := json.Unmarshal(data, result); err != nil {
-		return fmt.Errorf("the answer is not what the API of the forge sends: check repository.provider and repository.apiURL: %w", jsonError(err))
+		return refused(err)
 	}
 	return nil
+}
+
+// refused is for an answer that is not the JSON that was asked for.
+func refused(err error) error {
+	return fmt.Errorf("the answer is not what the API of the forge sends: check repository.provider and repository.apiURL: %w", jsonError(err))
 }
 
 // jsonError shortens errors of the decoder, which can repeat what was sent.
@@ -230,32 +274,4 @@ func deep(data []byte) bool {
 		}
 	}
 	return false
-}
-
-// list reads all pages of a list and gives each to add.
-func list[T any](ctx context.Context, c *client, r call, perPage int, add func([]T)) error {
-	if r.query == nil {
-		r.query = url.Values{}
-	}
-	for page := 1; page <= maxPages; page++ {
-		r.query.Set("page", strconv.Itoa(page))
-		var items []T
-		header, err := c.do(ctx, r, &items)
-		if err != nil {
-			return err
-		}
-		add(items)
-		if len(items) == 0 || !more(header, len(items), perPage) {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s: %w", r.what, &TooLargeError{What: "the number of pages", Limit: maxPages})
-}
-
-// more tells whether there is a next page. The links of the header are never followed, they could lead anywhere; and servers may send shorter pages than they are asked for.
-func more(header http.Header, items, perPage int) bool {
-	if links := header.Values("Link"); len(links) > 0 {
-		return strings.Contains(strings.Join(links, ","), `rel="next"`)
-	}
-	return items >= perPage
 }

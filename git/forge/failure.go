@@ -65,7 +65,7 @@ func until(h http.Header, now time.Time) time.Time {
 		} else if t, err := http.ParseTime(value); err == nil {
 			at = t
 		}
-	} else if value := firstOf(h.Get("X-RateLimit-Reset"), h.Get("RateLimit-Reset")); value != "" {
+	} else if value := reset(h); value != "" {
 		// A time since 1970 for GitHub and GitLab; small numbers are the seconds of the draft standard.
 		if seconds, err := strconv.ParseInt(value, 10, 62); err == nil && seconds > 1e9 {
 			at = time.Unix(seconds, 0)
@@ -80,6 +80,18 @@ func until(h http.Header, now time.Time) time.Time {
 		return now.Add(maxWait)
 	}
 	return at
+}
+
+// reset returns when the limit that is used up ends. GitHub tells of the hourly one also when another one sends us away.
+func reset(h http.Header) string {
+	for _, prefix := range []string{"X-RateLimit-", "RateLimit-"} {
+		if left := h.Get(prefix + "Remaining"); left == "" || left == "0" {
+			if value := h.Get(prefix + "Reset"); value != "" {
+				return value
+			}
+		}
+	}
+	return ""
 }
 
 func firstOf(values ...string) string {

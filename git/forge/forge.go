@@ -78,7 +78,8 @@ type Forge interface {
 	Create(ctx context.Context, draft Draft) (*Request, error)
 	// Update gives an existing request what the draft asks for, and sends nothing if it has it. A request that others marked as a draft stays one.
 	Update(ctx context.Context, number int64, draft Draft) (*Request, error)
-	// Close closes an open request, with a comment before that if there is one to make. One that is merged or closed already is left alone.
+	// Close closes an open request, and comments on it then if there is something to say. That the comment is refused or gets lost is no error, as the next try finds the request closed. One that is
+	// merged or closed already is left alone.
 	Close(ctx context.Context, number int64, comment string) error
 }
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// giteaPage is the length of pages; servers may be set to shorter ones.
-const giteaPage = 30
+// giteaPage is the length of pages. It is the longest that servers send unless they are set to another one.
+const giteaPage = 50
 
 // giteaColor is the colour of labels that we create; there is no default.
 const giteaColor = "#1d76db"
@@ -25,7 +25,7 @@ type gitea struct {
 func newGitea(c *client, path []string) *gitea {
 	c.header.Set("Authorization", "token "+c.token)
 	c.header.Set("Accept", "application/json")
-	c.kind = giteaKind
+	c.kind, c.perPage = giteaKind, "limit"
 	return &gitea{client: c, owner: path[0], name: path[1]}
 }
 
@@ -47,25 +47,12 @@ func (g *gitea) call(method, what string, path ...string) call {
 // Open implements Forge. Gitea knows no filter by head, and its look-up by both branches answers with requests that are merged long since; so all open ones are read, those that changed last first.
 func (g *gitea) Open(ctx context.Context, head string) ([]Request, error) {
 	r := g.call(http.MethodGet, "list pull requests for branch "+head, "pulls")
-	r.query = url.Values{"state": {"open"}, "sort": {"recentupdate"}, "limit": {strconv.Itoa(giteaPage)}}
-	found := map[int64]Request{}
-	err := list(ctx, g.client, r, giteaPage, func(pulls []pull) {
-		for i := range pulls {
-			if request := pulls[i].request(); pulls[i].ours(head) && request.State == Open {
-				request.unmarked()
-				// A page can repeat what has moved down since the one before it.
-				found[request.Number] = request
-			}
-		}
+	r.query = url.Values{"state": {"open"}, "sort": {"recentupdate"}}
+	return found(ctx, g.client, r, giteaPage, func(p *pull) (Request, bool) {
+		request := p.request()
+		request.unmarked()
+		return request, p.ours(head)
 	})
-	if err != nil {
-		return nil, err
-	}
-	var requests []Request
-	for _, request := range found {
-		requests = append(requests, request)
-	}
-	return byNumber(requests), nil
 }
 
 // Get implements Forge.
@@ -160,12 +147,9 @@ func (g *gitea) label(ctx context.Context, request *Request, add []string) error
 
 // known reads labels into a map from name to id; those that are in it stay.
 func (g *gitea) known(ctx context.Context, into map[string]int64, r call) error {
-	r.query = url.Values{"limit": {strconv.Itoa(giteaPage)}}
-	return list(ctx, g.client, r, giteaPage, func(labels []label) {
-		for _, l := range labels {
-			if name := strings.ToLower(l.Name); into[name] == 0 {
-				into[name] = l.ID
-			}
+	return list(ctx, g.client, r, giteaPage, func(l *label) {
+		if name := strings.ToLower(l.Name); into[name] == 0 {
+			into[name] = l.ID
 		}
 	})
 }
@@ -198,15 +182,11 @@ func (g *gitea) Close(ctx context.Context, number int64, comment string) error {
 		return err
 	}
 	id := strconv.FormatInt(number, 10)
-	if comment != "" {
-		r := g.call(http.MethodPost, "comment on pull request #"+id, "issues", id, "comments")
-		r.body = map[string]any{"body": comment}
-		if _, err := g.do(ctx, r, nil); err != nil {
-			return err
-		}
-	}
 	r := g.call(http.MethodPatch, "close pull request #"+id, "pulls", id)
 	r.body = map[string]any{"state": "closed"}
-	_, err = g.do(ctx, r, nil)
-	return err
+	if _, err := g.do(ctx, r, nil); err != nil {
+		return err
+	}
+	g.comment(ctx, g.call(http.MethodPost, "comment on pull request #"+id, "issues", id, "comments"), comment)
+	return nil
 }

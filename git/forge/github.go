@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// githubPage is the length of pages; texts of 64 KiB each fit into what is read.
+// githubPage is the length of pages.
 const githubPage = 30
 
 // github has the pull requests of a repository of GitHub.
@@ -50,16 +50,8 @@ func (g *github) call(method, what string, path ...string) call {
 func (g *github) Open(ctx context.Context, head string) ([]Request, error) {
 	r := g.call(http.MethodGet, "list pull requests for branch "+head, "pulls")
 	// A filter without owner would be ignored, and what is ignored answers with everything; ours decides.
-	r.query = url.Values{"state": {"open"}, "head": {g.owner + ":" + head}, "per_page": {strconv.Itoa(githubPage)}}
-	var found []Request
-	err := list(ctx, g.client, r, githubPage, func(pulls []pull) {
-		for i := range pulls {
-			if request := pulls[i].request(); pulls[i].ours(head) && request.State == Open {
-				found = append(found, request)
-			}
-		}
-	})
-	return byNumber(found), err
+	r.query = url.Values{"state": {"open"}, "head": {g.owner + ":" + head}}
+	return found(ctx, g.client, r, githubPage, func(p *pull) (Request, bool) { return p.request(), p.ours(head) })
 }
 
 // Get implements Forge.
@@ -136,17 +128,13 @@ func (g *github) Close(ctx context.Context, number int64, comment string) error 
 		return err
 	}
 	id := strconv.FormatInt(number, 10)
-	if comment != "" {
-		r := g.call(http.MethodPost, "comment on pull request #"+id, "issues", id, "comments")
-		r.body = map[string]any{"body": comment}
-		if _, err := g.do(ctx, r, nil); err != nil {
-			return err
-		}
-	}
 	r := g.call(http.MethodPatch, "close pull request #"+id, "pulls", id)
 	r.body = map[string]any{"state": "closed"}
-	_, err = g.do(ctx, r, nil)
-	return err
+	if _, err := g.do(ctx, r, nil); err != nil {
+		return err
+	}
+	g.comment(ctx, g.call(http.MethodPost, "comment on pull request #"+id, "issues", id, "comments"), comment)
+	return nil
 }
 
 // valid refuses an answer that is JSON, but of something else.

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// gitlabPage is the length of pages: there are few requests for one branch, and their texts may be of a megabyte.
+// gitlabPage is the length of pages. Requests of forks whose branch has the same name are on them, too.
 const gitlabPage = 20
 
 // gitlab has the merge requests of a project of GitLab.
@@ -86,16 +86,8 @@ func (g *gitlab) call(method, what string, path ...string) call {
 // Open implements Forge.
 func (g *gitlab) Open(ctx context.Context, head string) ([]Request, error) {
 	r := g.call(http.MethodGet, "list merge requests for branch "+head)
-	r.query = url.Values{"state": {"opened"}, "source_branch": {head}, "scope": {"all"}, "per_page": {strconv.Itoa(gitlabPage)}}
-	var found []Request
-	err := list(ctx, g.client, r, gitlabPage, func(requests []mergeRequest) {
-		for i := range requests {
-			if request := requests[i].request(); requests[i].ours(head) && request.State == Open {
-				found = append(found, request)
-			}
-		}
-	})
-	return byNumber(found), err
+	r.query = url.Values{"state": {"opened"}, "source_branch": {head}, "scope": {"all"}}
+	return found(ctx, g.client, r, gitlabPage, func(m *mergeRequest) (Request, bool) { return m.request(), m.ours(head) })
 }
 
 // Get implements Forge.
@@ -180,15 +172,11 @@ func (g *gitlab) Close(ctx context.Context, number int64, comment string) error 
 		return err
 	}
 	id := strconv.FormatInt(number, 10)
-	if comment != "" {
-		r := g.call(http.MethodPost, "comment on merge request !"+id, id, "notes")
-		r.body = map[string]any{"body": comment}
-		if _, err := g.do(ctx, r, nil); err != nil {
-			return err
-		}
-	}
 	r := g.call(http.MethodPut, "close merge request !"+id, id)
 	r.body = map[string]any{"state_event": "close"}
-	_, err = g.do(ctx, r, nil)
-	return err
+	if _, err := g.do(ctx, r, nil); err != nil {
+		return err
+	}
+	g.comment(ctx, g.call(http.MethodPost, "comment on merge request !"+id, id, "notes"), comment)
+	return nil
 }

@@ -1,7 +1,9 @@
 package forge
 
 import (
+	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +74,9 @@ func TestUntil(t *testing.T) {
 		"a time":             {map[string]string{"X-RateLimit-Reset": "1800003600"}, time.Hour},
 		"a time of GitLab":   {map[string]string{"RateLimit-Reset": "1800000060"}, time.Minute},
 		"the draft standard": {map[string]string{"RateLimit-Reset": "90"}, 90 * time.Second},
+		"another limit":      {map[string]string{"X-RateLimit-Remaining": "4900", "X-RateLimit-Reset": "1800003600"}, time.Minute},
+		"this limit":         {map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1800003600"}, time.Hour},
+		"GitLab's, used up":  {map[string]string{"RateLimit-Remaining": "0", "RateLimit-Reset": "1800003600"}, time.Hour},
 		"the past":           {map[string]string{"X-RateLimit-Reset": "1700000000"}, time.Second},
 		"now":                {map[string]string{"Retry-After": "0"}, time.Second},
 		"for ever":           {map[string]string{"Retry-After": "2000000000"}, 6 * time.Hour},
@@ -179,6 +184,35 @@ func TestRefusedBeforeSending(t *testing.T) {
 		}
 		if len(s.asked) > 0 {
 			t.Errorf("%s: sent %s", provider, s.asked)
+		}
+	}
+}
+
+// TestSameServer: the token goes along to the same server only.
+func TestSameServer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		from, to string
+		want     bool
+	}{
+		"another page":           {"https://git.acme.org/a", "https://git.acme.org/b", true},
+		"its port is said":       {"https://git.acme.org/a", "https://GIT.acme.org:443/a", true},
+		"to TLS":                 {"http://git.acme.org/a", "https://git.acme.org/a", true},
+		"to TLS on another port": {"http://git.acme.org/a", "https://git.acme.org:9999/a", false},
+		"to TLS from a port":     {"http://git.acme.org:3000/a", "https://git.acme.org/a", true},
+		"to TLS on this port":    {"http://git.acme.org:3000/a", "https://git.acme.org:3000/a", true},
+		"from TLS":               {"https://git.acme.org/a", "http://git.acme.org/a", false},
+		"another port":           {"http://git.acme.org/a", "http://git.acme.org:3000/a", false},
+		"another host":           {"https://git.acme.org/a", "https://acme.org/a", false},
+		"another scheme":         {"http://git.acme.org/a", "ftp://git.acme.org:80/a", false},
+	} {
+		from, err := url.Parse(c.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := (&client{}).redirected(&http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {c.to}}}, http.MethodGet, from)
+		if moved, refused := errors.AsType[*RedirectError](err); refused == c.want || (to != nil) != c.want {
+			t.Errorf("%s: goes to %v, %v", name, to, moved)
 		}
 	}
 }

@@ -33,6 +33,8 @@ type World struct {
 	MarkDraft func(t testing.TB, number int64)
 	Merge     func(t testing.TB, number int64) string
 	Close     func(t testing.TB, number int64)
+	// Describe sets the text of a request, as its author can.
+	Describe func(t testing.TB, number int64, text string)
 	// Comments returns the texts of all comments of a request.
 	Comments func(t testing.TB, number int64) []string
 }
@@ -49,6 +51,9 @@ func Run(t *testing.T, w World) {
 		"marked as draft":    testDraft,
 		"commits follow":     testCommits,
 		"close with comment": testClose,
+		"close is refused":   testCloseRefused,
+		"comment is refused": testCommentRefused,
+		"long texts":         testLongTexts,
 		"merged elsewhere":   testMerged,
 		"closed elsewhere":   testClosed,
 		"fork":               testFork,

@@ -86,6 +86,59 @@ func testClose(t *testing.T, w World) {
 	}
 }
 
+// testCloseRefused: a token can have the right to comment and not the one to close. People who are mailed each comment do not hear of it at each try.
+func testCloseRefused(t *testing.T, w World) {
+	created := w.propose(t, w.open(t), "ocm/close-refused/one")
+	f := w.open(t, intercepted(w.Client, func(r *http.Request) *http.Response {
+		if r.Method == http.MethodPatch || r.Method == http.MethodPut {
+			return response(http.StatusForbidden, strings.NewReader(`{"message":"Resource not accessible by personal access token"}`))
+		}
+		return nil
+	}))
+	for range 3 {
+		if err := f.Close(t.Context(), created.Number, "It is superseded."); !errors.Is(err, forge.ErrForbidden) {
+			t.Errorf("close: %v, want ErrForbidden", err)
+		}
+	}
+	if comments := w.Comments(t, created.Number); len(comments) > 0 {
+		t.Errorf("comments are %q on a request that could not be closed", comments)
+	}
+}
+
+// testCommentRefused: a request that could be closed is closed, whatever becomes of the comment, and is not commented on later.
+func testCommentRefused(t *testing.T, w World) {
+	created := w.propose(t, w.open(t), "ocm/comment-refused/one")
+	tries := 0
+	f := w.open(t, intercepted(w.Client, func(r *http.Request) *http.Response {
+		if r.Method == http.MethodPost {
+			tries++
+			return response(http.StatusForbidden, strings.NewReader(`{"message":"no"}`))
+		}
+		return nil
+	}))
+	for range 2 {
+		if err := f.Close(t.Context(), created.Number, "It is superseded."); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	if read := must(f.Get(t.Context(), created.Number))(t); read.State != forge.Closed || tries != 1 {
+		t.Errorf("%s after %d tries of a comment; want it closed after one", read.State, tries)
+	}
+}
+
+// testLongTexts: everybody can open a request from a fork whose branch is named as ours, and write into it as much as the forge takes. Ours is found beside it.
+func testLongTexts(t *testing.T, w World) {
+	f := w.open(t)
+	ours := w.propose(t, f, "ocm/long-texts/one")
+	foreign := w.ForkRequest(t, "ocm/long-texts/one")
+	w.Describe(t, foreign, strings.Repeat("<", 2<<20)+strings.Repeat("x", 9<<20))
+	found := must(f.Open(t.Context(), "ocm/long-texts/one"))(t)
+	if len(found) != 1 || found[0].Number != ours.Number {
+		t.Errorf("found %s, want %d alone", numbers(found), ours.Number)
+	}
+	w.Describe(t, foreign, "")
+}
+
 func testMerged(t *testing.T, w World) {
 	f := w.open(t)
 	created := w.propose(t, f, "ocm/merged/one")

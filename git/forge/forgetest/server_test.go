@@ -229,8 +229,8 @@ func TestLog(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		}
-		// Create, comment, close.
-		want := []string{"POST", "POST", map[string]string{forge.GitHub: "PATCH", forge.GitLab: "PUT"}[provider]}
+		// Create, close, comment.
+		want := []string{"POST", map[string]string{forge.GitHub: "PATCH", forge.GitLab: "PUT"}[provider], "POST"}
 		if !slices.Equal(writes, want) {
 			t.Errorf("%s, want %s", writes, want)
 		}

@@ -362,6 +362,12 @@ func (s *Server) Label(t testing.TB, path string, number int64, label string) {
 	s.hands(t, path, number, func(_ context.Context, p *pull) error { p.label(label); return nil })
 }
 
+// Describe sets the text of a request, however long it is.
+func (s *Server) Describe(t testing.TB, path string, number int64, text string) {
+	t.Helper()
+	s.hands(t, path, number, func(_ context.Context, p *pull) error { p.Body = text; return nil })
+}
+
 // MarkDraft marks a request as not ready.
 func (s *Server) MarkDraft(t testing.TB, path string, number int64) {
 	t.Helper()

@@ -50,6 +50,7 @@ func NewWorld(t testing.TB, provider, path, method string) (World, *Server) {
 		MarkDraft: func(t testing.TB, number int64) { t.Helper(); s.MarkDraft(t, path, number) },
 		Merge:     func(t testing.TB, number int64) string { t.Helper(); return s.Merge(t, path, number, method) },
 		Close:     func(t testing.TB, number int64) { t.Helper(); s.Close(t, path, number) },
+		Describe:  func(t testing.TB, number int64, text string) { t.Helper(); s.Describe(t, path, number, text) },
 		Comments: func(t testing.TB, number int64) []string {
 			t.Helper()
 			var texts []string
