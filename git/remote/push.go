@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -60,7 +61,9 @@ func (r *Remote) Push(ctx context.Context, u Update) error {
 }
 
 func (r *Remote) push(ctx context.Context, u Update, ref plumbing.ReferenceName) error {
-	talk, err := r.transport.open(ctx, receivePack)
+	talking, hangUp := context.WithCancel(ctx)
+	defer hangUp()
+	talk, err := r.transport.open(talking, receivePack)
 	if err != nil {
 		return err
 	}
@@ -78,7 +81,7 @@ func (r *Remote) push(ctx context.Context, u Update, ref plumbing.ReferenceName)
 		return err
 	}
 	started := false
-	answer, err := talk.ask(ctx, func() (io.ReadCloser, int64, error) {
+	answer, err := talk.ask(talking, func() (io.ReadCloser, int64, error) {
 		pack, size, err := u.Pack()
 		if err != nil {
 			return nil, 0, fmt.Errorf("open the pack: %w", err)
@@ -97,7 +100,19 @@ func (r *Remote) push(ctx context.Context, u Update, ref plumbing.ReferenceName)
 	if lost, ok := errors.AsType[*lockError](err); ok {
 		return r.settle(ctx, u, lost)
 	}
+	if err == nil {
+		r.hearOut(answer, hangUp)
+	}
 	return err
+}
+
+// hearOut reads an answer to its end, as git does. A server reports before it runs what comes after a push, such as the
+// hooks that start a pipeline or refresh a pull request, and many servers end those with the connection. What comes here
+// changes nothing about the push, and neither does a server that has too much to say, or takes too long.
+func (r *Remote) hearOut(answer io.Reader, hangUp func()) {
+	enough := time.AfterFunc(r.patience, hangUp)
+	defer enough.Stop()
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer, maxProgress))
 }
 
 // lockError is a branch that the server could not update. Servers say the same, in their own words, when somebody was

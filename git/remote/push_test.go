@@ -6,6 +6,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -219,6 +222,52 @@ func TestPushLate(t *testing.T) {
 	commit, w := change(t, entries(t, fetch(t, r, first), first), first, "ours", "1")
 	if err := r.Push(within(t), update("main", first, commit, w)); err != nil {
 		t.Error(err)
+	}
+}
+
+// flushing passes on what it gets at once, as servers do that stream.
+type flushing struct {
+	http.ResponseWriter
+}
+
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(p)
+	return n, errors.Join(err, http.NewResponseController(f.ResponseWriter).Flush())
+}
+
+// TestPushHearsOut has a hook that runs after the report, and ends early if nobody listens any more.
+func TestPushHearsOut(t *testing.T) {
+	t.Parallel()
+	key := gittest.NewKey(t, gittest.Ed25519, "")
+	overGo := gittest.NewSSH(t, gittest.SSHOptions{Authorized: [][]byte{key.Public}})
+	gittest.NewRepository(t, overGo.Dir("team/site.git"), oneFile, "main")
+	sshd, _ := overSSH(t, gittest.SSHOptions{Authorized: [][]byte{key.Public}})
+	web, _ := serve(t, gittest.Options{}, oneFile)
+	streaming := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { web.ServeHTTP(flushing{w}, r) }))
+	t.Cleanup(streaming.Close)
+	cases := map[string]struct {
+		dir     string
+		options remote.Options
+	}{
+		"HTTP":      {dir: web.Dir("site.git"), options: remote.Options{URL: streaming.URL + "/site.git"}},
+		"SSH of Go": {dir: overGo.Dir("team/site.git"), options: remote.Options{URL: overGo.URL("team/site.git"), Auth: remote.Auth{Identity: key.Private, KnownHosts: overGo.KnownHosts}}},
+		"OpenSSH":   {dir: sshd.Dir("team/site.git"), options: remote.Options{URL: sshd.URL("team/site.git"), Auth: remote.Auth{Identity: key.Private, KnownHosts: sshd.KnownHosts}}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, mark := gittest.Tip(t, c.dir, "main"), filepath.Join(t.TempDir(), "done")
+			// More than all buffers on the way can take.
+			gittest.Hook(t, c.dir, "post-receive", "seq 1 200000 && touch '"+mark+"'\n")
+			r := open(t, c.options)
+			commit, w := change(t, entries(t, fetch(t, r, first), first), first, "ours", "1")
+			if err := r.Push(within(t), update("main", first, commit, w)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(mark); err != nil {
+				t.Errorf("the hook after the push has not come to its end: %v", err)
+			}
+		})
 	}
 }
 

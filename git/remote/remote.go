@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Bounds that hold where Options say nothing else.
@@ -16,6 +17,9 @@ const (
 	defaultMaxRefs = 100_000
 	defaultAgent   = "git/ocm-operator"
 )
+
+// defaultPatience is how long a server is listened to that has taken a push.
+const defaultPatience = 30 * time.Second
 
 // Auth are the credentials of a repository. The zero value is none.
 type Auth struct {
@@ -61,6 +65,7 @@ type Remote struct {
 	options   Options
 	transport transport
 	secrets   *strings.Replacer
+	patience  time.Duration
 
 	mu sync.Mutex
 	// fetching is what the server said that it can do when it fetches, as soon as that is known.
@@ -88,7 +93,7 @@ func Open(o Options) (*Remote, error) {
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext
 	}
-	r := &Remote{url: u, options: o, secrets: secretsOf(o)}
+	r := &Remote{url: u, options: o, secrets: secretsOf(o), patience: defaultPatience}
 	if u.Scheme == schemeSSH {
 		r.transport, err = newSSH(u, o, r.clean)
 	} else {
