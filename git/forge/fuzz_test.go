@@ -2,6 +2,7 @@ package forge
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -107,8 +108,12 @@ func FuzzAddress(f *testing.F) {
 
 // BenchmarkOpen reads a page of requests with long texts, as at each interval.
 func BenchmarkOpen(b *testing.B) {
-	one := `{"number":1,"state":"open","title":"t","body":"` + strings.Repeat("x", 60_000) + `","labels":[],"head":{"ref":"a","repo":{"id":1}},"base":{"ref":"main","repo":{"id":1}}}`
-	page := []byte("[" + strings.Repeat(one+",", githubPage-1) + one + "]")
+	one := `{"number":%d,"state":"open","title":"t","body":"` + strings.Repeat("x", 60_000) + `","labels":[],"head":{"ref":"a","repo":{"id":1}},"base":{"ref":"main","repo":{"id":1}}}`
+	var requests []string
+	for i := range githubPage {
+		requests = append(requests, fmt.Sprintf(one, i+1))
+	}
+	page := []byte("[" + strings.Join(requests, ",") + "]")
 	f, err := New(Options{Provider: GitHub, RepositoryURL: "https://h/a/b", Token: "t", Client: &http.Client{Transport: answering{200, page}, Timeout: time.Minute}})
 	if err != nil {
 		b.Fatal(err)
