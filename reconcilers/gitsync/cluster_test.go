@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -43,8 +44,8 @@ func TestServer(t *testing.T) {
 	server := clustertest.APIServer(t)
 	s := newForgeStage(t, forge.GitHub, map[string]string{"README.md": "fleet"})
 	kube := connect(t, server)
-	s.runIn(server, kube)
 	namespace := clustertest.Namespace(t, server)
+	s.runIn(server, kube, namespace)
 	s.Client = kube
 
 	s.resource.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: "manifests"}
@@ -98,6 +99,37 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// TestLateOwner wakes what refers to a Snapshot when the object that writes it has said so.
+func TestLateOwner(t *testing.T) {
+	t.Parallel()
+	server := clustertest.APIServer(t)
+	s := newStage(t, map[string]string{"README.md": "fleet"})
+	kube := connect(t, server)
+	namespace := clustertest.Namespace(t, server)
+	s.runIn(server, kube, namespace)
+	s.Client = kube
+	s.resource.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: "manifests"}
+	s.sync.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: "app"}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "git"}, Data: map[string][]byte{"username": []byte("git"), "password": []byte(password)}}
+	for _, obj := range []client.Object{s.resource, secret} {
+		if err := kube.Create(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.provide("1.0.0", map[string]string{"a.yaml": "a: 1\n"})
+	// As if the status of the Snapshot were written first.
+	s.sync.Spec.SourceRef, s.sync.Spec.SnapshotRef = nil, &meta.LocalObjectReference{Name: s.resource.Status.SnapshotName}
+	s.SetStatus(s.resource, func() { conditions.MarkFalse(s.resource, meta.ReadyCondition, meta.FailedReason, "late") })
+	if err := kube.Create(t.Context(), s.sync); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the verdict that the owner is not ready", func() bool {
+		return conditions.GetReason(s.sync, meta.ReadyCondition) == v1alpha1.SourceRefNotReadyReason
+	})
+	s.SetStatus(s.resource, func() { conditions.MarkTrue(s.resource, meta.ReadyCondition, meta.SucceededReason, "ready") })
+	s.eventually("the content, woken by the owner of the Snapshot", func() bool { return conditions.IsReady(s.sync) && s.sync.Status.Version == "1.0.0" })
+}
+
 // connect installs the kinds, and waits until this one is served.
 func connect(t *testing.T, server *rest.Config) client.Client {
 	t.Helper()
@@ -114,7 +146,7 @@ func connect(t *testing.T, server *rest.Config) client.Client {
 		t.Fatal(err)
 	}
 	for _, crd := range definitions {
-		if err := kube.Create(t.Context(), crd); err != nil {
+		if err := kube.Create(t.Context(), crd); err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Fatal(err)
 		}
 	}
@@ -122,12 +154,13 @@ func connect(t *testing.T, server *rest.Config) client.Client {
 	return kube
 }
 
-// runIn runs the feature in a manager until the test ends.
-func (s *stage) runIn(server *rest.Config, kube client.Client) {
+// runIn runs the feature for a namespace in a manager until the test ends.
+func (s *stage) runIn(server *rest.Config, kube client.Client, namespace string) {
 	s.t.Helper()
 	skip := true
 	mgr, err := ctrl.NewManager(server, ctrl.Options{
 		Scheme: kube.Scheme(), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &skip},
+		Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{namespace: {}}},
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -54,20 +54,18 @@ type credentials struct {
 
 // readCredentials reads the Secrets that the spec names, past the cache: nobody keeps them in memory for longer than a reconciliation.
 func (c *controller) readCredentials(ctx context.Context, r *run) error {
-	location, err := remote.ParseURL(r.obj.Spec.Repository.URL)
-	if err != nil {
-		return invalidSpec(fmt.Errorf("spec.repository.url: %w", err))
-	}
 	g := gatherer{live: c.live, obj: r.obj}
 	for _, read := range []func(context.Context, *remote.URL) error{g.login, g.certificates, g.proxy, g.signing} {
-		if err := read(ctx, location); err != nil {
+		if err := read(ctx, r.location); err != nil {
 			return access.Verdict(v1alpha1.CredentialsNotFoundReason, err)
 		}
 	}
-	r.credentials, r.location = g.found, location
-	if r.repository, err = c.open(r); err != nil {
+	r.credentials = g.found
+	opened, err := c.open(r)
+	if err != nil {
 		return lifecycle.Stall(v1alpha1.CredentialsNotFoundReason, fmt.Errorf("the Secrets of the repository can't be used: %w", err))
 	}
+	r.repository, r.leave = opened, append(r.leave, opened.Close)
 	return nil
 }
 

@@ -14,7 +14,9 @@ import (
 type desk struct {
 	forge    forge.Forge
 	provider string
-	metrics  *metrics
+	// head is the branch that is pushed to.
+	head    string
+	metrics *metrics
 	// leave ends connections.
 	leave func()
 }
@@ -30,7 +32,7 @@ func (c *controller) desk(r *run, repositoryURL string) (*desk, error) {
 	if err != nil {
 		return nil, invalidSpec(fmt.Errorf("spec.repository: %w", err))
 	}
-	return &desk{forge: made, provider: provider, metrics: c.metrics, leave: leave}, nil
+	return &desk{forge: made, provider: provider, head: r.obj.TargetBranch(), metrics: c.metrics, leave: leave}, nil
 }
 
 func (d *desk) open(ctx context.Context, head string) ([]forge.Request, error) {
@@ -42,7 +44,7 @@ func (d *desk) open(ctx context.Context, head string) ([]forge.Request, error) {
 func (d *desk) get(ctx context.Context, number int64) (*forge.Request, error) {
 	got, err := d.forge.Get(ctx, number)
 	d.metrics.asked(d.provider, actionLook, err)
-	return got, d.explain(fmt.Sprintf("look at pull request #%d", number), err)
+	return got, d.absent(ctx, fmt.Sprintf("look at pull request #%d", number), err)
 }
 
 func (d *desk) create(ctx context.Context, draft forge.Draft) (*forge.Request, error) {
@@ -63,7 +65,27 @@ func (d *desk) update(ctx context.Context, number int64, draft forge.Draft) (*fo
 func (d *desk) close(ctx context.Context, number int64, comment string) error {
 	err := d.forge.Close(ctx, number, comment)
 	d.metrics.asked(d.provider, actionClose, err)
-	return d.explain(fmt.Sprintf("close pull request #%d", number), err)
+	return d.absent(ctx, fmt.Sprintf("close pull request #%d", number), err)
+}
+
+// errGone says that a pull request does not exist any more, in a repository that does.
+var errGone = errors.New("it does not exist any more")
+
+// absent tells a request that is gone from one that the token may not see: forges say the same of both, but they don't list the requests of
+// a repository either whose existence they hide.
+func (d *desk) absent(ctx context.Context, what string, err error) error {
+	if !errors.Is(err, forge.ErrNotFound) {
+		return d.explain(what, err)
+	}
+	_, hidden := d.forge.Open(ctx, d.head)
+	d.metrics.asked(d.provider, actionLook, hidden)
+	switch {
+	case hidden == nil:
+		return d.explain(what, fmt.Errorf("%w: %w", errGone, err))
+	case errors.Is(hidden, forge.ErrNotFound):
+		return d.explain(what, fmt.Errorf("the token may see neither the pull request nor the repository, or the repository is gone: check the rights of the token, and spec.repository: %w", err))
+	}
+	return d.explain(what, hidden)
 }
 
 func (d *desk) explain(what string, err error) error {

@@ -104,11 +104,16 @@ func watches(mgr ctrl.Manager) *builder.Builder {
 	list := &v1alpha1.GitSyncList{}
 	changed := builder.WithPredicates(source.Changed())
 	dependents := func(kind string) handler.EventHandler { return source.Dependents(mgr.GetClient(), list, kind) }
+	// A Snapshot alone says nothing about whether its writer vouches for it.
+	written := source.DependentsOfSnapshot(mgr.GetClient(), list)
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.GitSync{}, builder.WithPredicates(source.SpecOrRequest())).
 		Watches(&v1alpha1.Resource{}, dependents(v1alpha1.ResourceKind), changed).
 		Watches(&v1alpha1.Localization{}, dependents(v1alpha1.LocalizationKind), changed).
 		Watches(&v1alpha1.Configuration{}, dependents(v1alpha1.ConfigurationKind), changed).
+		Watches(&v1alpha1.Resource{}, written, changed).
+		Watches(&v1alpha1.Localization{}, written, changed).
+		Watches(&v1alpha1.Configuration{}, written, changed).
 		Watches(&v1alpha1.Snapshot{}, source.DependentsOfOwner(mgr.GetClient(), list), changed).
 		Watches(&v1alpha1.Snapshot{}, dependents(v1alpha1.SnapshotKind), changed).
 		WatchesMetadata(&corev1.Secret{}, dependents(source.SecretKind))
@@ -122,15 +127,17 @@ func kind(c *controller) lifecycle.Kind[*v1alpha1.GitSync, *run] {
 		Begin: func(obj *v1alpha1.GitSync, events lifecycle.Events) *run {
 			return &run{obj: obj, events: events}
 		},
-		Steps: []lifecycle.Step[*run]{
+		Steps: releasing([]lifecycle.Step[*run]{
+			{Name: "heedRequest", Run: c.heedRequest, Light: true},
 			{Name: "resolveSource", Run: c.resolveSource, Light: true},
+			{Name: "enter", Run: c.enter},
 			{Name: "readCredentials", Run: c.readCredentials},
-			{Name: "look", Run: c.inLane(c.look)},
+			{Name: "look", Run: c.look},
 			{Name: "leave", Run: c.leave},
-			{Name: "push", Run: c.inLane(c.push)},
+			{Name: "push", Run: c.push},
 			{Name: "propose", Run: c.propose},
 			{Name: "record", Run: c.record},
-		},
+		}),
 		Ready:     ready,
 		Delivered: delivered,
 		Progress: func(obj *v1alpha1.GitSync) string {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
+
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/git/gittest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
@@ -40,8 +42,14 @@ func TestSilentHost(t *testing.T) {
 		_, _ = s.syncs.Try(ctx, s.sync.DeepCopy())
 	}()
 	<-asked
-	if result := s.syncs.Reconcile(second); result.RequeueAfter != time.Second {
-		t.Errorf("asked again after %s, want a second: %v", result.RequeueAfter, reconcilertest.Conditions(second))
+	s.Change(second, func() { second.Annotations = map[string]string{meta.ReconcileRequestAnnotation: "now"} })
+	for most := time.Second; most <= 4*time.Second; most *= 2 {
+		if result := s.syncs.Reconcile(second); result.RequeueAfter < most/2 || result.RequeueAfter > most {
+			t.Errorf("asked again after %s, want at most %s: %v", result.RequeueAfter, most, reconcilertest.Conditions(second))
+		}
+	}
+	if handled := second.Status.LastHandledReconcileAt; handled != "" || len(s.server.Requests()) > 1 {
+		t.Errorf("while it waits, %d requests are sent, and %q is handled", len(s.server.Requests()), handled)
 	}
 	s.syncs.Reconcile(elsewhere)
 	if got := reconcilertest.Conditions(elsewhere)["Ready"]; got != "True Succeeded" {
@@ -51,7 +59,7 @@ func TestSilentHost(t *testing.T) {
 	<-done
 	s.server.SetFault(nil)
 	s.syncs.Reconcile(second)
-	if got := reconcilertest.Conditions(second)["Ready"]; got != "True Succeeded" {
+	if got := reconcilertest.Conditions(second)["Ready"]; got != "True Succeeded" || second.Status.LastHandledReconcileAt != "now" {
 		t.Errorf("when there is a lane again it is %s: %s", got, reconcilertest.Message(second, "Ready"))
 	}
 }

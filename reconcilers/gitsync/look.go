@@ -6,12 +6,28 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/fluxcd/pkg/apis/meta"
+
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
 
 // engine changes when the same content would be pushed as something else.
 const engine = "gitsync/v1"
+
+// heedRequest remembers that what others have declined is to be proposed again: the annotation that asks for it counts as handled however
+// this reconciliation ends. A request that was not known to be closed was not declined for who has asked: web hooks ask when one is closed.
+func (c *controller) heedRequest(_ context.Context, r *run) error {
+	request := r.obj.Status.PullRequest
+	asked, ok := meta.ReconcileAnnotationValue(r.obj.GetAnnotations())
+	if !ok || asked == r.obj.Status.GetLastHandledReconcileRequest() || request == nil || request.State != v1alpha1.PullRequestClosed {
+		return nil
+	}
+	// Its branch may have to be pushed again, too.
+	request.Tree, r.obj.Status.Fingerprint = "", ""
+	c.memory.forget(r.key())
+	return nil
+}
 
 // look lists the branches, and finds out whether there is anything new.
 func (c *controller) look(ctx context.Context, r *run) error {
@@ -27,14 +43,11 @@ func (c *controller) look(ctx context.Context, r *run) error {
 		return err
 	}
 	r.world = world{
-		uid: r.obj.UID, fingerprint: fingerprint, repository: r.location.String(), empty: refs.Empty,
+		uid: r.obj.UID, fingerprint: fingerprint, repository: address(r.location), empty: refs.Empty,
 		target: refs.Branches[r.obj.TargetBranch()], base: refs.Branches[r.obj.BaseBranch()],
 	}
 	if r.proposes() {
 		r.world.proposed = refs.Branches[r.obj.PullRequestBase()]
-	}
-	if r.asked() && r.obj.Status.PullRequest != nil && r.obj.Status.PullRequest.State == v1alpha1.PullRequestClosed {
-		return nil // what was declined is proposed again, for which its branch may have to be pushed again
 	}
 	r.recorded = r.obj.Status.Fingerprint == fingerprint && r.obj.Status.RepositoryURL == r.world.repository
 	if r.found = c.memory.recall(r.key(), r.world); r.found == nil && r.recorded {

@@ -82,6 +82,7 @@ func (m *memory) forget(key types.NamespacedName) {
 // halt forgets an object that is gone, or looks at nothing. The pull request of one that is suspended is still there.
 func (c *controller) halt(obj *v1alpha1.GitSync) {
 	c.memory.forget(client.ObjectKeyFromObject(obj))
+	c.lanes.forget(client.ObjectKeyFromObject(obj))
 	if !obj.Spec.Suspend || !obj.DeletionTimestamp.IsZero() {
 		c.metrics.forget(client.ObjectKeyFromObject(obj))
 	}

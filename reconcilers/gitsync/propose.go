@@ -27,13 +27,15 @@ func (c *controller) propose(ctx context.Context, r *run) error {
 		r.obj.Status.PullRequest = nil
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, forgeTimeout)
+	defer cancel()
 	d, err := c.desk(r, r.obj.Spec.Repository.URL)
 	if err != nil {
 		return err
 	}
 	defer d.leave()
 	if err := c.supersede(ctx, r, d); err != nil {
-		return forgeVerdict(err)
+		return c.forgeVerdict(r, err)
 	}
 	switch {
 	case !r.proposes():
@@ -43,7 +45,7 @@ func (c *controller) propose(ctx context.Context, r *run) error {
 	default:
 		err = c.follow(ctx, r, d)
 	}
-	return forgeVerdict(err)
+	return c.forgeVerdict(r, err)
 }
 
 // hasOpen tells whether the status names a request that was open.
@@ -78,7 +80,7 @@ func (c *controller) supersede(ctx context.Context, r *run, d *desk) error {
 	if !r.proposes() {
 		why = "It is superseded: this object makes no pull requests any more."
 	}
-	if err := d.close(ctx, request.Number, why); err != nil && !errors.Is(err, forge.ErrNotFound) {
+	if err := d.close(ctx, request.Number, why); err != nil && !errors.Is(err, errGone) {
 		return err
 	}
 	r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Closed pull request #%d: it is superseded", request.Number))
@@ -96,7 +98,7 @@ func (c *controller) settle(ctx context.Context, r *run, d *desk) error {
 	}
 	known := r.obj.Status.PullRequest
 	got, err := d.get(ctx, known.Number)
-	if errors.Is(err, forge.ErrNotFound) {
+	if errors.Is(err, errGone) {
 		r.obj.Status.PullRequest = nil
 		return nil
 	}
@@ -141,11 +143,11 @@ func (c *controller) refresh(ctx context.Context, r *run) error {
 	}
 	defer d.leave()
 	got, err := d.get(ctx, r.obj.Status.PullRequest.Number)
-	if errors.Is(err, forge.ErrNotFound) {
+	if errors.Is(err, errGone) {
 		return nil
 	}
 	if err != nil {
-		return forgeVerdict(err)
+		return c.forgeVerdict(r, err)
 	}
 	c.observe(r, got)
 	return nil
@@ -157,7 +159,9 @@ func (c *controller) follow(ctx context.Context, r *run, d *desk) error {
 	if known != nil && known.State != v1alpha1.PullRequestMerged {
 		got, err := d.get(ctx, known.Number)
 		switch {
-		case errors.Is(err, forge.ErrNotFound):
+		case errors.Is(err, errGone) && r.declined():
+			return r.closed() // who removes what was declined does not ask for it
+		case errors.Is(err, errGone):
 			return c.startOver(r, fmt.Sprintf("pull request #%d does not exist any more", known.Number), func() { r.obj.Status.PullRequest = nil })
 		case err != nil:
 			return err
@@ -168,9 +172,7 @@ func (c *controller) follow(ctx context.Context, r *run, d *desk) error {
 			return c.startOver(r, fmt.Sprintf("pull request #%d was merged, comparing branch %s again", known.Number, known.Base), nil)
 		case forge.Closed:
 			if r.declined() {
-				return lifecycle.Stall(v1alpha1.PullRequestClosedReason, fmt.Errorf(
-					"pull request #%d was closed without being merged, so the same content is not proposed again: reopen it, or annotate the GitSync with %s to have it proposed anew",
-					known.Number, meta.ReconcileRequestAnnotation))
+				return r.closed()
 			}
 			return c.request(ctx, r, d)
 		default:
@@ -185,7 +187,7 @@ func (c *controller) follow(ctx context.Context, r *run, d *desk) error {
 // declined tells whether the same content was proposed by the request that others have closed, and nobody has asked for it since.
 func (r *run) declined() bool {
 	known := r.obj.Status.PullRequest
-	if known == nil || known.State != v1alpha1.PullRequestClosed || known.Tree == "" || r.asked() {
+	if known == nil || known.State != v1alpha1.PullRequestClosed || known.Tree == "" {
 		return false
 	}
 	if known.Head != r.obj.TargetBranch() || known.Base != r.obj.PullRequestBase() || !r.proposes() {
@@ -194,10 +196,11 @@ func (r *run) declined() bool {
 	return known.Digest == r.content.ManifestDigest || known.Tree == hex(r.found.content)
 }
 
-// asked tells whether somebody has asked for a reconciliation that was not finished yet.
-func (r *run) asked() bool {
-	asked, ok := meta.ReconcileAnnotationValue(r.obj.GetAnnotations())
-	return ok && asked != r.obj.Status.GetLastHandledReconcileRequest()
+// closed is the verdict on what was declined.
+func (r *run) closed() error {
+	return lifecycle.Stall(v1alpha1.PullRequestClosedReason, fmt.Errorf(
+		"pull request #%d was closed without being merged, so the same content is not proposed again: reopen it, or annotate the GitSync with %s to have it proposed anew",
+		r.obj.Status.PullRequest.Number, meta.ReconcileRequestAnnotation))
 }
 
 // observe writes down what became of a request.

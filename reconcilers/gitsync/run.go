@@ -53,6 +53,8 @@ type repository interface {
 	Refs(ctx context.Context) (*remote.Refs, error)
 	Fetch(ctx context.Context, commit plumbing.Hash) (*remote.Store, error)
 	Push(ctx context.Context, update remote.Update) error
+	// Close ends connections.
+	Close()
 }
 
 // run is what the steps of one reconciliation hand to each other.
@@ -65,6 +67,8 @@ type run struct {
 	location    *remote.URL
 	credentials credentials
 	repository  repository
+	// leave are to be called when the run is over.
+	leave []func()
 	// world is what was there at the last look.
 	world world
 	// found is what is known of that world; nil if it has to be found out.

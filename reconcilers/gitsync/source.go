@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/git/remote"
 	"github.com/ocm-operator/ocm-operator/git/tree"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
@@ -25,6 +26,9 @@ func (c *controller) resolveSource(ctx context.Context, r *run) error {
 		return invalidSpec(fmt.Errorf("spec.subPath: %w", err))
 	}
 	r.subPath = subPath
+	if r.location, err = remote.ParseURL(r.obj.Spec.Repository.URL); err != nil {
+		return invalidSpec(fmt.Errorf("spec.repository.url: %w", err))
+	}
 	if err := checkBranches(r.obj); err != nil {
 		return invalidSpec(err)
 	}

@@ -104,7 +104,17 @@ func templateVerdict(err error) error {
 	return invalidSpec(err)
 }
 
+// seenLate is how long after a push a forge may not know of the branch yet: some look at what was pushed later.
+const seenLate = 2 * time.Minute
+
 // forgeVerdict judges what a forge answers.
+func (c *controller) forgeVerdict(r *run, err error) error {
+	if pushed := r.obj.Status.LastPushTime; errors.Is(err, forge.ErrNotFound) && !judged(err) && pushed != nil && c.now().Sub(pushed.Time) < seenLate {
+		return lifecycle.Retry(v1alpha1.CreatePullRequestFailedReason, err)
+	}
+	return forgeVerdict(err)
+}
+
 func forgeVerdict(err error) error {
 	const reason = v1alpha1.CreatePullRequestFailedReason
 	var (

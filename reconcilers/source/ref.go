@@ -104,6 +104,17 @@ func dependents(ctx context.Context, reader client.Reader, list client.ObjectLis
 	return requests, err
 }
 
+// DependentsOfSnapshot wakes the objects of one kind, given by its list, that refer to the Snapshot which an object writes.
+func DependentsOfSnapshot(reader client.Reader, list client.ObjectList) handler.EventHandler {
+	return wake(reader, list, func(obj client.Object) Ref {
+		ref := Ref{Kind: v1alpha1.SnapshotKind, Namespace: obj.GetNamespace()}
+		if writer, ok := obj.(v1alpha1.SnapshotWriter); ok {
+			ref.Name = writer.GetSnapshotName()
+		}
+		return ref
+	})
+}
+
 // DependentsOfOwner wakes the objects of one kind, given by its list, that refer to an owner of a Snapshot.
 func DependentsOfOwner(reader client.Reader, list client.ObjectList) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
