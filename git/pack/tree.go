@@ -30,8 +30,9 @@ func (w *Writer) Tree(_ context.Context, h plumbing.Hash) ([]object.TreeEntry, e
 	return DecodeTree(content)
 }
 
-// DecodeTree reads the entries of a tree, with their modes as they are: a tree that is written again must not change what
-// nobody wanted to change, and go-git's own decoder turns modes of the early days into those of today.
+// DecodeTree reads the entries of a tree, with the values of their modes as they are, if not with zeros before them: a tree
+// that is written again must not change what nobody wanted to change, and go-git's own decoder turns modes of the early days
+// into those of today.
 func DecodeTree(content []byte) ([]object.TreeEntry, error) {
 	var entries []object.TreeEntry
 	for len(content) > 0 {

@@ -5,5 +5,6 @@
 // .git, links that leave the tree, kinds of files that git has not, and more of anything than Limits allow. Nothing is ever
 // written to a work tree, so neither a .gitignore, nor attributes, nor a link that is already there has a say.
 //
-// Graft puts such a tree below a folder of an existing one and leaves everything else as it is, bit by bit. At and Diff look.
+// Graft puts such a tree below a folder of an existing one and leaves everything else as it is: contents, names
+// and modes, of which only a zero before the first digit is lost, as early programs wrote it. At and Diff look.
 package tree
