@@ -143,7 +143,7 @@ func block(text string, trailers []Trailer) string {
 
 // ParseTrailers returns the trailers of a commit message by their names, in the form Ocm-Sync whatever their case. They are the
 // lines of the last paragraph, if all of them are trailers and it is not the first one. Of several with one name it is the last
-// that counts.
+// that counts. Values are as they were given: the spaces of no width that make plain text of references are taken out.
 func ParseTrailers(message string) map[string]string {
 	message = strings.TrimRightFunc(message, unicode.IsSpace)
 	trailers := map[string]string{}
@@ -168,7 +168,7 @@ func ParseTrailers(message string) map[string]string {
 		slices.Reverse(folded)
 		key, value = canonical(key), strings.TrimSpace(strings.Join(append([]string{strings.TrimSpace(value)}, folded...), " "))
 		if _, later := trailers[key]; !later {
-			trailers[key] = value
+			trailers[key] = strings.ReplaceAll(value, apart, "")
 		}
 		folded = nil
 	}

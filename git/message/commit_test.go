@@ -277,3 +277,23 @@ func BenchmarkTemplate(b *testing.B) {
 		})
 	}
 }
+
+// TestTrailersAsGiven reads values that are plain text in the message, and would be references otherwise.
+func TestTrailersAsGiven(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{"Ocm-Url": "https://acme.org/x", "Ocm-Path": "a/@b#1", "Ocm-Sync": "team/app"}
+	var trailers []message.Trailer
+	for key, value := range want {
+		trailers = append(trailers, message.Trailer{Key: key, Value: value})
+	}
+	text, err := message.Commit("", message.Data{Component: "acme.org/x", Version: "1"}, trailers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(text, "@b") || strings.Contains(text, "#1") {
+		t.Errorf("%q has references", text)
+	}
+	if diff := cmp.Diff(want, message.ParseTrailers(text)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
