@@ -34,6 +34,16 @@ func (c capabilities) has(name string) bool {
 	return slices.Contains(c, name)
 }
 
+// checkFormat refuses a repository whose objects have other hashes.
+func (c capabilities) checkFormat() error {
+	for _, one := range c {
+		if format, ok := strings.CutPrefix(one, "object-format="); ok && format != "sha1" {
+			return fmt.Errorf("%w: its objects have the format %q and not sha1; use another repository", ErrUnsupported, cut(strings.Map(printable, format), 32))
+		}
+	}
+	return nil
+}
+
 // advertisement is what a server says first: what it has and what it can do.
 type advertisement struct {
 	caps capabilities
@@ -70,11 +80,6 @@ func readAdvertisement(from io.Reader, limits advertLimits, clean func(string) s
 	}
 	a.out.refs.Empty = len(a.out.refs.Branches) == 0
 	a.out.refs.Default = a.defaultBranch()
-	for _, c := range a.out.caps {
-		if format, ok := strings.CutPrefix(c, "object-format="); ok && format != "sha1" {
-			return nil, fmt.Errorf("the repository has objects of the format %q, of which only sha1 is supported; use another repository", cut(clean(format), 32))
-		}
-	}
 	return a.out, nil
 }
 
@@ -104,7 +109,7 @@ func (a *advertReader) read() error {
 			return err
 		}
 		if more {
-			return errors.New("the header does not end")
+			return fmt.Errorf("%w: the header does not end", ErrProtocol)
 		}
 		if line, more, err = a.next(); err != nil {
 			return err
@@ -130,16 +135,20 @@ func (a *advertReader) line(line string, first bool) error {
 	if first {
 		ref, caps, ok := strings.Cut(line, "\x00")
 		if !ok {
-			return errors.New("the first ref has no capabilities")
+			return fmt.Errorf("%w: the first ref has no capabilities", ErrProtocol)
 		}
 		line, a.out.caps = ref, strings.Fields(caps)
+		// The hashes of another format cannot be read.
+		if err := a.out.caps.checkFormat(); err != nil {
+			return err
+		}
 	}
 	if strings.HasPrefix(line, "shallow ") {
 		return nil
 	}
 	hex, name, ok := strings.Cut(line, " ")
 	if !ok || len(hex) != hexHash || !plumbing.IsHash(hex) || name == "" {
-		return errors.New("a ref is not a hash and a name")
+		return fmt.Errorf("%w: a ref is not a hash and a name", ErrProtocol)
 	}
 	hash := plumbing.NewHash(hex)
 	if name == "HEAD" {

@@ -26,6 +26,8 @@ var (
 	ErrInterrupted = errors.New("the connection ended before the server said what became of the push")
 	// ErrProtocol says that what a server sent is not what a git server sends.
 	ErrProtocol = errors.New("this is not an answer of a git server; check the url")
+	// ErrUnsupported says that the repository, or its server, is of a kind that cannot be used.
+	ErrUnsupported = errors.New("this kind of repository is not supported")
 
 	// errGateway is an answer of something before the server, or of a server in trouble, which may have got the request.
 	errGateway = errors.New("the server is in trouble")

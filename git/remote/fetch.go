@@ -58,7 +58,7 @@ func (r *Remote) request(ctx context.Context, w want) (_ *answer, err error) {
 	caps := r.learn(talk.advertised().caps)
 	w.bare = w.bare && caps.has("filter")
 	if w.shallow && !caps.has("shallow") {
-		return nil, fmt.Errorf("%w: it cannot send a commit without its history", ErrProtocol)
+		return nil, fmt.Errorf("%w: its server cannot send a commit without its history; use another server", ErrUnsupported)
 	}
 	message, banded, err := r.wantMessage(w, caps)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -318,7 +320,10 @@ func TestHostile(t *testing.T) {
 		"cut off":          {reason: "the beginning", match: gittest.IsRefs, fault: answerWith(advert, "001e# service=git-upload-pack\n0000"), want: is(remote.ErrProtocol)},
 		"endless refs":     {reason: "refs without end", match: gittest.IsRefs, fault: gittest.Endless(advert, []byte("001e# service=git-upload-pack\n0000"+pkt(strings.Repeat("a", 40)+" HEAD\x00shallow side-band-64k\n")), ref), want: isTooLarge},
 		"endless answer":   {reason: "refs that are no lines", match: gittest.IsRefs, fault: gittest.Endless(advert, nil, []byte("zzzz")), want: is(remote.ErrProtocol)},
-		"sha256":           {reason: "another format of objects", match: gittest.IsRefs, fault: answerWith(advert, pkt(strings.Repeat("0", 40)+" capabilities^{}\x00object-format=sha256\n")+"0000"), want: says("sha1")},
+		"sha256":           {reason: "another format of objects", match: gittest.IsRefs, fault: answerWith(advert, pkt(strings.Repeat("0", 64)+" capabilities^{}\x00object-format=sha256\n")+"0000"), want: is(remote.ErrUnsupported)},
+		"no shallow":       {reason: "a server that sends whole histories", match: gittest.IsRefs, fault: answerWith(advert, pkt(strings.Repeat("a", 40)+" HEAD\x00side-band-64k\n")+"0000"), want: is(remote.ErrUnsupported)},
+		"long hash":        {reason: "a hash of another length", match: gittest.IsRefs, fault: answerWith(advert, pkt(strings.Repeat("a", 64)+" HEAD\x00shallow\n")+"0000"), want: is(remote.ErrProtocol)},
+		"no capabilities":  {reason: "a server that can do nothing", match: gittest.IsRefs, fault: answerWith(advert, pkt(strings.Repeat("a", 40)+" HEAD\n")+"0000"), want: is(remote.ErrProtocol)},
 		"error line":       {reason: "an error in place of refs", match: gittest.IsRefs, fault: answerWith(advert, pkt("ERR access denied or repository not exported: /site.git")), want: is(remote.ErrNotFound)},
 		"server error":     {reason: "a failure", match: gittest.IsRefs, fault: gittest.Status(503, "try later\x1b[2J "+strings.Repeat("x", 1<<20)), want: bounded},
 		"endless progress": {reason: "talk without end", match: gittest.IsFetch, fault: gittest.Endless(result, []byte("00000008NAK\n"), progress), want: is(remote.ErrProtocol)},
@@ -340,6 +345,25 @@ func TestHostile(t *testing.T) {
 				t.Errorf("%s: got %v", c.reason, err)
 			}
 		})
+	}
+}
+
+// TestOtherHashes meets repositories that git makes with another format of objects.
+func TestOtherHashes(t *testing.T) {
+	t.Parallel()
+	s := gittest.NewServer(t, gittest.Options{})
+	gittest.Git(t, filepath.Dir(s.Dir("site.git")), "init", "--quiet", "--bare", "--object-format=sha256", s.Dir("site.git"))
+	r := open(t, remote.Options{URL: s.RepositoryURL("site.git")})
+	gittest.Config(t, s.Dir("site.git"), "http.receivepack", "true")
+	first, w := change(t, nil, "", "ours", "1")
+	// An empty repository says what it can do only to those who push.
+	if err := r.Push(within(t), update("main", "", first, w)); !errors.Is(err, remote.ErrUnsupported) || !says("sha256")(err) {
+		t.Errorf("an empty repository gives %v, want %v because of sha256", err, remote.ErrUnsupported)
+	}
+	commit := strings.TrimSpace(gittest.Git(t, s.Dir("site.git"), "commit-tree", "-m", "first", strings.TrimSpace(gittest.Git(t, s.Dir("site.git"), "hash-object", "-t", "tree", "-w", os.DevNull))))
+	gittest.Git(t, s.Dir("site.git"), "update-ref", "refs/heads/main", commit)
+	if _, err := r.Refs(within(t)); !errors.Is(err, remote.ErrUnsupported) {
+		t.Errorf("a repository with a branch gives %v, want %v", err, remote.ErrUnsupported)
 	}
 }
 

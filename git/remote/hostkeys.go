@@ -40,18 +40,28 @@ func parseKnownHosts(raw []byte, u *URL, dir string) (*hostKeys, error) {
 	if !ok || len(unknown.Want) == 0 {
 		return nil, fmt.Errorf("%w: known_hosts has no key of host %s, port %s: %s", ErrHostKey, u.Host, u.Port, advice)
 	}
-	keys := &hostKeys{check: check}
-	if bytes.Contains(raw, []byte("@cert-authority")) {
-		keys.algorithms = append(keys.algorithms, ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01, ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01)
-	}
-	for _, known := range unknown.Want {
-		for _, algorithm := range algorithmsOf(known.Key.Type()) {
-			if !slices.Contains(keys.algorithms, algorithm) {
-				keys.algorithms = append(keys.algorithms, algorithm)
+	return &hostKeys{check: check, algorithms: preferred(raw, unknown.Want)}, nil
+}
+
+// preferred are the algorithms of keys of a host, in this order: those of its own keys, and those of certificates if one of
+// the lines about it is of an authority. A host that shows a certificate is not asked for its key.
+func preferred(raw []byte, known []knownhosts.KnownKey) []string {
+	var own, certified []string
+	lines := bytes.Split(raw, []byte("\n"))
+	for _, key := range known {
+		if bytes.HasPrefix(bytes.TrimSpace(lines[key.Line-1]), []byte("@cert-authority")) {
+			certified = []string{
+				ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01, ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
+			}
+			continue
+		}
+		for _, algorithm := range algorithmsOf(key.Key.Type()) {
+			if !slices.Contains(own, algorithm) {
+				own = append(own, algorithm)
 			}
 		}
 	}
-	return keys, nil
+	return append(own, certified...)
 }
 
 // algorithmsOf are the ways to sign with a key: RSA has some without SHA-1.

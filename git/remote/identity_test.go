@@ -55,3 +55,45 @@ func TestClean(t *testing.T) {
 		}
 	}
 }
+
+// TestCleanSecrets takes credentials out in each form, and from where some forges take them.
+func TestCleanSecrets(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		auth Auth
+		said string
+	}{
+		"token as user":              {auth: Auth{Username: "token-of-ann"}, said: "no user token-of-ann"},
+		"token as user with a word":  {auth: Auth{Username: "token-of-ann", Password: "x-oauth-basic"}, said: "no user token-of-ann"},
+		"password in a query":        {auth: Auth{Username: "ann", Password: "token of&ann"}, said: "?p=token+of%26ann"},
+		"password in a path":         {auth: Auth{Username: "ann", Password: "token of&ann"}, said: "/token%20of&ann"},
+		"password in a path, as was": {auth: Auth{Username: "ann", Password: "token of&ann"}, said: "token of&ann"},
+	} {
+		r := &Remote{secrets: secretsOf(Options{Auth: c.auth})}
+		if got := r.clean(c.said); strings.Contains(got, "token") || !strings.Contains(got, "***") {
+			t.Errorf("%s: %q becomes %q", name, c.said, got)
+		}
+	}
+}
+
+// TestPreferredKeys asks a host for its own keys first, and for certificates only where an authority is known for it.
+func TestPreferredKeys(t *testing.T) {
+	t.Parallel()
+	const key = " ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKJ1RSiTBOsYyQvOYhhAvBhmMrlDLuzH3ZOPSJ1lLwCb\n"
+	for known, want := range map[string]string{
+		"h" + key:                    ssh.KeyAlgoED25519,
+		"# @cert-authority\nh" + key: ssh.KeyAlgoED25519,
+		"@cert-authority *.acme.org" + key + "h" + key: ssh.KeyAlgoED25519,
+		"@cert-authority *" + key + "h" + key:          ssh.KeyAlgoED25519 + " " + ssh.CertAlgoED25519v01,
+		"@cert-authority *" + key:                      ssh.CertAlgoED25519v01,
+	} {
+		keys, err := parseKnownHosts([]byte(known), &URL{Host: "h", Port: "22"}, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Of certificates, one kind stands for all.
+		if got := strings.Join(keys.algorithms, " "); !strings.HasPrefix(got+" ", want+" ") || strings.Contains(got, "cert") != strings.Contains(want, "cert") {
+			t.Errorf("%q gives %q, want %q first", known, got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -26,8 +27,9 @@ const (
 	maxDelta = 8 << 20
 	// maxChain is how many differences may be between an object and one that is sent whole. Git makes 50.
 	maxChain = 4096
-	// recentBytes is how much is kept of what was read last: the next difference is often to one of those.
-	recentBytes = 4 << 20
+	// recentBytes is how much is kept of what was read last: the next difference is often to one of those. It has room for
+	// the largest tree and for one that is made of it.
+	recentBytes = 2 * maxTree
 	// maxPasses is how often objects are gone through that name others by their hash. Most servers do not do that, and
 	// those that do name earlier ones.
 	maxPasses = 64
@@ -51,6 +53,7 @@ type entry struct {
 // not on how large they are.
 type pack struct {
 	file *os.File
+	disk *disk
 	size int64
 
 	mu      sync.Mutex
@@ -62,8 +65,46 @@ type pack struct {
 	byRef map[int32]plumbing.Hash
 	// resolved is true when files that are sent as differences have hashes, too, and skipped if some were too large.
 	resolved, skipped bool
-	// work is how many bytes may still be made of differences: a small pack can ask for a great many.
-	work int64
+	// work is how many bytes of budget may still be inflated for differences and made of them: a small pack can ask for a
+	// great many.
+	work, budget int64
+}
+
+// disk is the file of a pack. It remembers what was wrong with it, which is no fault of the server.
+type disk struct {
+	file *os.File
+	err  error
+}
+
+// note keeps an error without the name of the file, which is another one each time.
+func (d *disk) note(err error) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		d.err = err
+	}
+}
+
+// Read implements io.Reader.
+func (d *disk) Read(p []byte) (int, error) {
+	n, err := d.file.Read(p)
+	d.note(err)
+	return n, err
+}
+
+// Write implements io.Writer.
+func (d *disk) Write(p []byte) (int, error) {
+	n, err := d.file.Write(p)
+	d.note(err)
+	return n, err
+}
+
+// Seek implements io.Seeker.
+func (d *disk) Seek(offset int64, whence int) (int64, error) {
+	at, err := d.file.Seek(offset, whence)
+	d.note(err)
+	return at, err
 }
 
 // bounded passes on at most a number of bytes, and remembers why it stopped: readers of packs drop causes.
@@ -97,8 +138,10 @@ func (b *bounded) Read(p []byte) (int, error) {
 // readPack writes a pack to a file while it comes in, and makes an index of it. The file belongs to the pack.
 func readPack(ctx context.Context, file *os.File, from io.Reader, limit int64) (*pack, error) {
 	in := &bounded{ctx: ctx, from: from, left: limit, over: &TooLargeError{What: "the repository", Limit: limit}}
-	p := &pack{file: file, recent: cache.NewBufferLRU(recentBytes), byRef: make(map[int32]plumbing.Hash), work: 4 * max(limit, 256<<20)}
-	out := bufio.NewWriterSize(file, 64<<10)
+	p := &pack{file: file, disk: &disk{file: file}, recent: cache.NewBufferLRU(recentBytes), byRef: make(map[int32]plumbing.Hash)}
+	p.budget = 4 * max(limit, 256<<20)
+	p.work = p.budget
+	out := bufio.NewWriterSize(p.disk, 64<<10)
 	err := p.scan(packfile.NewScanner(io.TeeReader(in, out)), limit)
 	if in.err == nil && err == nil {
 		err = out.Flush()
@@ -107,12 +150,14 @@ func readPack(ctx context.Context, file *os.File, from io.Reader, limit int64) (
 	switch {
 	case in.err != nil:
 		return nil, in.err
+	case p.disk.err != nil:
+		return nil, fmt.Errorf("write the fetched pack: %w", p.disk.err)
 	case errors.Is(err, io.EOF):
 		return nil, io.ErrUnexpectedEOF
 	case err != nil:
 		return nil, err
 	}
-	p.scanner = packfile.NewScanner(file)
+	p.scanner = packfile.NewScanner(p.disk)
 	p.index()
 	if err := p.resolve(ctx, false); err != nil {
 		return nil, err

@@ -74,7 +74,7 @@ func (r *Remote) push(ctx context.Context, u Update, ref plumbing.ReferenceName)
 		return ErrMoved
 	}
 	if !advert.caps.has("report-status") {
-		return fmt.Errorf("%w: it does not report what becomes of a push", ErrProtocol)
+		return fmt.Errorf("%w: its server does not report what becomes of a push; use another server", ErrUnsupported)
 	}
 	command, banded, err := r.command(u, ref, advert.caps)
 	if err != nil {
@@ -189,7 +189,7 @@ func (r *Remote) report(talk conversation, from io.Reader, u Update, ref plumbin
 	if isForbidden(said.String()) {
 		return fmt.Errorf("%w: %s", ErrForbidden, text)
 	}
-	rejected := &RejectedError{Branch: u.Branch, Message: cmp.Or(text, "without a reason"), Protected: isProtected(reason + "\n" + said.String())}
+	rejected := &RejectedError{Branch: u.Branch, Message: cmp.Or(text, "without a reason"), Protected: status.unpack == "ok" && isProtected(reason+"\n"+said.String())}
 	if mayHaveMoved(reason) {
 		return &lockError{rejected}
 	}

@@ -225,6 +225,20 @@ func TestPushLate(t *testing.T) {
 	}
 }
 
+// TestPushFullDisk hears of a fault of the server in words that are also those of rules.
+func TestPushFullDisk(t *testing.T) {
+	t.Parallel()
+	s, first := serve(t, gittest.Options{}, oneFile)
+	report := pkt("unpack insufficient permission for adding an object: Permission denied\n") + pkt("ng refs/heads/main unpacker error\n") + "0000"
+	s.SetFault(gittest.When(gittest.IsPush, answerWith("application/x-git-receive-pack-result", pkt("\x01"+report)+"0000")))
+	r := open(t, remote.Options{URL: s.RepositoryURL("site.git")})
+	commit, w := change(t, nil, first, "ours", "1")
+	err := r.Push(within(t), update("main", first, commit, w))
+	if rejected, ok := errors.AsType[*remote.RejectedError](err); !ok || rejected.Protected {
+		t.Errorf("got %v, want a *RejectedError that is not about the branch", err)
+	}
+}
+
 // flushing passes on what it gets at once, as servers do that stream.
 type flushing struct {
 	http.ResponseWriter

@@ -88,7 +88,7 @@ func (p *pack) resolveLinked(ctx context.Context, files bool) (made bool, err er
 			most = maxDelta
 		}
 		content, err := p.content(int32(i), most)
-		if _, large := errors.AsType[*TooLargeError](err); large && e.kind == plumbing.BlobObject {
+		if _, large := errors.AsType[*TooLargeError](err); large && e.kind == plumbing.BlobObject && p.work >= 0 {
 			p.skipped = true
 			continue
 		}
@@ -103,6 +103,9 @@ func (p *pack) resolveLinked(ctx context.Context, files bool) (made bool, err er
 
 // content returns an object of at most some bytes. Nothing on the way to it is larger.
 func (p *pack) content(i int32, most int64) ([]byte, error) {
+	if err := p.spend(0); err != nil {
+		return nil, err
+	}
 	var chain []int32
 	var content []byte
 	for at := i; content == nil; at = p.entries[at].base {
@@ -123,6 +126,9 @@ func (p *pack) content(i int32, most int64) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := p.spend(int64(len(raw))); err != nil {
+			return nil, err
+		}
 		if p.entries[at].base != at {
 			if raw, err = p.patch(content, raw, most); err != nil {
 				return nil, err
@@ -137,11 +143,19 @@ func (p *pack) content(i int32, most int64) ([]byte, error) {
 	return content, nil
 }
 
+// spend takes bytes from what may be worked. What is used up stays so.
+func (p *pack) spend(n int64) error {
+	if p.work -= n; p.work < 0 {
+		return &TooLargeError{What: "the bytes that differences between objects of the repository make", Limit: p.budget}
+	}
+	return nil
+}
+
 // inflate reads what is at an offset: an object, or a difference.
 func (p *pack) inflate(offset, most int64) ([]byte, error) {
 	header, err := p.scanner.SeekObjectHeader(offset)
 	if err != nil {
-		return nil, notPack(err)
+		return nil, p.unreadable(err)
 	}
 	if header.Length > most {
 		return nil, &TooLargeError{What: "an object of the repository", Limit: most}
@@ -150,12 +164,20 @@ func (p *pack) inflate(offset, most int64) ([]byte, error) {
 	content.Grow(int(header.Length))
 	n, _, err := p.scanner.NextObject(&content)
 	if err != nil {
-		return nil, notPack(err)
+		return nil, p.unreadable(err)
 	}
 	if n != header.Length {
 		return nil, fmt.Errorf("%w: an object of its pack is shorter than it says", ErrProtocol)
 	}
 	return content.Bytes(), nil
+}
+
+// unreadable tells a file that cannot be read from one that is no pack.
+func (p *pack) unreadable(err error) error {
+	if p.disk.err != nil {
+		return fmt.Errorf("read the fetched pack: %w", p.disk.err)
+	}
+	return notPack(err)
 }
 
 // patch applies a difference. Its first two numbers are the sizes of both sides; a few bytes can ask for terabytes.
@@ -171,8 +193,8 @@ func (p *pack) patch(base, delta []byte, most int64) ([]byte, error) {
 	if size > uint64(most) { //nolint:gosec // most is one of our constants, or positive
 		return nil, &TooLargeError{What: "an object of the repository", Limit: most}
 	}
-	if p.work -= int64(size); p.work < 0 { //nolint:gosec // smaller than most
-		return nil, &TooLargeError{What: "the differences between objects of the repository", Limit: 0}
+	if err := p.spend(int64(size)); err != nil { //nolint:gosec // smaller than most
+		return nil, err
 	}
 	content, err := packfile.PatchDelta(base, delta)
 	if err != nil {
@@ -210,33 +232,36 @@ func (p *pack) read(ctx context.Context, h plumbing.Hash, kind plumbing.ObjectTy
 	return p.inflate(p.entries[i].offset, most)
 }
 
-// files returns the hashes of what trees name and what is not a tree: files and links. It returns at most some.
-func (p *pack) files(ctx context.Context, most int) ([]plumbing.Hash, error) {
-	var out []plumbing.Hash
+// files returns the hashes of what trees name and what is not a tree: files and links. It looks at
+// no more than some, and tells whether there are others.
+func (p *pack) files(ctx context.Context, most int) (out []plumbing.Hash, others bool, err error) {
 	for i := range p.entries {
 		if p.entries[i].kind != plumbing.TreeObject {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		content, err := p.content(int32(i), maxTree)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		for len(content) > 0 && len(out) < most {
+		for len(content) > 0 && !others {
 			mode, rest, ok := bytes.Cut(content, []byte(" "))
 			_, rest, named := bytes.Cut(rest, []byte{0})
 			if !ok || !named || len(rest) < len(plumbing.ZeroHash) {
-				return nil, fmt.Errorf("%w: a tree of its pack cannot be read", ErrProtocol)
+				return nil, false, fmt.Errorf("%w: a tree of its pack cannot be read", ErrProtocol)
 			}
 			// Files are 100644 and such, links 120000; a commit of a submodule, 160000, is in another repository.
 			if bytes.HasPrefix(mode, []byte("10")) || bytes.HasPrefix(mode, []byte("12")) {
+				if others = len(out) == most; others {
+					break
+				}
 				out = append(out, plumbing.Hash(rest[:len(plumbing.ZeroHash)]))
 			}
 			content = rest[len(plumbing.ZeroHash):]
 		}
 	}
 	slices.SortFunc(out, func(a, b plumbing.Hash) int { return cmp.Compare(string(a[:]), string(b[:])) })
-	return slices.Clip(slices.Compact(out)), nil
+	return slices.Clip(slices.Compact(out)), others, nil
 }

@@ -29,6 +29,8 @@ type Store struct {
 	dir    string
 	// known are the files in the trees of the commit, by hash.
 	known []plumbing.Hash
+	// more is true if the trees name others, too.
+	more bool
 
 	mu sync.Mutex
 	// packs are those that were fetched, the one with the commit first.
@@ -65,7 +67,7 @@ func (s *Store) fill(ctx context.Context, bare bool) error {
 	if _, ok := p.find(s.commit); !ok {
 		return fmt.Errorf("%w: its pack does not have the commit", ErrProtocol)
 	}
-	s.known, err = p.files(ctx, maxFiles)
+	s.known, s.more, err = p.files(ctx, maxFiles)
 	return err
 }
 
@@ -211,7 +213,7 @@ func (s *Store) fetched(h plumbing.Hash) bool {
 // names reports whether the trees of the commit may name a file.
 func (s *Store) names(h plumbing.Hash) bool {
 	_, ok := slices.BinarySearchFunc(s.known, h, compare)
-	return ok || len(s.known) == maxFiles
+	return ok || s.more
 }
 
 // keep adds a pack with files, in place of the oldest one if there are many: each is an open file.

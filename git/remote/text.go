@@ -2,6 +2,7 @@ package remote
 
 import (
 	"encoding/base64"
+	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,14 +19,19 @@ const (
 func secretsOf(o Options) *strings.Replacer {
 	var pairs []string
 	add := func(secret string) {
-		// What is this short is in every text.
-		if len(secret) >= 4 {
-			pairs = append(pairs, secret, "***")
+		// Addresses have it in another form. What is this short is in every text.
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			if len(secret) >= 4 {
+				pairs = append(pairs, form, "***")
+			}
 		}
 	}
 	a := o.Auth
 	if a.Password != "" {
 		add(base64.StdEncoding.EncodeToString([]byte(basicUser(a) + ":" + a.Password)))
+	}
+	if a.Password == "" || a.Password == "x-oauth-basic" {
+		add(a.Username) // where some forges take tokens
 	}
 	add(a.Password)
 	add(a.BearerToken)

@@ -60,7 +60,7 @@ func remoteVerdict(reason string, err error) error {
 		return lifecycle.Fail(v1alpha1.AuthenticationFailedReason, err)
 	case errors.As(err, &large):
 		return lifecycle.Fail(reason, fmt.Errorf("%w, the limit that %s sets", err, repositorySizeFlag))
-	case errors.Is(err, remote.ErrNotFound), errors.Is(err, remote.ErrProtocol), errors.As(err, &redirect), refusedHost(err):
+	case errors.Is(err, remote.ErrNotFound), errors.Is(err, remote.ErrProtocol), errors.Is(err, remote.ErrUnsupported), errors.As(err, &redirect), refusedHost(err):
 		return lifecycle.Fail(reason, err)
 	}
 	return lifecycle.Retry(reason, err)
@@ -126,7 +126,8 @@ func forgeVerdict(err error) error {
 	case err == nil || judged(err):
 		return err
 	case errors.As(err, &limited):
-		return lifecycle.Wait(reason, max(time.Until(limited.Until), time.Second), err)
+		// What forges say besides has the number of the request and the time, and is new each time.
+		return lifecycle.Wait(reason, max(time.Until(limited.Until), time.Second), errors.New("the forge limits how often it is asked; waiting until it may be asked again"))
 	case errors.Is(err, forge.ErrUnauthorized):
 		return lifecycle.Fail(v1alpha1.AuthenticationFailedReason, err)
 	case errors.Is(err, forge.ErrForbidden), errors.Is(err, forge.ErrNotFound), errors.As(err, &redirect), refusedHost(err):
