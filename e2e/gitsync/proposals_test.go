@@ -217,9 +217,10 @@ func closedElsewhere(t *testing.T, w *world, p *proposals) {
 	p.states(forge.Closed, forge.Closed, forge.Open)
 }
 
-// superseded is a request for a base branch that is no longer the one.
+// superseded is a request for a base branch that is no longer the one, and has what the new one lacks: that is not proposed with the content.
 func superseded(t *testing.T, w *world, p *proposals) {
-	p.change(gittest.Change{Branch: "production", From: p.tip("main"), Files: map[string]string{"production.txt": "x"}})
+	production := p.change(gittest.Change{Branch: "production", From: p.tip("main"), Files: map[string]string{"production.txt": "x"}})
+	p.commit("main", map[string]string{"main-only.txt": "not for production yet"})
 	w.deliver("1.0.0", v1...)
 	s := proposing(p)
 	w.sync(app, s)
@@ -236,6 +237,10 @@ func superseded(t *testing.T, w *world, p *proposals) {
 	if open := p.open(w.head()); len(open) != 1 || open[0].Base != "production" {
 		t.Errorf("the open requests are %+v, want one for production", open)
 	}
+	if log := p.log(w.head()); !slices.Equal(log[0].Parents, []string{production}) {
+		t.Errorf("the branch is upon %v, want %s of production", log[0].Parents, production)
+	}
+	p.expect(w.head(), merged(without(plain(own), subPath+"/by-hand.yaml"), plain(map[string]string{"production.txt": "x"}), below(subPath, v1)))
 }
 
 // open returns the open requests of a branch.

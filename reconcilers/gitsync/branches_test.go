@@ -61,9 +61,10 @@ func TestEmptyRepository(t *testing.T) {
 	s.change(func(spec *v1alpha1.GitSyncSpec) { spec.CommitTemplate.TargetBranch = "deploy" })
 	s.reconcile()
 	s.wantReady()
-	if branches := gittest.Branches(t, s.dir); len(branches) != 1 {
-		t.Errorf("branches %v: main holds the content, so another branch is of no use", branches)
+	if deploy, main := gittest.Tip(t, s.dir, "deploy"), gittest.Tip(t, s.dir, "main"); deploy != main {
+		t.Errorf("deploy is at %q, want it where main is, which has the content: %s", deploy, main)
 	}
+	s.wantQuiet(0)
 }
 
 func TestEmptyRepositoryHasNothingToProposeTo(t *testing.T) {
@@ -112,7 +113,8 @@ func TestConflicts(t *testing.T) {
 		"beside ours, refuse":           {"", "Refuse", true, map[string]string{folder + "b": "x"}, second, nil, "prune would remove it"},
 		"beside ours, no prune, refuse": {"", "Refuse", false, map[string]string{folder + "b": "x"}, second, map[string]string{"README.md": "fleet", folder + "a": "2", folder + "b": "x"}, "what others have added stays"},
 		"branch, elsewhere":             {"deploy", "", true, map[string]string{"b": "x"}, second, map[string]string{"README.md": "fleet", "b": "x", folder + "a": "2"}, "their commit is never dropped"},
-		"branch, refuse":                {"deploy", "Refuse", true, map[string]string{"b": "x"}, second, nil, "others' commits are on our branch"},
+		"branch, elsewhere, refuse":     {"deploy", "Refuse", true, map[string]string{"b": "x"}, second, map[string]string{"README.md": "fleet", "b": "x", folder + "a": "2"}, "commits outside never matter"},
+		"branch, ours changed, refuse":  {"deploy", "Refuse", true, map[string]string{folder + "a": "x"}, second, nil, "left alone"},
 		"branch, ours changed":          {"deploy", "", true, map[string]string{folder + "a": "x"}, first, map[string]string{"README.md": "fleet", folder + "a": "1"}, "on top of theirs"},
 	} {
 		t.Run(name, func(t *testing.T) {

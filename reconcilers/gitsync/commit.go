@@ -23,9 +23,11 @@ const (
 	// syncTrailer names the object, and treeTrailer the tree of the commit: one that others have amended has another.
 	syncTrailer = "Ocm-Sync"
 	treeTrailer = "Ocm-Tree"
-	// baseTrailer names the commit of the base branch that nothing but this commit lies upon, and baseTreeTrailer the folder there.
-	baseTrailer     = "Ocm-Base"
-	baseTreeTrailer = "Ocm-Base-Tree"
+	// baseTrailer names the commit that nothing but this commit lies upon, baseTreeTrailer the folder there, and baseBranchTrailer the branch
+	// that was at it.
+	baseTrailer       = "Ocm-Base"
+	baseTreeTrailer   = "Ocm-Base-Tree"
+	baseBranchTrailer = "Ocm-Base-Branch"
 )
 
 // writeCommit writes the commit of a plan into the pack.
@@ -64,6 +66,7 @@ func (r *run) trailers(p plan, data message.Data) []message.Trailer {
 	return append(trailers,
 		message.Trailer{Key: baseTrailer, Value: p.base.String()},
 		message.Trailer{Key: baseTreeTrailer, Value: p.baseFolder.String()},
+		message.Trailer{Key: baseBranchTrailer, Value: p.baseBranch},
 	)
 }
 
@@ -73,5 +76,5 @@ func (r *run) markOf(tip *object.Commit) *mark {
 	if said[syncTrailer] != r.key().String() || said[treeTrailer] != tip.TreeHash.String() {
 		return nil
 	}
-	return &mark{base: plumbing.NewHash(said[baseTrailer]), baseFolder: plumbing.NewHash(said[baseTreeTrailer])}
+	return &mark{base: plumbing.NewHash(said[baseTrailer]), baseFolder: plumbing.NewHash(said[baseTreeTrailer]), baseBranch: said[baseBranchTrailer]}
 }

@@ -49,6 +49,7 @@ func (c *controller) look(ctx context.Context, r *run) error {
 	if r.proposes() {
 		r.world.proposed = refs.Branches[r.obj.PullRequestBase()]
 	}
+	r.world.settle(r)
 	r.recorded = r.obj.Status.Fingerprint == fingerprint && r.obj.Status.RepositoryURL == r.world.repository
 	if r.found = c.memory.recall(r.key(), r.world); r.found == nil && r.recorded {
 		r.found = r.remembered()
@@ -71,9 +72,9 @@ func (r *run) remembered() *finding {
 	switch {
 	case commit.IsZero():
 		return nil
-	case status.Branch == r.obj.TargetBranch() && commit == r.world.target && (r.direct() || base == r.world.base) && !r.elsewhere():
+	case status.Branch == r.obj.TargetBranch() && commit == r.world.target && (!r.rebuilds() || base == r.world.base) && !r.elsewhere():
 		return found
-	case status.Branch == r.deliveredTo() && commit == r.tipDelivered():
+	case r.proposes() && status.Branch == r.obj.PullRequestBase() && commit == r.world.proposed:
 		found.delivered = true
 		return found
 	}
@@ -82,21 +83,6 @@ func (r *run) remembered() *finding {
 
 // elsewhere tells whether pull requests are for another branch than the one that is built upon, of which the status says nothing.
 func (r *run) elsewhere() bool { return r.proposes() && r.obj.PullRequestBase() != r.obj.BaseBranch() }
-
-// deliveredTo is the branch that holds the content when there is nothing to propose any more.
-func (r *run) deliveredTo() string {
-	if r.proposes() {
-		return r.obj.PullRequestBase()
-	}
-	return r.obj.BaseBranch()
-}
-
-func (r *run) tipDelivered() plumbing.Hash {
-	if r.proposes() {
-		return r.world.proposed
-	}
-	return r.world.base
-}
 
 // errLookAgain says that the repository is not what it was when it was looked at.
 var errLookAgain = errors.New("the repository has changed meanwhile")

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/fluxcd/pkg/apis/meta"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
@@ -61,7 +63,7 @@ func (r *run) hasForge() bool {
 }
 
 // supersede closes a request that the spec no longer wants: that of another branch, or any. One for another base is replaced when there
-// is one for this, and named in the comment.
+// is one for this, and named in the comment, unless this base needs none.
 func (c *controller) supersede(ctx context.Context, r *run, d *desk) error {
 	request := r.obj.Status.PullRequest
 	switch {
@@ -72,13 +74,16 @@ func (c *controller) supersede(ctx context.Context, r *run, d *desk) error {
 			r.obj.Status.PullRequest = nil // what became of another proposal says nothing about this one
 		}
 		return nil
-	case r.proposes() && request.Head == r.obj.TargetBranch():
+	case r.proposes() && request.Head == r.obj.TargetBranch() && !r.found.delivered:
 		r.obj.Status.PullRequest = nil // it is found again, and closed when there is one for the other base
 		return nil
 	}
 	why := "It is superseded: pull requests of this object are made from branch `" + r.obj.TargetBranch() + "` now."
-	if !r.proposes() {
+	switch {
+	case !r.proposes():
 		why = "It is superseded: this object makes no pull requests any more."
+	case request.Head == r.obj.TargetBranch():
+		why = elsewhereNow(r)
 	}
 	if err := d.close(ctx, request.Number, why); err != nil && !errors.Is(err, errGone) {
 		return err
@@ -89,6 +94,11 @@ func (c *controller) supersede(ctx context.Context, r *run, d *desk) error {
 		r.obj.Status.PullRequest = nil
 	}
 	return nil
+}
+
+// elsewhereNow says why a request is closed that is for another base than the one that has the content.
+func elsewhereNow(r *run) string {
+	return "It is superseded: this object proposes to branch `" + r.obj.PullRequestBase() + "` now, which holds the content already."
 }
 
 // settle is for content that is in the base branch: its request was merged, or has nothing left to change.
@@ -119,24 +129,54 @@ func (c *controller) settle(ctx context.Context, r *run, d *desk) error {
 	return nil
 }
 
-// adopt finds a request that was created by a process which could not write that down.
+// adopt finds what was created by a process which could not write that down, and closes what is for another base. What people have proposed
+// from the branch is theirs.
 func (c *controller) adopt(ctx context.Context, r *run, d *desk) error {
 	if r.recorded || r.obj.Status.PullRequest != nil || r.world.target.IsZero() {
 		return nil
 	}
 	open, err := d.open(ctx, r.obj.TargetBranch())
-	if mine := pick(open, r.obj.PullRequestBase()); mine != nil {
-		r.proposed(mine)
+	if err != nil {
+		return err
 	}
-	return err
+	for i := range open {
+		switch request := &open[i]; {
+		case !r.owns(request):
+		case request.Base != r.obj.PullRequestBase():
+			if err := d.close(ctx, request.Number, elsewhereNow(r)); err != nil {
+				return err
+			}
+			r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Closed pull request #%d: it is superseded", request.Number))
+		case r.obj.Status.PullRequest == nil:
+			r.proposed(request)
+		}
+	}
+	return nil
 }
 
-// refresh finds out what became of an open request whose branch is gone, before that is pushed again: who closes one often deletes the
-// branch with it.
+// refresh finds out what became of an open request before its branch is pushed to: what was merged with it is nobody's to lose any more, and
+// who closes one often deletes the branch with it. As long as there is a branch, a forge that can't be asked delays nothing.
 func (c *controller) refresh(ctx context.Context, r *run) error {
-	if !r.hasOpen() || !r.proposes() || !r.world.target.IsZero() || r.obj.Status.PullRequest.Head != r.obj.TargetBranch() {
+	if !r.hasOpen() || !r.proposes() || r.obj.Status.PullRequest.Head != r.obj.TargetBranch() {
 		return nil
 	}
+	err := c.ask(ctx, r)
+	switch {
+	case err != nil && r.world.target.IsZero():
+		return c.forgeVerdict(r, err)
+	case err != nil:
+		logf.FromContext(ctx).V(1).Info("The pull request is not looked at before the push", "number", r.obj.Status.PullRequest.Number, "error", err.Error())
+	case r.obj.Status.PullRequest.State == v1alpha1.PullRequestMerged:
+		// The branches were listed before: what was merged may be in the base branch by now.
+		return fmt.Errorf("%w: pull request #%d was merged", errLookAgain, r.obj.Status.PullRequest.Number)
+	}
+	return nil
+}
+
+// ask observes the request that the status names, if it exists.
+func (c *controller) ask(ctx context.Context, r *run) error {
+	ctx, cancel := context.WithTimeout(ctx, forgeTimeout)
+	defer cancel()
 	d, err := c.desk(r, r.obj.Spec.Repository.URL)
 	if err != nil {
 		return err
@@ -147,7 +187,7 @@ func (c *controller) refresh(ctx context.Context, r *run) error {
 		return nil
 	}
 	if err != nil {
-		return c.forgeVerdict(r, err)
+		return err
 	}
 	c.observe(r, got)
 	return nil
@@ -211,6 +251,7 @@ func (c *controller) observe(r *run, got *forge.Request) {
 	if got.URL != "" {
 		known.URL = got.URL
 	}
+	known.HeadCommit = r.headOf(got)
 	if before == known.State {
 		return
 	}
@@ -226,6 +267,20 @@ func (c *controller) observe(r *run, got *forge.Request) {
 	default:
 		r.events.Normal(r.obj, meta.ProgressingReason, fmt.Sprintf("Pull request #%d was opened again", got.Number))
 	}
+}
+
+// headOf returns the commit that a request had at its end, or has. Gitea says where the branch is now, also of a request that was merged
+// before somebody has pushed to it; there it is what the branch was when the request was seen to be open.
+func (r *run) headOf(got *forge.Request) string {
+	switch {
+	case got.State == forge.Open && !r.world.target.IsZero():
+		return hex(r.world.target)
+	case got.State == forge.Merged && got.HeadCommit != "" && r.obj.Spec.Repository.Provider != forge.Gitea:
+		return got.HeadCommit
+	case r.obj.Status.PullRequest != nil && r.obj.Status.PullRequest.Number == got.Number:
+		return r.obj.Status.PullRequest.HeadCommit
+	}
+	return ""
 }
 
 // startOver forgets what is known, so that everything is found out anew, at once, after the status was written.

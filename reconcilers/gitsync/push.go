@@ -28,19 +28,27 @@ const (
 // push sees to it that a branch has the content, if that is not known already.
 func (c *controller) push(ctx context.Context, r *run) error {
 	for try := 1; r.found == nil; try++ {
+		if err := c.memory.refusal(r.key(), r.world); err != nil {
+			return err
+		}
 		err := c.deliver(ctx, r)
 		if err == nil {
 			c.memory.remember(r.key(), r.world, r.found)
 			break
 		}
 		if !errors.Is(err, errLookAgain) {
+			c.memory.refuse(r.key(), r.world, err)
 			return err
 		}
 		if try == maxTries {
 			return lifecycle.Retry(v1alpha1.GitRepositoryPushFailedReason, fmt.Errorf("branch %s is changed by others all the time: %w", r.obj.TargetBranch(), err))
 		}
+		before := r.world.target
 		if err := c.look(ctx, r); err != nil {
 			return err
+		}
+		if errors.Is(err, remote.ErrInterrupted) && !c.arrived(r, before) {
+			return lifecycle.Retry(v1alpha1.GitRepositoryPushFailedReason, err)
 		}
 	}
 	if !r.found.pushed || !r.proposes() {
@@ -53,6 +61,19 @@ func (c *controller) push(ctx context.Context, r *run) error {
 	return lifecycle.Within(atOnce, again)
 }
 
+// arrived counts a push whose answer was lost, and tells whether the branch is another one than before.
+func (c *controller) arrived(r *run, before plumbing.Hash) bool {
+	switch r.world.target {
+	case before:
+		c.metrics.pushed(resultFailed)
+	case r.made:
+		c.metrics.pushed(resultPushed)
+	default:
+		c.metrics.pushed(resultMoved)
+	}
+	return r.world.target != before
+}
+
 // deliver looks at the branches, decides, and pushes. It returns errLookAgain if somebody else was faster.
 func (c *controller) deliver(ctx context.Context, r *run) (err error) {
 	b, err := c.newBench()
@@ -60,6 +81,9 @@ func (c *controller) deliver(ctx context.Context, r *run) (err error) {
 		return fmt.Errorf("make room for git objects in --git-temp-dir: %w", err)
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := c.refresh(ctx, r); err != nil {
+		return err
+	}
 	if err := c.fetchAll(ctx, r, b); err != nil {
 		return err
 	}
@@ -76,9 +100,9 @@ func (c *controller) deliver(ctx context.Context, r *run) (err error) {
 	switch p.action {
 	case keep:
 		return c.kept(ctx, r, b, s)
-	case commit:
-		if err := c.refresh(ctx, r); err != nil || r.declined() {
-			return err // a branch that others have deleted with its pull request does not come back
+	case commit, begin:
+		if r.declined() {
+			return nil // a branch that others have deleted with its pull request does not come back
 		}
 		return c.commit(ctx, r, b, s, p)
 	default:
@@ -110,26 +134,26 @@ func (c *controller) refused(r *run, why action) error {
 
 // kept notes where the content is.
 func (c *controller) kept(ctx context.Context, r *run, b *bench, s scene) error {
-	holder, name := s.target, r.obj.TargetBranch()
+	holder := s.target
 	if r.found.delivered {
-		name = r.deliveredTo()
-		if holder = s.base; r.proposes() {
-			holder = s.proposed
-		}
+		holder = s.proposed
 	}
-	r.found.branch, r.found.commit, r.found.folder = name, holder.commit, holder.folder
+	r.found.branch, r.found.commit, r.found.folder = holder.name, holder.commit, holder.folder
 	if !r.proposes() || r.found.delivered {
 		return nil
 	}
-	return c.reportOn(ctx, r, b, s.proposed.root, holder.root)
+	return c.reportOn(ctx, r, b, s.proposed)
 }
 
 // commit makes the commit and pushes it.
 func (c *controller) commit(ctx context.Context, r *run, b *bench, s scene, p plan) error {
-	made, err := c.writeCommit(r, b.Writer, p, r.found.data)
-	if err != nil {
-		return err
+	var err error
+	if r.made = p.parent; p.action == commit {
+		if r.made, err = c.writeCommit(r, b.Writer, p, r.found.data); err != nil {
+			return err
+		}
 	}
+	made := r.made
 	folder, err := tree.At(ctx, b, p.root, r.subPath)
 	if err != nil {
 		return err
@@ -139,7 +163,7 @@ func (c *controller) commit(ctx context.Context, r *run, b *bench, s scene, p pl
 		return err
 	}
 	if r.proposes() {
-		if err := c.reportOn(ctx, r, b, s.proposed.root, p.root); err != nil {
+		if err := c.reportOn(ctx, r, b, s.proposed); err != nil {
 			return err
 		}
 	}
@@ -147,8 +171,11 @@ func (c *controller) commit(ctx context.Context, r *run, b *bench, s scene, p pl
 	err = r.repository.Push(ctx, remote.Update{
 		Branch: branch, Old: p.old, New: made, Pack: func() (io.ReadCloser, int64, error) { return b.Reader(made) },
 	})
-	if errors.Is(err, remote.ErrMoved) || errors.Is(err, remote.ErrInterrupted) && ctx.Err() == nil {
+	if errors.Is(err, remote.ErrMoved) {
 		c.metrics.pushed(resultMoved)
+		return fmt.Errorf("%w: %w", errLookAgain, err)
+	}
+	if errors.Is(err, remote.ErrInterrupted) && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", errLookAgain, err)
 	}
 	if err != nil {
@@ -166,12 +193,10 @@ func (c *controller) commit(ctx context.Context, r *run, b *bench, s scene, p pl
 // changed counts the files that a commit changes.
 func (c *controller) changed(ctx context.Context, b *bench, s scene, p plan) (int, error) {
 	from := plumbing.ZeroHash
-	switch {
-	case p.parent.IsZero():
-	case s.target != nil && s.target.commit == p.parent:
-		from = s.target.root
-	default:
-		from = s.base.root
+	for _, known := range []*branch{s.target, s.base, s.proposed} {
+		if known != nil && known.commit == p.parent {
+			from = known.root
+		}
 	}
 	changes, err := tree.Diff(ctx, b, from, p.root, 0)
 	return changes.Total, err
@@ -188,10 +213,8 @@ func files(n int) string {
 func (r *run) pushed(p plan, now time.Time) {
 	status, at := &r.obj.Status, metav1.NewTime(now)
 	r.world.target = r.found.commit
-	if r.direct() {
-		r.world.base = r.found.commit
-	}
 	r.world.empty = false
+	r.world.settle(r)
 	r.note()
 	status.BaseCommit = p.base.String()
 	if p.base.IsZero() {

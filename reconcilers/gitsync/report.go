@@ -9,6 +9,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"github.com/ocm-operator/ocm-operator/git/message"
+	"github.com/ocm-operator/ocm-operator/git/remote"
 	"github.com/ocm-operator/ocm-operator/git/tree"
 )
 
@@ -23,9 +24,10 @@ const (
 // manifests are the extensions of files that name images.
 var manifests = []string{".yaml", ".yml", ".json"}
 
-// reportOn finds out what a pull request says of a change.
-func (c *controller) reportOn(ctx context.Context, r *run, b *bench, from, to plumbing.Hash) error {
-	changes, err := tree.Diff(ctx, b, from, to, maxListed)
+// reportOn finds out what a pull request says of a change: what the content changes in the branch that it is for. What else differs between
+// the two is either what others have committed there since, or what they have added to the proposal, which the forge lists.
+func (c *controller) reportOn(ctx context.Context, r *run, b *bench, base *branch) error {
+	changes, err := tree.Diff(ctx, b, base.root, base.wantedRoot, maxListed)
 	if err != nil {
 		return err
 	}
@@ -46,13 +48,14 @@ func paths(all []tree.File) []string {
 
 // images lists the images that change. A file that can't be read is left out: the pull request lists it as changed all the same.
 func images(ctx context.Context, b *bench, changes tree.Changes) []message.ImageChange {
+	files := slices.DeleteFunc(slices.Concat(changes.Modified, changes.Added, changes.Removed), func(f tree.File) bool {
+		return !slices.Contains(manifests, path.Ext(f.Path)) || f.Mode == filemode.Symlink || f.Mode == filemode.Submodule
+	})
+	files = files[:min(len(files), maxManifests)]
+	b.load(ctx, files)
 	var found []message.ImageChange
-	looked := 0
-	for _, f := range slices.Concat(changes.Modified, changes.Added, changes.Removed) {
-		if !slices.Contains(manifests, path.Ext(f.Path)) || f.Mode == filemode.Symlink || f.Mode == filemode.Submodule {
-			continue
-		}
-		if looked++; looked > maxManifests || ctx.Err() != nil {
+	for _, f := range files {
+		if ctx.Err() != nil {
 			break
 		}
 		before, errBefore := blob(ctx, b, f.Old)
@@ -62,6 +65,21 @@ func images(ctx context.Context, b *bench, changes tree.Changes) []message.Image
 		}
 	}
 	return found
+}
+
+// load gets what files were before, with one request for each commit that has some of them. Where that fails, each is asked for.
+func (b *bench) load(ctx context.Context, files []tree.File) {
+	wanted := make([][]plumbing.Hash, len(b.order))
+	for _, f := range files {
+		if i := slices.IndexFunc(b.order, func(s *remote.Store) bool { return s.Has(f.Old) }); i >= 0 {
+			wanted[i] = append(wanted[i], f.Old)
+		}
+	}
+	for i, store := range b.order {
+		if len(wanted[i]) > 0 {
+			_ = store.Load(ctx, wanted[i], maxManifest)
+		}
+	}
 }
 
 // blob returns the content of a file, which is nil if there is none.

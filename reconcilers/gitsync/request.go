@@ -30,9 +30,9 @@ func (c *controller) request(ctx context.Context, r *run, d *desk) error {
 	if err != nil {
 		return err
 	}
-	mine := pick(open, draft.Base)
+	mine := r.pick(open, draft.Base)
 	if mine == nil {
-		if mine, err = c.create(ctx, r, d, draft); err != nil || mine == nil {
+		if mine, err = c.start(ctx, r, d, draft); err != nil || mine == nil {
 			return err
 		}
 	} else if mine, err = c.update(ctx, r, d, mine, draft); err != nil {
@@ -41,14 +41,62 @@ func (c *controller) request(ctx context.Context, r *run, d *desk) error {
 	return c.closeDuplicates(ctx, r, d, mine, open)
 }
 
-// pick returns the first request for a base, or nil.
-func pick(open []forge.Request, base string) *forge.Request {
-	for i := range open {
-		if open[i].Base == base {
-			return &open[i]
+// start creates a request. What was not pushed lately may have been proposed and merged before: then the branch is made anew, as a request
+// for it would be empty, or refused for that.
+func (c *controller) start(ctx context.Context, r *run, d *desk, draft forge.Draft) (*forge.Request, error) {
+	if r.obj.Status.LastPushedCommit != hex(r.found.commit) {
+		if err := c.renew(ctx, r); err != nil {
+			return nil, err
 		}
 	}
+	made, err := c.create(ctx, r, d, draft)
+	if !errors.Is(err, forge.ErrNoChanges) {
+		return made, err
+	}
+	if err := c.renew(ctx, r); err != nil {
+		return nil, err
+	}
+	return nil, lifecycle.Fail(v1alpha1.CreatePullRequestFailedReason, fmt.Errorf(
+		"branch %s holds other files than branch %s, and the forge finds nothing in it to merge: delete branch %s, so that it is made anew: %w", draft.Head, draft.Base, draft.Head, err))
+}
+
+// renew sees to it that a commit of ours stands on what the base is now. It returns nil if there is nothing to be done for that.
+func (c *controller) renew(ctx context.Context, r *run) error {
+	if r.fresh {
+		return nil
+	}
+	r.fresh, r.found = true, nil
+	if err := c.push(ctx, r); err != nil {
+		return err
+	}
+	if r.found.delivered {
+		return c.startOver(r, "branch "+r.obj.PullRequestBase()+" holds the content by now", nil)
+	}
 	return nil
+}
+
+// owns tells whether a request was made by this object: it is the one that the status names, or says so itself.
+func (r *run) owns(request *forge.Request) bool {
+	if known := r.obj.Status.PullRequest; known != nil && known.Number == request.Number {
+		return true
+	}
+	namespace, name, marked := message.ParseMarker(request.Body)
+	return marked && namespace == r.obj.Namespace && name == r.obj.Name
+}
+
+// pick returns the first request for a base, if possible one of ours, or nil.
+func (r *run) pick(open []forge.Request, base string) *forge.Request {
+	var first *forge.Request
+	for i := range open {
+		switch {
+		case open[i].Base != base:
+		case r.owns(&open[i]):
+			return &open[i]
+		case first == nil:
+			first = &open[i]
+		}
+	}
+	return first
 }
 
 // draft says what the request should look like.
@@ -92,7 +140,7 @@ func (c *controller) create(ctx context.Context, r *run, d *desk, draft forge.Dr
 	made, err := d.create(ctx, draft)
 	if errors.Is(err, forge.ErrExists) && made == nil {
 		open, lookErr := d.open(ctx, draft.Head)
-		if mine := pick(open, draft.Base); lookErr == nil && mine != nil {
+		if mine := r.pick(open, draft.Base); lookErr == nil && mine != nil {
 			return c.update(ctx, r, d, mine, draft)
 		}
 		return nil, lifecycle.Retry(v1alpha1.CreatePullRequestFailedReason, errors.Join(err, lookErr))
@@ -128,18 +176,16 @@ func (c *controller) update(ctx context.Context, r *run, d *desk, mine *forge.Re
 func (r *run) proposed(request *forge.Request) {
 	r.obj.Status.PullRequest = &v1alpha1.PullRequestStatus{
 		Number: request.Number, URL: request.URL, State: string(request.State), Head: request.Head, Base: request.Base,
-		Digest: r.content.ManifestDigest, Tree: hex(r.found.content), MergeCommit: request.MergeCommit,
+		Digest: r.content.ManifestDigest, Tree: hex(r.found.content), HeadCommit: r.headOf(request), MergeCommit: request.MergeCommit,
 	}
 }
 
 // closeDuplicates closes what this object has proposed besides, as before its base was changed. What people have proposed from the branch
-// to another one is theirs.
+// is theirs.
 func (c *controller) closeDuplicates(ctx context.Context, r *run, d *desk, mine *forge.Request, open []forge.Request) error {
 	for i := range open {
 		other := &open[i]
-		namespace, name, marked := message.ParseMarker(other.Body)
-		ours := marked && namespace == r.obj.Namespace && name == r.obj.Name
-		if other.Number == mine.Number || !ours && other.Base != mine.Base {
+		if other.Number == mine.Number || !r.owns(other) {
 			continue
 		}
 		if err := d.close(ctx, other.Number, fmt.Sprintf("It is superseded by #%d.", mine.Number)); err != nil {

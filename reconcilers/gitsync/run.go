@@ -75,6 +75,9 @@ type run struct {
 	found *finding
 	// recorded is set if an earlier run has seen this very world, and has said all that there is to say about it.
 	recorded bool
+	// fresh is set if the branch has to stand on what the base is now, and made is what was pushed last, whether it arrived or not.
+	fresh bool
+	made  plumbing.Hash
 }
 
 // world is everything that the result depends on. Equal worlds need no second look.
@@ -86,6 +89,13 @@ type world struct {
 	target, base, proposed plumbing.Hash
 	// empty is set for a repository without branches.
 	empty bool
+}
+
+// settle drops the base branch where it doesn't matter: a branch that only grows was made upon it, and has nothing to do with it after that.
+func (w *world) settle(r *run) {
+	if !r.rebuilds() && !w.target.IsZero() {
+		w.base = plumbing.ZeroHash
+	}
 }
 
 // finding is what was found out about a world.
@@ -109,6 +119,9 @@ func (r *run) proposes() bool { return r.obj.Spec.AutomaticPullRequestCreation }
 
 // direct tells whether the branch that is pushed to is built upon.
 func (r *run) direct() bool { return r.obj.TargetBranch() == r.obj.BaseBranch() }
+
+// rebuilds tells whether the branch that is pushed to is for pull requests alone, so that a commit of ours may be replaced there.
+func (r *run) rebuilds() bool { return r.proposes() && !r.direct() }
 
 // key is the name of the object.
 func (r *run) key() types.NamespacedName { return client.ObjectKeyFromObject(r.obj) }

@@ -92,11 +92,7 @@ func (c *controller) fetch(ctx context.Context, r *run, b *bench, tip plumbing.H
 
 // fetchAll gets the tips of all branches that matter.
 func (c *controller) fetchAll(ctx context.Context, r *run, b *bench) error {
-	tips := []plumbing.Hash{r.world.target}
-	if !r.direct() {
-		tips = append(tips, r.world.base, r.world.proposed)
-	}
-	for _, tip := range tips {
+	for _, tip := range []plumbing.Hash{r.world.target, r.world.base, r.world.proposed} {
 		if tip.IsZero() {
 			continue
 		}
@@ -109,24 +105,36 @@ func (c *controller) fetchAll(ctx context.Context, r *run, b *bench) error {
 
 // survey finds out what the branches are, and would be with the content in them. Everything was fetched before.
 func (c *controller) survey(ctx context.Context, r *run, b *bench, content plumbing.Hash) (scene, error) {
-	s := scene{direct: r.direct(), proposes: r.proposes(), empty: r.world.empty, refuse: r.obj.Spec.ConflictPolicy == v1alpha1.ConflictRefuse}
+	s := scene{
+		direct: r.direct(), proposes: r.proposes(), empty: r.world.empty, fresh: r.fresh,
+		refuse: r.obj.Spec.ConflictPolicy == v1alpha1.ConflictRefuse,
+	}
 	var err error
 	if s.direct && s.empty {
 		s.emptyRoot, err = c.graft(ctx, r, b, plumbing.ZeroHash, content)
 		return s, err
 	}
-	if s.target, err = c.branch(ctx, r, b, r.world.target, content); err != nil {
+	if s.target, err = c.branch(ctx, r, b, r.obj.TargetBranch(), r.world.target, content); err != nil {
 		return s, err
 	}
-	if s.direct {
-		s.touched, err = c.touched(ctx, r, b, s.target)
+	if s.target != nil {
+		s.target.merged = r.merged(s.target.commit)
+	}
+	if s.touched, err = c.touched(ctx, r, b, s.target); err != nil || s.direct {
 		return s, err
 	}
-	if s.base, err = c.branch(ctx, r, b, r.world.base, content); err != nil || !s.proposes {
+	if s.base, err = c.branch(ctx, r, b, r.obj.BaseBranch(), r.world.base, content); err != nil || !s.proposes {
 		return s, err
 	}
-	s.proposed, err = c.branch(ctx, r, b, r.world.proposed, content)
+	s.proposed, err = c.branch(ctx, r, b, r.obj.PullRequestBase(), r.world.proposed, content)
 	return s, err
+}
+
+// merged tells whether the pull request that the status names was merged when the branch was at a commit.
+func (r *run) merged(tip plumbing.Hash) bool {
+	request := r.obj.Status.PullRequest
+	return r.proposes() && request != nil && request.State == v1alpha1.PullRequestMerged && request.HeadCommit == tip.String() &&
+		request.Head == r.obj.TargetBranch() && request.Base == r.obj.PullRequestBase()
 }
 
 func (c *controller) graft(ctx context.Context, r *run, b *bench, root, content plumbing.Hash) (plumbing.Hash, error) {
@@ -134,7 +142,7 @@ func (c *controller) graft(ctx context.Context, r *run, b *bench, root, content 
 }
 
 // branch returns a branch by its tip, or nil for none.
-func (c *controller) branch(ctx context.Context, r *run, b *bench, tip, content plumbing.Hash) (*branch, error) {
+func (c *controller) branch(ctx context.Context, r *run, b *bench, name string, tip, content plumbing.Hash) (*branch, error) {
 	if tip.IsZero() {
 		return nil, nil //nolint:nilnil // documented
 	}
@@ -142,7 +150,7 @@ func (c *controller) branch(ctx context.Context, r *run, b *bench, tip, content 
 	if err != nil {
 		return nil, err
 	}
-	found := &branch{commit: tip, root: commit.TreeHash, mark: r.markOf(commit)}
+	found := &branch{name: name, commit: tip, root: commit.TreeHash, mark: r.markOf(commit)}
 	if len(commit.ParentHashes) == 1 {
 		found.parent = commit.ParentHashes[0]
 	}
@@ -165,7 +173,7 @@ func (c *controller) touched(ctx context.Context, r *run, b *bench, target *bran
 	status := r.obj.Status
 	before := plumbing.NewHash(status.Tree)
 	switch {
-	case target == nil, status.Commit == "", status.RepositoryURL != r.world.repository, status.Branch != r.obj.TargetBranch(), status.SubPath != r.subPath:
+	case r.rebuilds(), target == nil, status.Commit == "", status.RepositoryURL != r.world.repository, status.Branch != r.obj.TargetBranch(), status.SubPath != r.subPath:
 		return false, nil
 	case target.mark != nil, target.folder == before, target.commit.String() == status.Commit:
 		return false, nil

@@ -14,7 +14,7 @@ func (c *controller) record(_ context.Context, r *run) error {
 	if !r.unmoved() {
 		r.note()
 		status.BaseCommit = ""
-		if !r.direct() && !r.found.delivered {
+		if r.rebuilds() && !r.found.delivered {
 			status.BaseCommit = hex(r.world.base)
 		}
 	}
@@ -29,7 +29,7 @@ func (c *controller) record(_ context.Context, r *run) error {
 func (r *run) unmoved() bool {
 	status := r.obj.Status
 	return status.Commit != "" && status.RepositoryURL == r.world.repository && status.Branch == r.found.branch &&
-		status.SubPath == r.subPath && status.Tree == hex(r.found.folder) && (r.found.delivered || r.direct() || status.Commit == hex(r.found.commit))
+		status.SubPath == r.subPath && status.Tree == hex(r.found.folder) && (r.found.delivered || !r.rebuilds() || status.Commit == hex(r.found.commit))
 }
 
 // ready is the message of the condition Ready.
@@ -38,6 +38,8 @@ func ready(r *run) string {
 	request := status.PullRequest
 	switch {
 	case !r.proposes() || request == nil:
+	case request.State == v1alpha1.PullRequestMerged && request.Digest != status.Digest:
+		// What came to the branch later came by other means.
 	case request.State == v1alpha1.PullRequestOpen:
 		return fmt.Sprintf("Pull request #%d is open: %s", request.Number, request.URL)
 	case request.State == v1alpha1.PullRequestMerged && request.MergeCommit != "":

@@ -244,7 +244,7 @@ type GitSyncStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	SubPath string `json:"subPath,omitempty"`
 
-	// baseCommit is the commit of the base branch that it was built upon, at most 64 characters. Example: 89e6c98d92887913cadf06b2adb97f26cde4849b.
+	// baseCommit is the commit of the base branch that a pull request was built upon, and empty without one, at most 64 characters. Example: 89e6c98d92887913cadf06b2adb97f26cde4849b.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	BaseCommit string `json:"baseCommit,omitempty"`
@@ -317,6 +317,11 @@ type PullRequestStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Tree string `json:"tree,omitempty"`
+
+	// headCommit is the commit at the tip of its branch when that was seen last before it was merged, at most 64 characters. Example: 3f786850e387550fdab836ed7e6dc881de23001b.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	HeadCommit string `json:"headCommit,omitempty"`
 
 	// mergeCommit is the commit by which it was merged, at most 64 characters. Example: 3f786850e387550fdab836ed7e6dc881de23001b.
 	// +optional
