@@ -1,6 +1,8 @@
 package gitsync
 
 import (
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 )
 
 // memory is what was found out about the worlds of objects, so that an interval at which nothing has changed costs one request. It is
@@ -21,6 +24,8 @@ type memory struct {
 type memo struct {
 	world   world
 	finding finding
+	// refused is why nothing can be done in that world, in place of the finding; nil if something can.
+	refused error
 	// settled is the time at which the content was first seen to be delivered while its pull request was open.
 	settled time.Time
 }
@@ -29,7 +34,7 @@ type memo struct {
 func (m *memory) recall(key types.NamespacedName, w world) *finding {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if known := m.known[key]; known != nil && known.world == w {
+	if known := m.known[key]; known != nil && known.world == w && known.refused == nil {
 		found := known.finding
 		return &found
 	}
@@ -40,14 +45,40 @@ func (m *memory) recall(key types.NamespacedName, w world) *finding {
 func (m *memory) remember(key types.NamespacedName, w world, found *finding) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known == nil {
-		m.known = map[types.NamespacedName]*memo{}
-	}
 	next := &memo{world: w, finding: *found}
 	if before := m.known[key]; before != nil && found.delivered {
 		next.settled = before.settled
 	}
+	m.keep(key, next)
+}
+
+// keep is called with the lock held.
+func (m *memory) keep(key types.NamespacedName, next *memo) {
+	if m.known == nil {
+		m.known = map[types.NamespacedName]*memo{}
+	}
 	m.known[key] = next
+}
+
+// refuse keeps a verdict that stands as long as a world does, so that its branches and the content are not read again to find the same.
+func (m *memory) refuse(key types.NamespacedName, w world, err error) {
+	verdict, ok := errors.AsType[*lifecycle.Verdict](err)
+	if !ok || !slices.Contains([]string{v1alpha1.ForeignChangesReason, v1alpha1.InvalidContentReason}, verdict.Reason) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keep(key, &memo{world: w, refused: err})
+}
+
+// refusal returns the verdict on a world, or nil if there is none.
+func (m *memory) refusal(key types.NamespacedName, w world) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.known[key]; known != nil && known.world == w {
+		return known.refused
+	}
+	return nil
 }
 
 // settledSince returns when the content was first seen to be delivered, which is now if nobody has asked before.

@@ -13,6 +13,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/git/forge"
 	"github.com/ocm-operator/ocm-operator/git/forge/forgetest"
+	"github.com/ocm-operator/ocm-operator/git/gittest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 )
 
@@ -119,5 +120,58 @@ func TestSpelling(t *testing.T) {
 	}
 	if events := strings.Join(s.Events(), "\n"); strings.Contains(events, "Closed") || strings.Contains(events, "left open") {
 		t.Errorf("events %s", events)
+	}
+}
+
+// TestRefusedOnce reads neither branches nor content again as long as the verdict on them can be no other.
+func TestRefusedOnce(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, map[string]string{"README.md": "fleet"})
+	s.create(nil)
+	s.provide("1.0.0", map[string]string{"bad": "1", ".git/config": "x"})
+	s.reconcile()
+	s.wantNotReady(v1alpha1.InvalidContentReason)
+	s.wantQuiet(0)
+	s.provide("1.1.0", map[string]string{"good": "1"})
+	s.reconcile()
+	s.wantReady()
+	before := s.tip("main").Hash
+
+	s.change(func(spec *v1alpha1.GitSyncSpec) { spec.ConflictPolicy = v1alpha1.ConflictRefuse })
+	s.reconcile()
+	gittest.Commit(t, s.dir, "main", map[string]string{"apps/podinfo/theirs": "2"})
+	s.reconcile()
+	s.wantNotReady(v1alpha1.ForeignChangesReason)
+	s.wantQuiet(0)
+	gittest.Commit(t, s.dir, "main", nil, "apps/podinfo/theirs")
+	s.reconcile()
+	s.wantReady()
+	if log := gittest.Log(t, s.dir, "main"); len(log) != 4 || log[2].Hash != before {
+		t.Errorf("%d commits, want no more of ours", len(log))
+	}
+}
+
+// TestOldImages asks for all files whose images are compared at once.
+func TestOldImages(t *testing.T) {
+	t.Parallel()
+	before, after := map[string]string{"README.md": "fleet"}, map[string]string{}
+	for _, name := range []string{"a.yaml", "b.yaml", "c.yaml", "d.yaml"} {
+		before["apps/podinfo/"+name], after[name] = "image: "+name+":1\n", "image: "+name+":2\n"
+	}
+	s := newForgeStage(t, forge.GitHub, before)
+	gittest.LikeForge(t, s.dir)
+	s.create(nil)
+	s.provide("1.0.0", after)
+	s.forget()
+	s.reconcile()
+	s.wantReady()
+	fetches := 0
+	for _, r := range s.server.Requests() {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.Path, "/git-upload-pack") {
+			fetches++
+		}
+	}
+	if body := s.forge.Pull(t, forgePath, 1).Body; !strings.Contains(body, "d.yaml:1") || fetches != 2 {
+		t.Errorf("%d fetches, want one of the commit and one of the files: %s", fetches, body)
 	}
 }
