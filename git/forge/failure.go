@@ -121,7 +121,9 @@ func message(data []byte) string {
 	for _, value := range []any{body.Message, body.Error, body.Description, body.Errors} {
 		texts = append(texts, words(value)...)
 	}
-	return strings.Join(texts, ": ")
+	// GitHub goes on with the number of the request and the time, which are new in each answer.
+	said, _, _ := strings.Cut(strings.Join(texts, ": "), "If you reach out to GitHub Support")
+	return strings.TrimSpace(said)
 }
 
 // words returns the texts of a decoded value, with the names of fields in front of those of an object.

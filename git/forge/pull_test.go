@@ -97,12 +97,13 @@ func TestUntil(t *testing.T) {
 func TestMessage(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[string]string{
-		`{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom","message":"A pull request already exists for a:b."}]}`: "Validation Failed: A pull request already exists for a:b.",
-		`{"message":"Validation Failed","errors":[{"resource":"PullRequest","field":"head","code":"invalid"}]}`:                                    "Validation Failed: code invalid: field head: resource PullRequest",
-		`{"message":{"source_branch":["does not exist"]}}`:                                                                                         "source_branch does not exist",
-		`{"message":["Another open merge request already exists: !38"]}`:                                                                           "Another open merge request already exists: !38",
-		`{"error":"insufficient_scope","error_description":"The request requires"}`:                                                                "insufficient_scope: The request requires",
-		`{"errors":null,"message":"not found","url":"http://x/api/swagger"}`:                                                                       "not found",
+		`{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom","message":"A pull request already exists for a:b."}]}`:                          "Validation Failed: A pull request already exists for a:b.",
+		`{"message":"Validation Failed","errors":[{"resource":"PullRequest","field":"head","code":"invalid"}]}`:                                                             "Validation Failed: code invalid: field head: resource PullRequest",
+		`{"message":{"source_branch":["does not exist"]}}`:                                                                                                                  "source_branch does not exist",
+		`{"message":["Another open merge request already exists: !38"]}`:                                                                                                    "Another open merge request already exists: !38",
+		`{"error":"insufficient_scope","error_description":"The request requires"}`:                                                                                         "insufficient_scope: The request requires",
+		`{"errors":null,"message":"not found","url":"http://x/api/swagger"}`:                                                                                                "not found",
+		`{"message":"You have exceeded a secondary rate limit. If you reach out to GitHub Support for help, please include the request ID 12AB and timestamp 2026-01-01."}`: "You have exceeded a secondary rate limit.",
 		"Retry later\n":               "Retry later",
 		"<html><body>502</body>":      "",
 		`{"message":7}`:               "",

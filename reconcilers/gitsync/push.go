@@ -113,14 +113,14 @@ func (c *controller) deliver(ctx context.Context, r *run) (err error) {
 // refused says why nothing is pushed.
 func (c *controller) refused(r *run, why action) error {
 	r.found = nil
-	spec, url := r.obj.Spec.CommitTemplate, r.world.repository
+	url := r.world.repository
 	switch why {
 	case noCommits:
 		return lifecycle.Fail(v1alpha1.GitRepositoryFetchFailedReason, fmt.Errorf(
 			"%s has no commit yet, so there is nothing to build branch %s upon: push a first commit to branch %s", url, r.obj.TargetBranch(), r.obj.BaseBranch()))
 	case noBase:
 		return lifecycle.Fail(v1alpha1.GitRepositoryFetchFailedReason, fmt.Errorf(
-			"%s has no branch %s: create it, or name another one in spec.commitTemplate.baseBranch, which is %q", url, r.obj.BaseBranch(), spec.BaseBranch))
+			"%s has no branch %s: create it, or name another one in spec.commitTemplate.baseBranch", url, r.obj.BaseBranch()))
 	case noProposed:
 		return lifecycle.Fail(v1alpha1.GitRepositoryFetchFailedReason, fmt.Errorf(
 			"%s has no branch %s to propose anything to: create it, or name another one in spec.pullRequestTemplate.base", url, r.obj.PullRequestBase()))

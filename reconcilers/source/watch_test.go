@@ -75,7 +75,9 @@ func TestDependents(t *testing.T) {
 	other.Labels = map[string]string{"secrets": "yes"}
 	alike := reconcilertest.Resource("alike", "app", "x") // the same name, in its own namespace
 	alike.Namespace = "team"
-	w.Create(near, far, other, alike)
+	reader := reconcilertest.Resource("copy", "content", "x")
+	reader.Spec.SourceRef.Kind = v1alpha1.SnapshotKind
+	w.Create(near, far, other, alike, reader)
 	list := &v1alpha1.ResourceList{}
 
 	app := reconcilertest.ComponentVersion("app", "", "", "")
@@ -97,6 +99,14 @@ func TestDependents(t *testing.T) {
 	owned.OwnerReferences = []metav1.OwnerReference{{Kind: "Nothing", Name: "app"}, {Kind: v1alpha1.ComponentVersionKind, Name: "web"}}
 	if diff := cmp.Diff([]string{"default/other"}, woken(t, source.DependentsOfOwner(w.Client, list), owned)); diff != "" {
 		t.Errorf("a Snapshot wakes what refers to its owner (-want +got):\n%s", diff)
+	}
+	writer := reconcilertest.Resource("writer", "app", "x")
+	if got := woken(t, source.DependentsOfSnapshot(w.Client, list), writer); len(got) > 0 {
+		t.Errorf("a Resource that has not written a Snapshot yet woke %v", got)
+	}
+	writer.Status.SnapshotName = "content"
+	if diff := cmp.Diff([]string{"default/copy"}, woken(t, source.DependentsOfSnapshot(w.Client, list), writer)); diff != "" {
+		t.Errorf("a Resource wakes what refers to the Snapshot that it writes (-want +got):\n%s", diff)
 	}
 	if len(list.Items) > 0 {
 		t.Error("the list that names the kind was filled: handlers run at the same time")
