@@ -192,7 +192,8 @@ func deletedBranch(t *testing.T, w *world, h *host) {
 	gittest.Fsck(t, r.dir)
 }
 
-// rewrittenBase is a base branch whose history was replaced by another one: what was pushed upon the old one diverges, and is built anew.
+// rewrittenBase is a base branch whose history was replaced by another one: another branch that
+// was made upon the old one goes on where it is, since others follow it, and the base branch itself is built upon anew.
 func rewrittenBase(t *testing.T, w *world, h *host) {
 	r := h.repository(w, own)
 	w.deliver("1.0.0", v1...)
@@ -201,20 +202,21 @@ func rewrittenBase(t *testing.T, w *world, h *host) {
 	w.sync(app, s)
 	w.synced(app, "1.0.0")
 	other := map[string]string{"README.md": "another history\n", "clusters/other/app.yaml": "another cluster\n"}
-	base := r.rewrite("main", other)
+	first := r.tip("deploy/site")
+	r.rewrite("main", other)
 	w.publish("2.0.0", v2...)
 	w.synced(app, "2.0.0")
-	if log := r.log("deploy/site"); len(log) != 2 || log[1].Hash != base {
-		t.Errorf("the history is %v, want one commit upon %s", log, base)
+	if log := r.log("deploy/site"); len(log) != 3 || log[1].Hash != first {
+		t.Errorf("the history is %v, want one commit upon %s", log, first)
 	}
-	r.expect("deploy/site", merged(plain(other), below(subPath, v2)))
+	r.expect("deploy/site", merged(without(plain(own), subPath+"/by-hand.yaml"), below(subPath, v2)))
 	r.expect("main", plain(other))
 
 	// The same for the branch that is pushed to itself.
 	s.CommitTemplate.TargetBranch = "main"
 	w.sync(app, s)
 	w.synced(app, "2.0.0", func(obj *v1alpha1.GitSync) error { return onBranch(obj, "main") })
-	base = r.rewrite("main", other)
+	base := r.rewrite("main", other)
 	w.synced(app, "2.0.0", w.request(app))
 	if log := r.log("main"); len(log) != 2 || log[1].Hash != base {
 		t.Errorf("the history is %v, want one commit upon %s", log, base)
