@@ -53,7 +53,7 @@ type Options struct {
 	UserAgent string
 	// MaxPackBytes is how much may be fetched. Zero is 1 GiB.
 	MaxPackBytes int64
-	// TempDir is where private folders are made. Empty is that of the system.
+	// TempDir is where files for packs are made, which have no names. Empty is that of the system.
 	TempDir string
 	// MaxRefs is how many branches the repository may have. Zero is 100000. Other refs may be many times more.
 	MaxRefs int

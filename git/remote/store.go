@@ -22,11 +22,11 @@ const maxFiles = 1_000_000
 // maxPacks is how many packs with single files are kept, and the one with the commit.
 const maxPacks = 64
 
-// Store has what was fetched of one commit, in a private folder. It can be used by several goroutines.
+// Store has what was fetched of one commit, in files without names, of which nothing is left when the process is killed. It can be
+// used by several goroutines.
 type Store struct {
 	remote *Remote
 	commit plumbing.Hash
-	dir    string
 	// known are the files in the trees of the commit, by hash.
 	known []plumbing.Hash
 	// more is true if the trees name others, too.
@@ -46,11 +46,7 @@ func (r *Remote) Fetch(ctx context.Context, commit plumbing.Hash) (*Store, error
 	if commit.IsZero() {
 		return nil, r.failed(ctx, what, ErrNoSuchCommit)
 	}
-	dir, err := os.MkdirTemp(r.options.TempDir, "git-remote-")
-	if err != nil {
-		return nil, fmt.Errorf("%s: make a private folder: %w", what, err)
-	}
-	s := &Store{remote: r, commit: commit, dir: dir}
+	s := &Store{remote: r, commit: commit}
 	if err := s.fill(ctx, true); err != nil {
 		return nil, errors.Join(r.failed(ctx, what, err), s.Close())
 	}
@@ -78,17 +74,29 @@ func (s *Store) get(ctx context.Context, w want, limit int64) (_ *pack, bare boo
 		return nil, false, err
 	}
 	defer in.close()
-	file, err := os.CreateTemp(s.dir, "*.pack")
+	file, err := nameless(s.remote.options.TempDir)
 	if err != nil {
 		return nil, false, err
 	}
 	p, err := readPack(ctx, file, in, limit)
 	if err != nil {
-		return nil, false, errors.Join(in.talk.explain(err), file.Close(), os.Remove(file.Name()))
+		return nil, false, errors.Join(in.talk.explain(err), file.Close())
 	}
 	// With its end read, the connection is used again.
 	_, _ = io.Copy(io.Discard, io.LimitReader(in, 64<<10))
 	return p, in.bare, nil
+}
+
+// nameless makes a file that is gone when it is closed.
+func nameless(dir string) (*os.File, error) {
+	file, err := os.CreateTemp(dir, "git-remote-")
+	if err != nil {
+		return nil, fmt.Errorf("create the file for a pack: %w", err)
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(fmt.Errorf("hide the file for a pack: %w", err), file.Close())
+	}
+	return file, nil
 }
 
 // Commit returns the commit. Its methods that look for other objects do not work.
@@ -224,7 +232,7 @@ func (s *Store) keep(p *pack) error {
 	}
 	old := s.packs[1]
 	s.packs = slices.Delete(s.packs, 1, 2)
-	return errors.Join(old.file.Close(), os.Remove(old.file.Name()))
+	return old.file.Close()
 }
 
 func compare(a, b plumbing.Hash) int {
@@ -260,7 +268,7 @@ func (s *Store) size() int64 {
 	return sum
 }
 
-// Close removes the folder.
+// Close removes what was fetched.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,5 +277,5 @@ func (s *Store) Close() error {
 		errs = append(errs, p.file.Close())
 	}
 	s.packs = nil
-	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+	return errors.Join(errs...)
 }

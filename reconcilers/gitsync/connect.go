@@ -17,7 +17,7 @@ func (c *controller) open(r *run) (repository, error) {
 	found := r.credentials
 	opened, err := remote.Open(remote.Options{
 		URL: r.obj.Spec.Repository.URL, Auth: found.auth, CA: found.authority, Certificate: found.certificate, Key: found.key, Proxy: found.proxy,
-		Dial: c.dialer(r.location), UserAgent: c.userAgent, MaxPackBytes: c.maxBytes, TempDir: c.scratch,
+		Dial: c.dialer(r.location), UserAgent: c.userAgent, MaxPackBytes: c.maxBytes, TempDir: c.tempDir,
 	})
 	if err != nil {
 		return nil, err

@@ -83,13 +83,9 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("register the metrics of git: %w", err)
 	}
-	scratch, err := newScratch(ctx, o.TempDir)
-	if err != nil {
-		return err
-	}
 	lifecycleOptions := o.Lifecycle(mgr)
 	c := newController(o, mgr.GetClient(), lifecycleOptions.Live)
-	c.hosts, c.metrics, c.scratch = hosts, metrics, scratch
+	c.hosts, c.metrics = hosts, metrics
 	reconciler, err := lifecycle.New(kind(c), lifecycleOptions)
 	if err != nil {
 		return err

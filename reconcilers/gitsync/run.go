@@ -29,7 +29,7 @@ type controller struct {
 	userAgent    string
 	limits       tree.Limits
 	maxBytes     int64
-	scratch      string
+	tempDir      string
 	metrics      *metrics
 	memory       memory
 	lanes        *lanes

@@ -23,7 +23,7 @@ type bench struct {
 }
 
 func (c *controller) newBench() (*bench, error) {
-	w, err := pack.New(c.scratch, c.maxBytes)
+	w, err := pack.New(c.tempDir, c.maxBytes)
 	if err != nil {
 		return nil, err
 	}
