@@ -1,8 +1,6 @@
 package gitsync
 
-import (
-	"strings"
-)
+import "strings"
 
 // badBranch says why git takes a text for no name of a branch, by the rules of git check-ref-format; it is empty if it does.
 func badBranch(name string) string {
@@ -29,14 +27,6 @@ func badBranch(name string) string {
 		}
 	}
 	return ""
-}
-
-// clip bounds a text for a message.
-func clip(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "") + "..."
 }
 
 // short returns the beginning of a hash, as people write it.

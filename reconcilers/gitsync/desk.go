@@ -35,10 +35,11 @@ func (c *controller) desk(r *run, repositoryURL string) (*desk, error) {
 	return &desk{forge: made, provider: provider, head: r.obj.TargetBranch(), metrics: c.metrics, leave: leave}, nil
 }
 
-func (d *desk) open(ctx context.Context, head string) ([]forge.Request, error) {
-	open, err := d.forge.Open(ctx, head)
+// open lists the open requests of the branch that is pushed to.
+func (d *desk) open(ctx context.Context) ([]forge.Request, error) {
+	open, err := d.forge.Open(ctx, d.head)
 	d.metrics.asked(d.provider, actionLook, err)
-	return open, d.explain("look for pull requests of branch "+head, err)
+	return open, d.explain("look for pull requests of branch "+d.head, err)
 }
 
 func (d *desk) get(ctx context.Context, number int64) (*forge.Request, error) {

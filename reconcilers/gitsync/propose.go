@@ -135,7 +135,7 @@ func (c *controller) adopt(ctx context.Context, r *run, d *desk) error {
 	if r.recorded || r.obj.Status.PullRequest != nil || r.world.target.IsZero() {
 		return nil
 	}
-	open, err := d.open(ctx, r.obj.TargetBranch())
+	open, err := d.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (c *controller) request(ctx context.Context, r *run, d *desk) error {
 	if err != nil {
 		return err
 	}
-	open, err := d.open(ctx, draft.Head)
+	open, err := d.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (c *controller) signatures(ctx context.Context, r *run) []string {
 func (c *controller) create(ctx context.Context, r *run, d *desk, draft forge.Draft) (*forge.Request, error) {
 	made, err := d.create(ctx, draft)
 	if errors.Is(err, forge.ErrExists) && made == nil {
-		open, lookErr := d.open(ctx, draft.Head)
+		open, lookErr := d.open(ctx)
 		if mine := r.pick(open, draft.Base); lookErr == nil && mine != nil {
 			return c.update(ctx, r, d, mine, draft)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/git/remote"
 	"github.com/ocm-operator/ocm-operator/git/tree"
+	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
@@ -109,7 +110,7 @@ func checkBranches(obj *v1alpha1.GitSync) error {
 		{"spec.pullRequestTemplate.base", obj.PullRequestBase()},
 	} {
 		if why := badBranch(field.branch); why != "" {
-			return fmt.Errorf("%s: %q is no name of a branch: %s", field.name, clip(field.branch, maxBranch), why)
+			return fmt.Errorf("%s: %q is no name of a branch: %s", field.name, choice.Clip(field.branch, maxBranch), why)
 		}
 	}
 	if obj.Spec.AutomaticPullRequestCreation && obj.TargetBranch() == obj.PullRequestBase() {
