@@ -54,10 +54,13 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 	if err != nil {
 		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}
+	if err := manager.CheckDefinitions(ctx, live); err != nil {
+		return nil, err
+	}
 	if s.services, err = manager.NewServices(live, o, metrics.Registry); err != nil {
 		return nil, err
 	}
-	if s.repositories, err = access.New(accessTo(live, o)); err != nil {
+	if s.repositories, err = access.New(s.accessTo(live, o)); err != nil {
 		return nil, err
 	}
 	if err := s.keepSnapshots(ctx, live); err != nil {
@@ -80,9 +83,9 @@ func connect(ctx context.Context, o *options.Options, known *plugin.Set) (*share
 }
 
 // accessTo returns how component repositories are accessed.
-func accessTo(live client.Client, o *options.Options) access.Options {
+func (s *shared) accessTo(live client.Client, o *options.Options) access.Options {
 	to := access.Options{
-		Live: live, UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, AccessMethods: o.AccessMethods,
+		Live: s.services.Live(), UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, AccessMethods: o.AccessMethods,
 		NoOperatorIdentity: o.NoOperatorIdentity, Limits: o.Limits.Components(), Metrics: metrics.Registry,
 	}
 	to.Archives = access.ArchiveOptions{

@@ -30,7 +30,7 @@ func features(s *shared) []plugin.Plugin {
 		Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Repositories: s.repositories, Store: s.store, Mappings: s.mappings,
 		NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Protection: protection, MaxBytes: o.MaxResourceSize,
 		Limits: mutation.Limits{Archives: o.Limits.Archives(), ConfigBytes: o.Limits.ConfigSize, ValuesBytes: o.Limits.ValuesSize},
-		Turn:   transform.NewTurn(),
+		Turn:   transform.NewTurn(), Secrets: s.services.Secrets(),
 	}
 	snapshots := snapshotkind.Options{
 		Lifecycle: s.services.Lifecycle, Store: s.store, Metrics: metrics.Registry, Address: s.snapshots().URL(),
@@ -53,24 +53,26 @@ func features(s *shared) []plugin.Plugin {
 	localizations.Concurrent, configurations.Concurrent = o.Workers(v1alpha1.LocalizationKind), o.Workers(v1alpha1.ConfigurationKind)
 	return []plugin.Plugin{
 		componentversion.Plugin(componentversion.Options{
-			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Transfers: s.transfers, Concurrent: o.Workers(v1alpha1.ComponentVersionKind),
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Transfers: s.transfers, Secrets: s.services.Secrets(),
+			Concurrent: o.Workers(v1alpha1.ComponentVersionKind),
 		}),
 		subscription.Plugin(subscription.Options{
-			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Transfers: s.transfers, Concurrent: o.Workers(v1alpha1.ComponentSubscriptionKind),
+			Lifecycle: s.services.Lifecycle, Repositories: s.repositories, Transfers: s.transfers, Secrets: s.services.Secrets(),
+			Concurrent: o.Workers(v1alpha1.ComponentSubscriptionKind),
 		}),
 		snapshotkind.Plugin(snapshots),
 		resource.Plugin(resources),
 		localization.Plugin(localizations),
 		configuration.Plugin(configurations),
 		fluxdeployer.Plugin(fluxdeployer.Options{
-			Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign,
+			Lifecycle: s.services.Lifecycle, Foreign: s.services.Foreign, Secrets: s.services.Secrets(),
 			Registry:             s.flux(),
 			Store:                s.store,
 			Artifacts:            artifacts(s),
 			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, Concurrent: o.Workers(v1alpha1.FluxDeployerKind),
 		}),
 		gitsync.Plugin(gitsync.Options{
-			Lifecycle: s.services.Lifecycle, Store: s.store, UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, Metrics: metrics.Registry,
+			Lifecycle: s.services.Lifecycle, Store: s.store, Secrets: s.services.Secrets(), UserAgent: "ocm-operator/" + version, AllowedHosts: o.AllowedHosts, Metrics: metrics.Registry,
 			TempDir: o.Git.TempDir, MaxRepositoryBytes: o.Git.MaxRepositoryBytes, Limits: tree.Limits{Files: o.Git.MaxFiles},
 			NoCrossNamespaceRefs: o.NoCrossNamespaceRefs, CrossNamespaceRefs: o.Git.CrossNamespaceRefs, Concurrent: o.Workers(v1alpha1.GitSyncKind),
 		}),

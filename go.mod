@@ -2,6 +2,9 @@ module github.com/ocm-operator/ocm-operator
 
 go 1.26.0
 
+// Releases are built with exactly this one; a newer one works as well.
+toolchain go1.26.8
+
 godebug default=go1.26
 
 require (

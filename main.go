@@ -17,6 +17,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/options"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
 	"github.com/ocm-operator/ocm-operator/reconcilers/registryserver"
+	"github.com/ocm-operator/ocm-operator/registry/roundtrip"
 	"github.com/ocm-operator/ocm-operator/transform/cuemap"
 )
 
@@ -28,11 +29,17 @@ var (
 )
 
 func main() {
-	if cuemap.Requested(os.Args[1:]) {
+	args, do := os.Args[1:], run
+	switch {
+	case cuemap.Requested(args):
 		evaluate()
 		return
+	case roundtrip.Requested(args):
+		do = roundtrip.Run
+	case manager.UninstallRequested(args):
+		do = manager.Uninstall
 	}
-	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stdout)
+	err := do(ctrl.SetupSignalHandler(), args, os.Stdout)
 	if err != nil && !errors.Is(err, options.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "ocm-operator:", err)
 		os.Exit(1)
@@ -78,7 +85,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := mgr.Add(s.transfers); err != nil {
+	if err := errors.Join(mgr.Add(s.transfers), s.services.Setup(mgr)); err != nil {
 		return err
 	}
 	if err := manager.Assemble(ctx, mgr, set, s.snapshots(), metrics.Registry); err != nil {

@@ -23,6 +23,7 @@ func (s *shared) keepSnapshots(ctx context.Context, live client.Client) (err err
 		if err != nil {
 			return err
 		}
+		s.registry.Watch(s.services.Secrets())
 		s.store = snapshot.Embedded(s.registry.Store())
 		return nil
 	}

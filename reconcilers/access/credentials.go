@@ -237,6 +237,9 @@ func (g *gatherer) add(store *credentials.Store, kind string, parts ...[]byte) {
 	}
 }
 
+// +kubebuilder:rbac:roleName=ComponentVersion,groups="",resources=secrets;serviceaccounts,verbs=get
+// +kubebuilder:rbac:roleName=ComponentSubscription,groups="",resources=secrets;serviceaccounts,verbs=get
+
 func (g *gatherer) get(ctx context.Context, kind, name string, obj client.Object, field string) error {
 	err := g.live.Get(ctx, client.ObjectKey{Namespace: g.namespace, Name: name}, obj)
 	if apierrors.IsNotFound(err) {

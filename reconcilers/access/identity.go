@@ -99,6 +99,8 @@ func newIdentities(accounts client.Client) (*identities, error) {
 	return &identities{accounts: accounts, tokens: tokens}, nil
 }
 
+// +kubebuilder:rbac:roleName=workload-identity,groups="",resources=serviceaccounts/token,verbs=create
+
 // login returns the credential of the operator, or of a ServiceAccount if there is one, for the registry of a repository. The
 // proxy is for the ServiceAccount only.
 func (i *identities) login(ctx context.Context, user User, r v1alpha1.Repository, field string, account *corev1.ServiceAccount, proxy *url.URL) (credentials.Credential, error) {

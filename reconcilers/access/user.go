@@ -60,8 +60,7 @@ func (u User) keyField(signature int) string {
 }
 
 // References are the objects whose change can matter to a user of these repositories, of which some may be nil: every Secret and
-// ServiceAccount that its spec names. Which pull secrets a service account has is not in the spec, so any Secret of the namespace
-// counts for those that use one.
+// ServiceAccount that its spec names. Which Secrets a ServiceAccount pulls with is not in the spec.
 func (u User) References(repositories ...*v1alpha1.Repository) []source.Ref {
 	var names []string
 	for _, repository := range repositories {
@@ -82,7 +81,7 @@ func (u User) References(repositories ...*v1alpha1.Repository) []source.Ref {
 		refs = append(refs, source.Ref{Kind: source.SecretKind, Namespace: u.Namespace, Name: name})
 	}
 	if name := u.ServiceAccountName; name != "" {
-		refs = append(refs, source.Ref{Kind: source.ServiceAccountKind, Namespace: u.Namespace, Name: name}, source.Any(source.SecretKind, u.Namespace))
+		refs = append(refs, source.Ref{Kind: source.ServiceAccountKind, Namespace: u.Namespace, Name: name})
 	}
 	return refs
 }

@@ -112,7 +112,7 @@ func (c *controller) newest(ctx context.Context, r *run, matching []string, find
 // still.
 func (r *run) tagged(all []string, fresh access.Freshness) lookup {
 	return func(ctx context.Context, version string) (candidate, bool, error) {
-		if version == r.current() && !slices.Contains(all, version) {
+		if version == r.current() && r.inUse().manifest != "" && !slices.Contains(all, version) {
 			return r.inUse(), true, nil
 		}
 		found, sure, err := r.resolve(ctx, version, fresh)

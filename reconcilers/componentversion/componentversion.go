@@ -19,6 +19,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 )
@@ -29,6 +30,8 @@ type Options struct {
 	Lifecycle func(ctrl.Manager) lifecycle.Options
 	// Repositories opens component repositories.
 	Repositories *access.Provider
+	// Secrets tells of changes of the Secrets that objects refer to; nil never does.
+	Secrets *secrets.Lookout
 	// Concurrent is how many objects are reconciled at once.
 	Concurrent int
 	// ReadsPerObject and Reads bound how many referenced component versions are read at once, for one object and for all of
@@ -48,6 +51,11 @@ func Plugin(o Options) plugin.Plugin {
 		Setup:     func(ctx context.Context, mgr ctrl.Manager) error { return setup(ctx, mgr, o) },
 	}
 }
+
+// +kubebuilder:rbac:roleName=ComponentVersion,groups=delivery.ocm.software,resources=componentversions,verbs=get;list;watch
+// +kubebuilder:rbac:roleName=ComponentVersion,groups=delivery.ocm.software,resources=componentversions/status,verbs=patch
+// +kubebuilder:rbac:roleName=ComponentVersion,groups=delivery.ocm.software,resources=componentdescriptors,verbs=list;watch;create;patch;delete
+// +kubebuilder:rbac:roleName=ComponentVersion,groups="",resources=serviceaccounts,verbs=list;watch
 
 func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if o.Repositories == nil || o.Transfers == nil {
@@ -69,8 +77,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		For(&v1alpha1.ComponentVersion{}, builder.WithPredicates(source.SpecOrRequest(), c.arrivals.Predicate())).
 		Watches(&v1alpha1.ComponentDescriptor{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.ComponentVersion{}),
 			builder.WithPredicates(source.SpecOrRequest(), notCreated)).
-		WatchesMetadata(&corev1.Secret{}, source.Dependents(mgr.GetClient(), list, source.SecretKind)).
-		WatchesMetadata(&corev1.Secret{}, source.Neighbours(mgr.GetClient(), list, source.SecretKind), builder.WithPredicates(source.PullSecrets())).
+		Watches(&v1alpha1.ComponentVersion{}, o.Secrets.Dependents(v1alpha1.ComponentVersionKind, references)).
 		WatchesMetadata(&corev1.ServiceAccount{}, source.Dependents(mgr.GetClient(), list, source.ServiceAccountKind)).
 		WatchesRawSource(o.Transfers.Source(v1alpha1.ComponentVersionKind)).
 		WatchesRawSource(o.Repositories.Woken(v1alpha1.ComponentVersionKind)).

@@ -109,7 +109,8 @@ func (r *run) proved() string {
 }
 
 // accepted returns the digests that a version had when it was used first. They belong to the component and the repository.
-// The version in use counts even if nobody took a note of it.
+// The version in use counts even if nobody took a note of it, unless its status is that of a controller that came before and
+// knew no digests: then nothing is known.
 func (r *run) accepted(version string) (v1alpha1.AcceptedVersion, bool) {
 	current := r.current()
 	if current == "" {
@@ -120,7 +121,8 @@ func (r *run) accepted(version string) (v1alpha1.AcceptedVersion, bool) {
 			return known, true
 		}
 	}
-	return v1alpha1.AcceptedVersion{Version: version, ManifestDigest: r.inUse().manifest.String()}, version == current
+	used := r.inUse().manifest.String()
+	return v1alpha1.AcceptedVersion{Version: version, ManifestDigest: used}, version == current && used != ""
 }
 
 // remember returns the versions that were used, the latest one last, with the one that is used now.
@@ -128,7 +130,7 @@ func (r *run) remember(used v1alpha1.AcceptedVersion) []v1alpha1.AcceptedVersion
 	var all []v1alpha1.AcceptedVersion
 	if current := r.current(); current != "" {
 		all = slices.Clone(r.obj.Status.AcceptedVersions)
-		if inUse, _ := r.accepted(current); !slices.Contains(all, inUse) {
+		if inUse, known := r.accepted(current); known && !slices.Contains(all, inUse) {
 			all = append(all, inUse)
 		}
 	}

@@ -14,6 +14,9 @@ import (
 	"github.com/ocm-operator/ocm-operator/transform/configure"
 )
 
+// +kubebuilder:rbac:roleName=Configuration,groups=delivery.ocm.software,resources=configurations,verbs=get;list;watch
+// +kubebuilder:rbac:roleName=Configuration,groups=delivery.ocm.software,resources=configurations/status,verbs=patch
+
 // Plugin returns the feature.
 func Plugin(o mutation.Options) plugin.Plugin {
 	return mutation.Plugin(mutation.Kind[*v1alpha1.Configuration]{

@@ -136,7 +136,7 @@ func (d *deployer) stillGood(ctx context.Context, secret *corev1.Secret, reposit
 // secret returns a Secret of the deployer, or an empty one to be created.
 func (d *deployer) secret(ctx context.Context, owner *v1alpha1.FluxDeployer, name string) (*corev1.Secret, bool, error) {
 	key := client.ObjectKey{Namespace: owner.Namespace, Name: name}
-	secret, err := d.secrets.get(ctx, key)
+	secret, err := d.getSecret(ctx, key)
 	if err != nil {
 		return nil, false, err
 	}
@@ -149,6 +149,8 @@ func (d *deployer) secret(ctx context.Context, owner *v1alpha1.FluxDeployer, nam
 	}
 	return secret, true, nil
 }
+
+// +kubebuilder:rbac:roleName=FluxDeployer,groups="",resources=secrets,verbs=get;create;update;delete
 
 func (d *deployer) writeSecret(ctx context.Context, owner *v1alpha1.FluxDeployer, secret *corev1.Secret, found bool) error {
 	secret.OwnerReferences = append(withoutFormer(owner, secret), ownerReference(owner))
@@ -164,7 +166,7 @@ func (d *deployer) writeSecret(ctx context.Context, owner *v1alpha1.FluxDeployer
 	if err != nil {
 		return fmt.Errorf("write Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
-	d.secrets.remember(secret)
+	d.secrets.Wrote(v1alpha1.FluxDeployerKind, client.ObjectKeyFromObject(owner), secret)
 	return nil
 }
 
@@ -180,7 +182,8 @@ func (d *deployer) revokeAccess(ctx context.Context, r *run) error {
 		if secret.wanted {
 			continue
 		}
-		stub, err := d.secrets.stub(ctx, client.ObjectKey{Namespace: r.obj.Namespace, Name: secret.name})
+		key := client.ObjectKey{Namespace: r.obj.Namespace, Name: secret.name}
+		stub, err := d.getStub(ctx, key)
 		if err != nil {
 			return err
 		}
@@ -188,8 +191,9 @@ func (d *deployer) revokeAccess(ctx context.Context, r *run) error {
 			continue
 		}
 		if err := client.IgnoreNotFound(d.client.Delete(ctx, stub, onlyThis(stub))); err != nil {
-			return fmt.Errorf("delete Secret %s/%s: %w", stub.GetNamespace(), stub.GetName(), err)
+			return fmt.Errorf("delete Secret %s: %w", key, err)
 		}
+		d.secrets.Removed(v1alpha1.FluxDeployerKind, client.ObjectKeyFromObject(r.obj), key)
 	}
 	return nil
 }

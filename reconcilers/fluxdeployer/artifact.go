@@ -78,6 +78,9 @@ func (d *deployer) declined(ctx context.Context, r *run, consumer schema.GroupVe
 	if _, watched := d.watched.Load(externalArtifactKind); !watched && !d.foreign.Served(externalArtifactKind) {
 		return "the cluster has no kind ExternalArtifact", nil
 	}
+	if !d.foreign.Served(consumer) {
+		return "the cluster has no kind " + consumer.Kind, nil // nobody to ask yet; the next step says what to do
+	}
 	if found, err := d.get(ctx, consumer, client.ObjectKeyFromObject(r.obj)); err == nil && found != nil && ownedBy(r.obj, found) {
 		if _, reason, message := readyOf(found); gateClosed(reason, message) && refersTo(found, externalArtifactKind.Kind) {
 			d.gate.refused(consumer, message)

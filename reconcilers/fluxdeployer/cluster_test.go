@@ -120,13 +120,14 @@ func (s *server) start(artifacts fluxdeployer.Artifacts) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	lookout := reconcilertest.Lookout(s.t, s.Client)
 	feature := fluxdeployer.Plugin(fluxdeployer.Options{
-		Registry: registry(), Foreign: source.NewForeign, Artifacts: artifacts,
+		Secrets: lookout, Registry: registry(), Foreign: source.NewForeign, Artifacts: artifacts,
 		Lifecycle: func(mgr ctrl.Manager) lifecycle.Options {
-			return lifecycle.Options{Client: mgr.GetClient(), Live: s.Client, Recorder: &record.FakeRecorder{}}
+			return lifecycle.Options{Client: mgr.GetClient(), Live: lookout.Reader(s.Client), Recorder: &record.FakeRecorder{}}
 		},
 	})
-	if err := feature.Setup(s.t.Context(), mgr); err != nil {
+	if err := errors.Join(feature.Setup(s.t.Context(), mgr), mgr.Add(lookout)); err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(s.t.Context())

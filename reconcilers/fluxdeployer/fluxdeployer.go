@@ -14,6 +14,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -57,6 +58,8 @@ type Options struct {
 	Artifacts Artifacts
 	// Foreign tells when the kinds of Flux are served.
 	Foreign func(ctrl.Manager) (*source.Foreign, error)
+	// Secrets tells when somebody changes the Secrets that were written; nil never does.
+	Secrets *secrets.Lookout
 	// NoCrossNamespaceRefs refuses references into other namespaces.
 	NoCrossNamespaceRefs bool
 	// Concurrent is how many objects are reconciled at once.
@@ -76,6 +79,16 @@ func Plugin(o Options) plugin.Plugin {
 	}
 }
 
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=delivery.ocm.software,resources=fluxdeployers,verbs=get;list;watch
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=delivery.ocm.software,resources=fluxdeployers/status,verbs=patch
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=delivery.ocm.software,resources=resources;localizations;configurations,verbs=list;watch
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=source.toolkit.fluxcd.io,resources=ocirepositories,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=kustomize.toolkit.fluxcd.io,resources=kustomizations,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=helm.toolkit.fluxcd.io,resources=helmreleases,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=ocirepositories.source.toolkit.fluxcd.io,verbs=list;watch
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=kustomizations.kustomize.toolkit.fluxcd.io,verbs=list;watch
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=helmreleases.helm.toolkit.fluxcd.io,verbs=list;watch
+
 func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	foreign, err := o.Foreign(mgr)
 	if err != nil {
@@ -86,7 +99,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		client:   mgr.GetClient(),
 		live:     options.Live,
 		cache:    mgr.GetCache(),
-		secrets:  newSecrets(mgr.GetCache(), options.Live),
+		secrets:  o.Secrets,
 		recorder: options.Recorder,
 		foreign:  foreign,
 		resolver: source.Resolver{Reader: mgr.GetClient(), NoCrossNamespaceRefs: o.NoCrossNamespaceRefs},

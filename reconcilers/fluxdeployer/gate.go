@@ -67,6 +67,10 @@ type gate struct {
 	answers map[schema.GroupVersionKind]answer
 }
 
+// +kubebuilder:rbac:roleName=external-artifacts,groups=source.toolkit.fluxcd.io,resources=externalartifacts,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:roleName=external-artifacts,groups=source.toolkit.fluxcd.io,resources=externalartifacts/status,verbs=patch
+// +kubebuilder:rbac:roleName=external-artifacts,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=externalartifacts.source.toolkit.fluxcd.io,verbs=list;watch
+
 func newGate(c client.Client, live client.Reader, namespace string, log logr.Logger) *gate {
 	return &gate{
 		client: c, live: live, namespace: namespace, log: log, now: time.Now,
@@ -141,6 +145,8 @@ func (g *gate) settle(ctx context.Context, consumer schema.GroupVersionKind) {
 	}
 	log := g.log.WithValues("kind", consumer.Kind)
 	switch {
+	case apimeta.IsNoMatchError(err):
+		g.note(consumer, answer{}) // nobody has answered: whoever sees the kind served asks again
 	case err != nil:
 		log.Error(err, "Could not find out whether Flux takes ExternalArtifacts, it gets OCIRepositories")
 		g.refused(consumer, err.Error())
@@ -158,7 +164,7 @@ func (g *gate) probe(ctx context.Context, consumer schema.GroupVersionKind) (boo
 	obj := probeObject(consumer, g.namespace)
 	err := g.create(ctx, obj)
 	switch {
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apimeta.IsNoMatchError(err):
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return false, err.Error(), nil // its schema is older than the feature
 	case err != nil:
 		return false, "", fmt.Errorf("create %s: %w", describe(obj), err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -114,6 +115,18 @@ func TestProbeThatCanNotBeMade(t *testing.T) {
 	g.settle(t.Context(), kustomizationKind)
 	if verdict, why := g.ask(kustomizationKind); verdict != closed || !strings.Contains(why, forbidden.Error()) {
 		t.Errorf("verdict is %d, %q: who can't be asked gets what always works", verdict, why)
+	}
+}
+
+// TestKindThatIsNotServed is one whose controller has refused nothing: the artifacts were there before it.
+func TestKindThatIsNotServed(t *testing.T) {
+	t.Parallel()
+	w := reconcilertest.New(t)
+	w.Refuse("create Kustomization", &apimeta.NoKindMatchError{GroupKind: kustomizationKind.GroupKind()})
+	g := newGate(w.Client, w.Client, reconcilertest.Namespace, logr.Discard())
+	g.settle(t.Context(), kustomizationKind)
+	if verdict, why := g.ask(kustomizationKind); verdict != unknown || len(g.questions) != 1 {
+		t.Errorf("verdict is %d, %q, and %d wait to be asked; want one that is asked again", verdict, why, len(g.questions))
 	}
 }
 

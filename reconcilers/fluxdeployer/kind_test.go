@@ -229,7 +229,8 @@ func (a *asking) Get(ctx context.Context, key client.ObjectKey, obj client.Objec
 	return a.Reader.Get(ctx, key, obj, opts...)
 }
 
-// TestServerIsNotAsked: what is made is made without asking first, and a deployer with nothing to do asks for nothing.
+// TestServerIsNotAsked: what is made is made without asking first, and a deployer with nothing to do asks for its Secrets alone, of which nothing
+// is kept.
 func TestServerIsNotAsked(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -256,8 +257,10 @@ func TestServerIsNotAsked(t *testing.T) {
 	s.Reconcile(d)
 	s.deliver("1.1.0", second)
 	s.Reconcile(d)
-	if len(live.asked) > 0 {
-		t.Errorf("the server was asked for %v", live.asked)
+	slices.Sort(live.asked)
+	own := []string{"*v1.Secret default/app-registry-ca", "*v1.Secret default/app-registry-pull"}
+	if asked := slices.Compact(live.asked); !slices.Equal(asked, own) {
+		t.Errorf("the server was asked for %v, want its Secrets alone", asked)
 	}
 }
 
@@ -551,6 +554,28 @@ func TestFluxIsNotInstalled(t *testing.T) {
 			s.Reconcile(d)
 			wantConditions(t, d, ready)
 		})
+	}
+}
+
+// TestArtifactsBeforeFlux has ExternalArtifacts served before there is anybody who could take them.
+func TestArtifactsBeforeFlux(t *testing.T) {
+	t.Parallel()
+	s := &stage{World: reconcilertest.New(t), resource: reconcilertest.Resource("manifests", "c", "m"), snapshot: &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named(snapshotName)}}
+	s.Serve(ociRepository, ociRepository.GroupVersion().WithKind("ExternalArtifact"))
+	s.Controller = s.Install(fluxdeployer.Plugin(fluxdeployer.Options{
+		Lifecycle: s.Lifecycle, Registry: registry(), Foreign: s.Foreign,
+		Artifacts: fluxdeployer.Artifacts{Namespace: "ocm-system", Find: func(context.Context, string, string) (fluxdeployer.Artifact, error) {
+			return fluxdeployer.Artifact{}, errors.New("read for nobody")
+		}},
+	}))
+	s.Create(s.resource, s.snapshot)
+	s.deliver("1.0.0", first)
+	d := s.deploy(kustomize)
+	wantConditions(t, d, map[string]string{"Ready": "False " + v1alpha1.FluxNotInstalledReason, "Reconciling": "True " + v1alpha1.FluxNotInstalledReason})
+	s.Serve(kustomization)
+	s.Reconcile(d)
+	if got := reconcilertest.Message(d, "Ready"); !strings.Contains(got, "asking the controller of Kustomization") {
+		t.Errorf("message %q, want that the controller is asked now that there is one", got)
 	}
 }
 

@@ -187,7 +187,7 @@ func TestCredentialIsRenewedInTime(t *testing.T) {
 	w.Create(obj)
 	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	now, office := start, &desk{valid: map[string]bool{}}
-	d := &deployer{client: w.Client, secrets: newSecrets(w.Client, w.Client), registry: office.registry(), now: func() time.Time { return now }}
+	d := &deployer{client: w.Client, live: w.Client, registry: office.registry(), now: func() time.Time { return now }}
 	r := &run{obj: obj, repository: "default/app-abc"}
 	secret := &corev1.Secret{ObjectMeta: reconcilertest.Named(pullSecretName(obj))}
 	for _, step := range []struct {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -27,7 +28,7 @@ type deployer struct {
 	client   client.Client
 	live     client.Reader
 	cache    client.Reader
-	secrets  *secrets
+	secrets  *secrets.Lookout
 	recorder record.EventRecorder
 	foreign  *source.Foreign
 	resolver source.Resolver

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
@@ -32,19 +31,7 @@ func (d *deployer) watches(mgr ctrl.Manager) *builder.Builder {
 		Watches(&v1alpha1.Localization{}, dependents(v1alpha1.LocalizationKind), changed).
 		Watches(&v1alpha1.Configuration{}, dependents(v1alpha1.ConfigurationKind), changed).
 		Watches(&v1alpha1.Snapshot{}, source.DependentsOfOwner(mgr.GetClient(), list), changed).
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.FluxDeployer{}),
-			builder.WithPredicates(d.secretChanged()))
-}
-
-// secretChanged leaves out the events of our own writing. What is gone need not be remembered, if its deployer is gone too.
-func (d *deployer) secretChanged() predicate.Predicate {
-	return predicate.Funcs{
-		CreateFunc: func(event.CreateEvent) bool { return false },
-		DeleteFunc: func(e event.DeleteEvent) bool {
-			d.secrets.forget(client.ObjectKeyFromObject(e.Object))
-			return true
-		},
-	}
+		Watches(&v1alpha1.FluxDeployer{}, d.secrets.Keepers(v1alpha1.FluxDeployerKind, d.keeps))
 }
 
 // watchCreated begins to watch a kind of Flux once the server has it: what was created is repaired, and its readiness

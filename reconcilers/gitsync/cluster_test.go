@@ -3,6 +3,7 @@ package gitsync_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -166,10 +167,11 @@ func (s *stage) runIn(server *rest.Config, kube client.Client, namespace string)
 		s.t.Fatal(err)
 	}
 	s.options.Metrics = prometheus.NewRegistry()
+	s.options.Secrets = reconcilertest.Lookout(s.t, kube)
 	s.options.Lifecycle = func(mgr ctrl.Manager) lifecycle.Options {
-		return lifecycle.Options{Client: mgr.GetClient(), Live: kube, Recorder: &record.FakeRecorder{}}
+		return lifecycle.Options{Client: mgr.GetClient(), Live: s.options.Secrets.Reader(kube), Recorder: &record.FakeRecorder{}}
 	}
-	if err := gitsync.Plugin(s.options).Setup(s.t.Context(), mgr); err != nil {
+	if err := errors.Join(gitsync.Plugin(s.options).Setup(s.t.Context(), mgr), mgr.Add(s.options.Secrets)); err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))

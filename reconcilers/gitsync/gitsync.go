@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,6 +23,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/ocm/oci"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 )
@@ -52,6 +52,8 @@ type Options struct {
 	Settling time.Duration
 	// Metrics is where the metrics are registered; nil is nowhere.
 	Metrics prometheus.Registerer
+	// Secrets tells of changes of the Secrets that objects refer to; nil never does.
+	Secrets *secrets.Lookout
 	// Concurrent is how many objects are reconciled at once.
 	Concurrent int
 }
@@ -70,6 +72,11 @@ func Plugin(o Options) plugin.Plugin {
 		Setup:     func(ctx context.Context, mgr ctrl.Manager) error { return setup(ctx, mgr, o) },
 	}
 }
+
+// +kubebuilder:rbac:roleName=GitSync,groups=delivery.ocm.software,resources=gitsyncs,verbs=get;list;watch
+// +kubebuilder:rbac:roleName=GitSync,groups=delivery.ocm.software,resources=gitsyncs/status,verbs=patch
+// +kubebuilder:rbac:roleName=GitSync,groups=delivery.ocm.software,resources=componentversions;resources;localizations;configurations,verbs=list;watch
+// +kubebuilder:rbac:roleName=GitSync,groups="",resources=secrets,verbs=get
 
 func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if o.Store == nil {
@@ -93,10 +100,10 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := source.Index(ctx, mgr, &v1alpha1.GitSync{}, references); err != nil {
 		return err
 	}
-	return watches(mgr).WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.GitSyncKind, o.Concurrent)).Complete(reconciler)
+	return watches(mgr, o).WithOptions(lifecycle.ControllerOptions(mgr, v1alpha1.GitSyncKind, o.Concurrent)).Complete(reconciler)
 }
 
-func watches(mgr ctrl.Manager) *builder.Builder {
+func watches(mgr ctrl.Manager, o Options) *builder.Builder {
 	list := &v1alpha1.GitSyncList{}
 	changed := builder.WithPredicates(source.Changed())
 	dependents := func(kind string) handler.EventHandler { return source.Dependents(mgr.GetClient(), list, kind) }
@@ -112,7 +119,7 @@ func watches(mgr ctrl.Manager) *builder.Builder {
 		Watches(&v1alpha1.Configuration{}, written, changed).
 		Watches(&v1alpha1.Snapshot{}, source.DependentsOfOwner(mgr.GetClient(), list), changed).
 		Watches(&v1alpha1.Snapshot{}, dependents(v1alpha1.SnapshotKind), changed).
-		WatchesMetadata(&corev1.Secret{}, dependents(source.SecretKind))
+		Watches(&v1alpha1.GitSync{}, o.Secrets.Dependents(v1alpha1.GitSyncKind, references))
 }
 
 // kind is the sequence of a reconciliation.

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
+	"github.com/ocm-operator/ocm-operator/git/forge"
 )
 
 // Results of pushes.
@@ -16,6 +17,9 @@ const (
 	resultForeign = "foreign"
 	resultFailed  = "failed"
 )
+
+// resultSucceeded is the other result of what forges are asked.
+const resultSucceeded = "succeeded"
 
 // What is done with pull requests.
 const (
@@ -56,6 +60,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	for _, result := range []string{resultPushed, resultMoved, resultForeign, resultFailed} {
 		m.pushes.WithLabelValues(result)
 	}
+	// Shown before there is anything to count, so that the first of each is seen as a change.
+	for _, provider := range []string{forge.GitHub, forge.GitLab, forge.Gitea} {
+		for _, action := range []string{actionCreate, actionUpdate, actionClose, actionLook} {
+			m.requests.WithLabelValues(provider, action, resultSucceeded)
+			m.requests.WithLabelValues(provider, action, resultFailed)
+		}
+	}
 	if registerer == nil {
 		return m, nil
 	}
@@ -82,7 +93,7 @@ func (m *metrics) asked(provider, action string, err error) {
 	if m == nil {
 		return
 	}
-	result := "succeeded"
+	result := resultSucceeded
 	if err != nil {
 		result = resultFailed
 	}

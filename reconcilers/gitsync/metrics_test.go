@@ -21,8 +21,30 @@ func TestMetrics(t *testing.T) {
 ocm_git_pull_request_open{name="app",namespace="default"} 1
 # HELP ocm_git_pull_requests_total What was done with pull requests, by forge, and whether it has succeeded.
 # TYPE ocm_git_pull_requests_total counter
+ocm_git_pull_requests_total{action="close",provider="gitea",result="failed"} 0
+ocm_git_pull_requests_total{action="close",provider="gitea",result="succeeded"} 0
+ocm_git_pull_requests_total{action="close",provider="github",result="failed"} 0
+ocm_git_pull_requests_total{action="close",provider="github",result="succeeded"} 0
+ocm_git_pull_requests_total{action="close",provider="gitlab",result="failed"} 0
+ocm_git_pull_requests_total{action="close",provider="gitlab",result="succeeded"} 0
+ocm_git_pull_requests_total{action="create",provider="gitea",result="failed"} 0
+ocm_git_pull_requests_total{action="create",provider="gitea",result="succeeded"} 0
+ocm_git_pull_requests_total{action="create",provider="github",result="failed"} 0
 ocm_git_pull_requests_total{action="create",provider="github",result="succeeded"} 1
+ocm_git_pull_requests_total{action="create",provider="gitlab",result="failed"} 0
+ocm_git_pull_requests_total{action="create",provider="gitlab",result="succeeded"} 0
+ocm_git_pull_requests_total{action="look",provider="gitea",result="failed"} 0
+ocm_git_pull_requests_total{action="look",provider="gitea",result="succeeded"} 0
+ocm_git_pull_requests_total{action="look",provider="github",result="failed"} 0
 ocm_git_pull_requests_total{action="look",provider="github",result="succeeded"} 1
+ocm_git_pull_requests_total{action="look",provider="gitlab",result="failed"} 0
+ocm_git_pull_requests_total{action="look",provider="gitlab",result="succeeded"} 0
+ocm_git_pull_requests_total{action="update",provider="gitea",result="failed"} 0
+ocm_git_pull_requests_total{action="update",provider="gitea",result="succeeded"} 0
+ocm_git_pull_requests_total{action="update",provider="github",result="failed"} 0
+ocm_git_pull_requests_total{action="update",provider="github",result="succeeded"} 0
+ocm_git_pull_requests_total{action="update",provider="gitlab",result="failed"} 0
+ocm_git_pull_requests_total{action="update",provider="gitlab",result="succeeded"} 0
 # HELP ocm_git_pushes_total Pushes to git repositories by how they ended; moved is one that lost against another and is done again, foreign one that was not done.
 # TYPE ocm_git_pushes_total counter
 ocm_git_pushes_total{result="failed"} 0

@@ -13,6 +13,8 @@ import (
 // replaces, because people and alerts filter by it.
 const ReportingComponent = "ocm-controller"
 
+// +kubebuilder:rbac:roleName=operator,groups="",resources=events,verbs=create;patch
+
 // Events reports what happened to an object: as an event for `kubectl events`, and as one log line with the same text, so
 // that searching the log for a kind shows its history.
 type Events struct {

@@ -7,6 +7,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/fluxcd/pkg/apis/meta"
+)
+
+// Results of reconciliations. Alerts have to tell what waits for its turn, and what a server did not answer, from a judgement.
+const (
+	resultSucceeded = "succeeded"
+	resultWaiting   = "waiting"
+	resultFault     = "fault"
+	resultRefused   = "refused"
 )
 
 // Metrics are the lifecycle's own metrics. A nil *Metrics records nothing.
@@ -26,8 +36,8 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		}, []string{"kind", "step"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ocm_reconcile_total",
-			Help: "Reconciliations by kind and the reason that they ended with; Succeeded is the good one.",
-		}, []string{"kind", "reason"}),
+			Help: "Reconciliations by kind, the reason that they ended with, and whether they succeeded, waited, met a fault that passes, or came to a refusal.",
+		}, []string{"kind", "reason", "result"}),
 		ready: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ocm_resource_ready",
 			Help: "Whether an object is Ready (1) or not (0).",
@@ -51,17 +61,29 @@ func (m *Metrics) outcome(kind string, obj Object, out outcome) {
 	if m == nil {
 		return
 	}
-	reason, ready := "Succeeded", 1.0
+	reason, result, ready := meta.SucceededReason, resultSucceeded, 1.0
 	if out.verdict != nil {
-		reason = out.verdict.Reason
+		reason, result = out.verdict.Reason, out.verdict.result()
 		if !out.stands {
 			ready = 0
 		}
 	}
-	m.outcomes.WithLabelValues(kind, reason).Inc()
+	m.outcomes.WithLabelValues(kind, reason, result).Inc()
 	m.ready.WithLabelValues(kind, obj.GetNamespace(), obj.GetName()).Set(ready)
 }
 
+func (v *Verdict) result() string {
+	switch {
+	case v.kind == wait || v.kind == busy:
+		return resultWaiting
+	case v.Final():
+		return resultRefused
+	default:
+		return resultFault
+	}
+}
+
+// forget drops what is known of an object that is gone or suspended: nobody looks whether it is ready any more.
 func (m *Metrics) forget(kind string, key types.NamespacedName) {
 	if m != nil {
 		m.ready.DeleteLabelValues(kind, key.Namespace, key.Name)

@@ -355,11 +355,47 @@ func TestMetrics(t *testing.T) {
 	count("ocm_reconcile_total", 3) // Succeeded, Failed, Reason
 	count("ocm_resource_ready", 1)
 	count("gotk_reconcile_duration_seconds", 1)
+	results(t, registry, map[string]float64{"Succeeded succeeded": 1, "Failed fault": 1, "Reason refused": 1})
+	b.fails(lifecycle.Wait("Reason", 0, errUnreachable))
+	b.reconcile(t)
+	ready(0) // it waits, and was refused before
+	results(t, registry, map[string]float64{"Succeeded succeeded": 1, "Failed fault": 1, "Reason refused": 1, "Reason waiting": 1})
+	b.Change(b.obj, func() { b.obj.Spec.Suspend = true })
+	b.reconcile(t)
+	count("ocm_resource_ready", 0) // nobody looks whether it is
+	b.Change(b.obj, func() { b.obj.Spec.Suspend = false })
+	b.reconcile(t)
+	count("ocm_resource_ready", 1)
 	b.Delete(b.obj)
 	b.reconcile(t)
 	count("ocm_resource_ready", 0)
 	count("gotk_reconcile_duration_seconds", 0)
 	if _, err := lifecycle.NewMetrics(registry); err == nil {
 		t.Error("metrics were registered twice without an error")
+	}
+}
+
+// results wants these counts of reconciliations, by their reason and result.
+func results(t *testing.T, registry *prometheus.Registry, want map[string]float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() != "ocm_reconcile_total" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, label := range metric.GetLabel() {
+				labels[label.GetName()] = label.GetValue()
+			}
+			got[labels["reason"]+" "+labels["result"]] = metric.GetCounter().GetValue()
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("reconciliations by reason and result:\n%s", diff)
 	}
 }

@@ -47,6 +47,7 @@ func (r *Reconciler[T, R]) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	}
 	if obj.GetSchedule().Suspend {
 		r.waiting.forget(req.NamespacedName)
+		r.opts.Metrics.forget(r.kind.Name, req.NamespacedName)
 		ctrl.LoggerFrom(ctx).V(1).Info("Suspended, nothing to do")
 		before := clone(obj)
 		r.kind.Halt(obj)

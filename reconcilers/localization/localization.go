@@ -17,6 +17,9 @@ import (
 	"github.com/ocm-operator/ocm-operator/transform/localize"
 )
 
+// +kubebuilder:rbac:roleName=Localization,groups=delivery.ocm.software,resources=localizations,verbs=get;list;watch
+// +kubebuilder:rbac:roleName=Localization,groups=delivery.ocm.software,resources=localizations/status,verbs=patch
+
 // Plugin returns the feature.
 func Plugin(o mutation.Options) plugin.Plugin {
 	return mutation.Plugin(mutation.Kind[*v1alpha1.Localization]{

@@ -46,6 +46,9 @@ type leadership struct {
 	lease types.UID
 }
 
+// +kubebuilder:rbac:roleName=leader-election,namespace=own,groups=coordination.k8s.io,resources=leases,verbs=create
+// +kubebuilder:rbac:roleName=leader-election,namespace=own,groups=coordination.k8s.io,resources=leases,resourceNames=--leader-election-id,verbs=get;list;watch;update
+
 // newLeadership makes the lock by which the leader is elected. Others reach this replica at the address.
 func newLeadership(config *rest.Config, o *options.Options, address string) (*leadership, error) {
 	name, err := os.Hostname()
@@ -61,7 +64,7 @@ func newLeadership(config *rest.Config, o *options.Options, address string) (*le
 	}
 	l := &leadership{leases: leases, duration: o.Leader.LeaseDuration, now: time.Now}
 	l.lock = &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: leaseName},
+		LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: o.LeaseName},
 		Client:     observed{l},
 		LockConfig: resourcelock.ResourceLockConfig{Identity: name + "_" + string(uuid.NewUUID()) + "@" + address},
 	}

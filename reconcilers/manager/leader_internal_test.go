@@ -22,6 +22,9 @@ import (
 	"github.com/ocm-operator/ocm-operator/registry/replica"
 )
 
+// leaseName is the lease of these tests.
+const leaseName = "ocm-operator-leader"
+
 // candidate is one replica of several in a cluster.
 func candidate(t *testing.T, cluster *fake.Clientset, name string, now func() time.Time) (*leadership, *resourcelock.LeaseLock) {
 	t.Helper()

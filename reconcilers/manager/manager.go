@@ -21,12 +21,11 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/reconcilers/options"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 	"github.com/ocm-operator/ocm-operator/registry/replica"
 )
 
 const (
-	// leaseName is the lease that replicas elect their leader by.
-	leaseName = "ocm-operator-leader"
 	// shutdownTimeout is what running reconciliations and transfers have when the process is asked to end.
 	shutdownTimeout = 30 * time.Second
 	// probeTimeout bounds a readiness check.
@@ -53,8 +52,10 @@ type Manager struct {
 	survivors []*survivor
 }
 
-// New returns the manager. Secrets, ConfigMaps and ServiceAccounts are never cached: only their metadata is watched. What
-// adjusts its options is for tests, which have several managers in a process.
+// +kubebuilder:rbac:roleName=secrets-watch,groups="",resources=secrets,verbs=list;watch
+
+// New returns the manager. Secrets, ConfigMaps and ServiceAccounts are never cached: only the metadata of the latter two is watched, and
+// that of Secrets only if the command line says so. What adjusts its options is for tests, which have several managers in a process.
 func New(ctx context.Context, scheme *runtime.Scheme, o *options.Options, adjust ...func(*ctrl.Options)) (*Manager, error) {
 	config, err := Config(o)
 	if err != nil {
@@ -64,6 +65,13 @@ func New(ctx context.Context, scheme *runtime.Scheme, o *options.Options, adjust
 	cached := cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
 	if o.WatchNamespace != "" {
 		cached.DefaultNamespaces = map[string]cache.Config{o.WatchNamespace: {}}
+	}
+	selector, err := o.Secrets.Selector()
+	if err != nil {
+		return nil, err
+	}
+	if selector != nil {
+		cached.ByObject = secrets.Watched(selector)
 	}
 	settings := ctrl.Options{
 		Scheme: scheme,
@@ -75,7 +83,7 @@ func New(ctx context.Context, scheme *runtime.Scheme, o *options.Options, adjust
 		HealthProbeBindAddress:        o.HealthAddr,
 		PprofBindAddress:              o.PprofAddr,
 		LeaderElection:                o.Leader.Enable,
-		LeaderElectionID:              leaseName,
+		LeaderElectionID:              o.LeaseName,
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: o.Leader.ReleaseOnCancel,
 		LeaseDuration:                 &o.Leader.LeaseDuration,

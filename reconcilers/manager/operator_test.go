@@ -46,7 +46,7 @@ import (
 
 func TestMain(m *testing.M) { clustertest.Main(m, cluster.Options{}) }
 
-// longest is how long the operator may take for anything. Intervals here are an hour, so only watches are that fast.
+// longest is how long the operator may take for anything. Intervals here are an hour, so only watches and looks at Secrets are that fast.
 const longest = time.Minute
 
 // operator is the whole operator in this process, with a real API server and a registry of components.
@@ -127,6 +127,7 @@ func (o *operator) run() {
 	flags, err := options.Parse(append([]string{
 		"--runtime-namespace=" + o.namespace, "--registry-dir=" + o.dir, "--registry-listen=127.0.0.1:0", "--registry-address=127.0.0.1:5000",
 		"--metrics-addr=0", "--health-addr=" + o.health, "--min-retry-delay=50ms", "--max-retry-delay=1s", "--watch-namespace=" + o.namespace,
+		"--secret-check-interval=250ms", "--secret-checks-per-second=100",
 	}, o.args...), "", "test", &bytes.Buffer{})
 	if err != nil {
 		o.t.Fatal(err)
@@ -147,13 +148,14 @@ func (o *operator) run() {
 	if _, err := manager.NewServices(live, flags, metrics); err == nil {
 		o.t.Error("metrics were registered twice without an error")
 	}
-	repositories, err := access.New(access.Options{Live: live})
+	repositories, err := access.New(access.Options{Live: services.Live()})
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	if o.registry, err = registryserver.New(o.t.Context(), live, o.namespace, flags.Registry, metrics, logr.Discard()); err != nil {
 		o.t.Fatal(err)
 	}
+	o.registry.Watch(services.Secrets())
 	o.store = snapshot.Embedded(o.registry.Store())
 	set, err := plugin.NewSet(o.features(services, repositories)...)
 	if err != nil {
@@ -164,6 +166,9 @@ func (o *operator) run() {
 		settings.Controller.SkipNameValidation = &skip
 	})
 	if err != nil {
+		o.t.Fatal(err)
+	}
+	if err := services.Setup(mgr); err != nil {
 		o.t.Fatal(err)
 	}
 	if err := manager.Assemble(o.t.Context(), mgr, set, o.registry, metrics); err != nil {
@@ -186,15 +191,15 @@ func (o *operator) start(mgr ctrl.Manager) {
 }
 
 func (o *operator) features(services *manager.Services, repositories *access.Provider) []plugin.Plugin {
-	mutations := mutation.Options{Lifecycle: services.Lifecycle, Foreign: services.Foreign, Repositories: repositories, Store: o.store, Concurrent: 4}
+	mutations := mutation.Options{Lifecycle: services.Lifecycle, Foreign: services.Foreign, Repositories: repositories, Store: o.store, Secrets: services.Secrets(), Concurrent: 4}
 	return []plugin.Plugin{
-		componentversion.Plugin(componentversion.Options{Lifecycle: services.Lifecycle, Repositories: repositories, Transfers: reconcilertest.StartTransfers(o.t), Concurrent: 4}),
+		componentversion.Plugin(componentversion.Options{Lifecycle: services.Lifecycle, Repositories: repositories, Transfers: reconcilertest.StartTransfers(o.t), Secrets: services.Secrets(), Concurrent: 4}),
 		snapshotkind.Plugin(snapshotkind.Options{Lifecycle: services.Lifecycle, Store: o.store, Address: o.registry.URL(), Recheck: time.Hour, Concurrent: 4}),
 		resource.Plugin(resource.Options{Lifecycle: services.Lifecycle, Repositories: repositories, Store: o.store, Concurrent: 4}),
 		localization.Plugin(mutations),
 		configuration.Plugin(mutations),
-		fluxdeployer.Plugin(fluxdeployer.Options{Lifecycle: services.Lifecycle, Foreign: services.Foreign, Registry: fluxdeployer.Registry{
-			Address: "127.0.0.1:5000", CA: o.registry.CA, Issue: o.registry.Issue, Valid: o.registry.Valid,
+		fluxdeployer.Plugin(fluxdeployer.Options{Lifecycle: services.Lifecycle, Foreign: services.Foreign, Secrets: services.Secrets(), Registry: fluxdeployer.Registry{
+			Address: "127.0.0.1:5000", CA: o.registry.CA, Issue: o.registry.Issue, Valid: o.registry.Valid, Changes: o.registry.Changes(),
 		}}),
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/options"
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 )
 
@@ -33,7 +34,8 @@ type Services struct {
 	metrics   *lifecycle.Metrics
 	durations *fluxmetrics.Recorder
 
-	gate *lifecycle.Gate
+	gate    *lifecycle.Gate
+	secrets *secrets.Lookout
 
 	once    sync.Once
 	foreign *source.Foreign
@@ -57,7 +59,13 @@ func NewServices(live client.Reader, o *options.Options, registerer prometheus.R
 		v1alpha1.FluxDeployerKind, v1alpha1.GitSyncKind,
 		v1alpha1.SnapshotKind, // what was written becomes usable
 	)
-	return &Services{live: live, options: o, metrics: metrics, durations: durations, gate: gate}, nil
+	lookout, err := secrets.New(secrets.Options{
+		Live: live, Interval: o.Secrets.CheckInterval, PerSecond: o.Secrets.ChecksPerSecond, Metrics: registerer, Log: ctrl.Log.WithName("secrets"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Services{live: lookout.Reader(live), options: o, metrics: metrics, durations: durations, gate: gate, secrets: lookout}, nil
 }
 
 // turnsOf returns how many objects of all kinds are worked on at once: never less than how many of one kind may be.
@@ -86,6 +94,21 @@ func (s *Services) Lifecycle(mgr ctrl.Manager) lifecycle.Options {
 		o.Recorder = recorder
 	}
 	return o
+}
+
+// Live returns what everybody reads through who reads past the cache, so that it is known by which Secrets objects decide.
+func (s *Services) Live() client.Reader { return s.live }
+
+// Secrets returns what tells objects of changes of the Secrets that they refer to.
+func (s *Services) Secrets() *secrets.Lookout { return s.secrets }
+
+// Setup adds to the manager what the plugins share.
+func (s *Services) Setup(mgr ctrl.Manager) error {
+	selector, err := s.options.Secrets.Selector()
+	if err != nil {
+		return err
+	}
+	return s.secrets.Setup(mgr, selector, s.options.WatchNamespace)
 }
 
 // Foreign returns what tells when the kinds of other projects are served; there is one for all plugins.

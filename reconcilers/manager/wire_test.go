@@ -22,13 +22,15 @@ import (
 )
 
 // wire is what stands between the operator and the API server. It counts the requests of the operator: all but the lists
-// and watches of its informers, leases and discovery.
+// and watches of its informers, leases, discovery, and looks at Secrets, which have a schedule.
 type wire struct {
 	kubeconfig string
 	proxy      *httputil.ReverseProxy
 
 	mu     sync.Mutex
 	counts map[string]int
+	// listed counts lists and watches of Secrets.
+	listed int
 }
 
 func newWire(t *testing.T, access *rest.Config) *wire {
@@ -64,11 +66,14 @@ func newWire(t *testing.T, access *rest.Config) *wire {
 }
 
 func (w *wire) ServeHTTP(response http.ResponseWriter, request *http.Request) {
+	w.mu.Lock()
 	if what, counts := classify(request); counts {
-		w.mu.Lock()
 		w.counts[what]++
-		w.mu.Unlock()
 	}
+	if request.Method == http.MethodGet && strings.HasSuffix(request.URL.Path, "/secrets") {
+		w.listed++
+	}
+	w.mu.Unlock()
 	w.proxy.ServeHTTP(response, request)
 }
 
@@ -77,6 +82,9 @@ func classify(request *http.Request) (string, bool) {
 	_, path, namespaced := strings.Cut(request.URL.Path, "/namespaces/")
 	parts := strings.Split(path, "/") // namespace, resource, name, subresource
 	if !namespaced || len(parts) < 2 || parts[1] == "leases" || (request.Method == http.MethodGet && len(parts) == 2) {
+		return "", false
+	}
+	if parts[1] == "secrets" && request.URL.Query().Get("resourceVersion") == "0" {
 		return "", false
 	}
 	what := request.Method + " " + parts[1]
@@ -93,6 +101,13 @@ func (w *wire) take() map[string]int {
 	counts := w.counts
 	w.counts = map[string]int{}
 	return counts
+}
+
+// lists returns how often Secrets were listed or watched.
+func (w *wire) lists() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.listed
 }
 
 // seen returns the counts so far.

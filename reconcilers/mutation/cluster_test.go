@@ -45,6 +45,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
 	"github.com/ocm-operator/ocm-operator/reconcilers/reconcilertest"
 	"github.com/ocm-operator/ocm-operator/reconcilers/resource"
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 	snapshotkind "github.com/ocm-operator/ocm-operator/reconcilers/snapshot"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/registry/store"
@@ -156,7 +157,11 @@ func (s *server) start(to *rest.Config) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for _, feature := range s.features() {
+	lookout := reconcilertest.Lookout(s.t, s.Client)
+	if err := mgr.Add(lookout); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, feature := range s.features(lookout) {
 		if err := feature.Setup(s.t.Context(), mgr); err != nil {
 			s.t.Fatal(err)
 		}
@@ -172,16 +177,17 @@ func (s *server) start(to *rest.Config) {
 	})
 }
 
-func (s *server) features() []plugin.Plugin {
-	repositories, err := access.New(access.Options{Live: s.Client, Transport: http.DefaultTransport})
+func (s *server) features(lookout *secrets.Lookout) []plugin.Plugin {
+	live := lookout.Reader(s.Client)
+	repositories, err := access.New(access.Options{Live: live, Transport: http.DefaultTransport})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	options := func(mgr ctrl.Manager) lifecycle.Options {
-		return lifecycle.Options{Client: mgr.GetClient(), Live: s.Client, Recorder: &record.FakeRecorder{}}
+		return lifecycle.Options{Client: mgr.GetClient(), Live: live, Recorder: &record.FakeRecorder{}}
 	}
 	mutations := mutation.Options{
-		Lifecycle: options, Foreign: source.NewForeign, Repositories: repositories, Store: s.store, Mappings: &mappings{}, Concurrent: 4,
+		Lifecycle: options, Foreign: source.NewForeign, Repositories: repositories, Store: s.store, Mappings: &mappings{}, Secrets: lookout, Concurrent: 4,
 	}
 	return []plugin.Plugin{
 		componentversion.Plugin(componentversion.Options{Lifecycle: options, Repositories: repositories, Transfers: reconcilertest.StartTransfers(s.t), Concurrent: 4}),

@@ -19,6 +19,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
 	"github.com/ocm-operator/ocm-operator/reconcilers/publish"
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/snapshot"
 	"github.com/ocm-operator/ocm-operator/transform"
@@ -53,6 +54,8 @@ type Options struct {
 	Limits Limits
 	// Turn is what all kinds wait for before they parse a large file; nil is one of the kind's own.
 	Turn *transform.Turn
+	// Secrets tells of changes of the Secrets that objects refer to; nil never does.
+	Secrets *secrets.Lookout
 	// Concurrent is how many objects are reconciled at once.
 	Concurrent int
 }
@@ -91,6 +94,21 @@ func Plugin[T lifecycle.Object](k Kind[T], o Options) plugin.Plugin {
 	}
 }
 
+// +kubebuilder:rbac:roleName=Localization,groups=delivery.ocm.software,resources=resources;localizations;configurations,verbs=list;watch
+// +kubebuilder:rbac:roleName=Localization,groups="",resources=configmaps,verbs=get;list;watch
+// +kubebuilder:rbac:roleName=Localization,groups=source.toolkit.fluxcd.io,resources=gitrepositories;ocirepositories;buckets;externalartifacts,verbs=list;watch
+// +kubebuilder:rbac:roleName=Localization,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=gitrepositories.source.toolkit.fluxcd.io,verbs=list;watch
+// +kubebuilder:rbac:roleName=Localization,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=ocirepositories.source.toolkit.fluxcd.io,verbs=list;watch
+// +kubebuilder:rbac:roleName=Localization,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=buckets.source.toolkit.fluxcd.io,verbs=list;watch
+// +kubebuilder:rbac:roleName=Localization,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=externalartifacts.source.toolkit.fluxcd.io,verbs=list;watch
+// +kubebuilder:rbac:roleName=Configuration,groups=delivery.ocm.software,resources=resources;localizations;configurations,verbs=list;watch
+// +kubebuilder:rbac:roleName=Configuration,groups="",resources=configmaps,verbs=get;list;watch
+// +kubebuilder:rbac:roleName=Configuration,groups=source.toolkit.fluxcd.io,resources=gitrepositories;ocirepositories;buckets;externalartifacts,verbs=list;watch
+// +kubebuilder:rbac:roleName=Configuration,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=gitrepositories.source.toolkit.fluxcd.io,verbs=list;watch
+// +kubebuilder:rbac:roleName=Configuration,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=ocirepositories.source.toolkit.fluxcd.io,verbs=list;watch
+// +kubebuilder:rbac:roleName=Configuration,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=buckets.source.toolkit.fluxcd.io,verbs=list;watch
+// +kubebuilder:rbac:roleName=Configuration,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=externalartifacts.source.toolkit.fluxcd.io,verbs=list;watch
+
 func setup[T lifecycle.Object](ctx context.Context, mgr ctrl.Manager, k Kind[T], o Options) error {
 	options := o.Lifecycle(mgr)
 	foreign, err := o.Foreign(mgr)
@@ -102,17 +120,10 @@ func setup[T lifecycle.Object](ctx context.Context, mgr ctrl.Manager, k Kind[T],
 	if err != nil {
 		return err
 	}
-	if err := source.Index(ctx, mgr, k.New(), func(obj client.Object) []source.Ref {
-		typed, ok := obj.(T)
-		if !ok {
-			return nil
-		}
-		spec, _ := k.Parts(typed)
-		return references(obj.GetNamespace(), spec)
-	}); err != nil {
+	if err := source.Index(ctx, mgr, k.New(), k.references); err != nil {
 		return err
 	}
-	c, err := watches(mgr, k).WatchesRawSource(publish.Room(o.Notices, k.Name)).
+	c, err := watches(mgr, k, o).WatchesRawSource(publish.Room(o.Notices, k.Name)).
 		WithOptions(lifecycle.ControllerOptions(mgr, k.Name, o.Concurrent)).Build(reconciler)
 	if err != nil {
 		return err
@@ -124,7 +135,7 @@ func setup[T lifecycle.Object](ctx context.Context, mgr ctrl.Manager, k Kind[T],
 }
 
 // watches wakes an object by everything that it refers to.
-func watches[T lifecycle.Object](mgr ctrl.Manager, k Kind[T]) *builder.Builder {
+func watches[T lifecycle.Object](mgr ctrl.Manager, k Kind[T], o Options) *builder.Builder {
 	dependents := func(kind string) handler.EventHandler { return source.Dependents(mgr.GetClient(), k.List(), kind) }
 	changed := builder.WithPredicates(source.Changed())
 	return ctrl.NewControllerManagedBy(mgr).
@@ -137,7 +148,7 @@ func watches[T lifecycle.Object](mgr ctrl.Manager, k Kind[T]) *builder.Builder {
 		Watches(&v1alpha1.Snapshot{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), k.New()),
 			builder.WithPredicates(publish.Disturbed())).
 		WatchesMetadata(&corev1.ConfigMap{}, dependents(source.ConfigMapKind)).
-		WatchesMetadata(&corev1.Secret{}, dependents(source.SecretKind))
+		Watches(k.New(), o.Secrets.Dependents(k.Name, k.references))
 }
 
 // watchFlux begins to watch a kind of Flux sources once the server has it.
@@ -175,6 +186,16 @@ func sequence[T lifecycle.Object](e *engine, k Kind[T]) lifecycle.Kind[T, *Run] 
 			}
 		},
 	}
+}
+
+// references are the objects whose change can matter to an object.
+func (k Kind[T]) references(obj client.Object) []source.Ref {
+	typed, ok := obj.(T)
+	if !ok {
+		return nil
+	}
+	spec, _ := k.Parts(typed)
+	return references(obj.GetNamespace(), spec)
 }
 
 // references are the objects whose change can matter.

@@ -71,12 +71,16 @@ type Options struct {
 	Archives Archives
 	// Git bounds what GitSyncs do.
 	Git Git
+	// Secrets says how changes of Secrets are noticed.
+	Secrets Secrets
 	// Registry configures the embedded registry.
 	Registry Registry
 	// External configures the registry that is used in its place.
 	External External
 	// Leader configures the leader election.
 	Leader leaderelection.Options
+	// LeaseName is the lease by which replicas elect their leader.
+	LeaseName string
 	// Log configures the log.
 	Log logger.Options
 	// Jitter configures by how much intervals differ.
@@ -97,7 +101,7 @@ type Registry struct {
 	PlainHTTP bool
 	// Anonymous lets everybody pull.
 	Anonymous bool
-	// TokenAuth lets those pull whose ServiceAccounts may get Snapshots, and TokenAudience is the audience of their tokens.
+	// TokenAuth lets those pull whose ServiceAccounts may get snapshots/content, and TokenAudience is the audience of their tokens.
 	TokenAuth     bool
 	TokenAudience string
 	// CertSecret is the Secret that holds its certificates.
@@ -176,6 +180,7 @@ func (o *Options) bind(f *pflag.FlagSet) {
 		"Refuse that ComponentVersions without a ServiceAccount log in at a cloud with the identity of the operator.")
 	o.Archives.bind(f)
 	o.Git.bind(f)
+	o.Secrets.bind(f)
 	f.DurationVar(&o.SnapshotRecheck, "snapshot-recheck-interval", 10*time.Minute, "Time after which the presence of a snapshot's content is proved again.")
 	f.IntVar(&o.Registry.History, "snapshot-history", 2,
 		"How many contents that a Snapshot stood for before stay in the registry while there is room, 0 to 64, so that going back to them is quick.")
@@ -190,6 +195,8 @@ func (o *Options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.PprofAddr, "pprof-addr", "", "Address that profiles are served on under /debug/pprof/, such as localhost:6060; empty switches them off.")
 	f.StringVar(&o.EventsAddr, "events-addr", "", "URL that events are posted to besides, such as "+
 		"http://notification-controller.flux-system.svc.cluster.local./ of Flux.")
+	f.StringVar(&o.LeaseName, "leader-election-id", "ocm-operator-leader",
+		"Lease by which the replicas of an installation elect their leader. Two installations in a namespace need two.")
 	o.Leader.BindFlags(f)
 	o.Log.BindFlags(f)
 }
@@ -210,7 +217,7 @@ func (r *Registry) bind(f *pflag.FlagSet) {
 	f.BoolVar(&r.PlainHTTP, "registry-plain-http", false, "Serve the embedded registry without TLS.")
 	f.BoolVar(&r.Anonymous, "registry-anonymous-pull", false, "Let everybody pull from the embedded registry.")
 	f.BoolVar(&r.TokenAuth, "registry-token-auth", true,
-		"Let those pull from the embedded registry who have the token of a ServiceAccount that may get the Snapshot.")
+		"Let those pull from the embedded registry who have the token of a ServiceAccount that may get snapshots/content.")
 	f.StringVar(&r.TokenAudience, "registry-token-audience", "ocm-registry", "Audience that these tokens must have.")
 	f.StringVar(&r.CertSecret, "registry-cert-secret", "ocm-registry-tls-certs",
 		"Secret with the certificates of the embedded registry; made by the operator if it doesn't exist.")
@@ -234,7 +241,7 @@ func (o *Options) complete() error {
 	if o.MaxResourceSize < 1 || o.Registry.MaxBlobBytes < 1 || o.Registry.MaxStagedBytes < 1 {
 		return errors.New("--max-resource-size, --registry-max-blob-size and --registry-max-staged-size must be at least 1 byte")
 	}
-	if err := errors.Join(o.Limits.check(), o.Transfers.check(), o.Registry.Room.check(), o.Archives.check(), o.Git.check()); err != nil {
+	if err := errors.Join(o.Limits.check(), o.Transfers.check(), o.Registry.Room.check(), o.Archives.check(), o.Git.check(), o.Secrets.check()); err != nil {
 		return err
 	}
 	if o.MinRetryDelay <= 0 || o.MaxRetryDelay < o.MinRetryDelay {
@@ -262,6 +269,9 @@ func (o *Options) complete() error {
 	}
 	if o.Registry.ArtifactAddress, err = o.reachable("artifact", "addr", o.Registry.ArtifactListen, o.Registry.ArtifactAddress); err != nil {
 		return err
+	}
+	if o.Leader.Enable && o.LeaseName == "" {
+		return errors.New("--leader-election-id must not be empty: name the lease of this installation, as in ocm-operator-leader")
 	}
 	if err := o.checkWriter(); err != nil {
 		return err
@@ -291,7 +301,7 @@ func (o *Options) reachable(what, listens, listen, address string) (string, erro
 		address = net.JoinHostPort(fmt.Sprintf("ocm-operator.%s.svc.cluster.local", o.Namespace), port)
 	}
 	_, port, err = net.SplitHostPort(address)
-	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 {
+	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 || n > 1<<16-1 {
 		return "", fmt.Errorf("--%s-address %q needs host and port, as in %s.example.com:5000", what, address, what)
 	}
 	return address, nil

@@ -96,6 +96,7 @@ func TestBounds(t *testing.T) {
 		"negative history":   {"--snapshot-history=-1", "--snapshot-history is -1"},
 		"endless history":    {"--snapshot-history=65", "--snapshot-history is 65, want 0 to 64"},
 		"no collection":      {"--registry-collect-interval=-1s", "--registry-collect-interval"},
+		"address, no such":   {"--registry-address=registry.example.com:65536", "--registry-address"},
 		"listen on nothing":  {"--registry-listen=5000", "--registry-listen"},
 		"address, no port":   {"--registry-address=registry.example.com", "--registry-address"},
 		"address, port name": {"--registry-address=registry.example.com:https", "--registry-address"},
@@ -119,6 +120,16 @@ func TestBounds(t *testing.T) {
 		if _, _, err := parse(t, arg); err != nil {
 			t.Errorf("%s: %v", arg, err)
 		}
+	}
+}
+
+func TestLeaseHasAName(t *testing.T) {
+	o, _, err := parse(t, "--enable-leader-election", "--leader-election-id=blue")
+	if err != nil || o.LeaseName != "blue" {
+		t.Errorf("options %v, error %v", o, err)
+	}
+	if _, _, err := parse(t, "--enable-leader-election", "--leader-election-id="); err == nil || !strings.Contains(err.Error(), "--leader-election-id") {
+		t.Errorf("an empty name: %v", err)
 	}
 }
 

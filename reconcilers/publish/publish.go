@@ -146,6 +146,12 @@ func (p Publisher) Trace(ctx context.Context, owner Owner, origins []v1alpha1.Or
 	return p.Client.Patch(ctx, found, client.MergeFrom(before))
 }
 
+// To patch Snapshots is a right of the feature of that name, without which none of these is.
+//
+// +kubebuilder:rbac:roleName=Resource,groups=delivery.ocm.software,resources=snapshots,verbs=create
+// +kubebuilder:rbac:roleName=Localization,groups=delivery.ocm.software,resources=snapshots,verbs=create
+// +kubebuilder:rbac:roleName=Configuration,groups=delivery.ocm.software,resources=snapshots,verbs=create
+
 // apply creates or changes the Snapshot object.
 func (p Publisher) apply(ctx context.Context, owner Owner, spec v1alpha1.SnapshotSpec) error {
 	key := client.ObjectKey{Namespace: owner.Object.GetNamespace(), Name: owner.SnapshotName()}

@@ -2,10 +2,12 @@ package reconcilertest
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -33,6 +35,8 @@ func (m *manager) GetRESTMapper() meta.RESTMapper       { return m.world.mapper 
 func (m *manager) GetLogger() logr.Logger               { return logr.Discard() }
 func (m *manager) GetCache() cache.Cache                { return readingCache{Reader: m.world.Client} }
 func (m *manager) GetFieldIndexer() client.FieldIndexer { return m.world.indexes }
+func (m *manager) GetConfig() *rest.Config              { return &rest.Config{} }
+func (m *manager) GetHTTPClient() *http.Client          { return http.DefaultClient }
 
 func (m *manager) GetControllerOptions() config.Controller {
 	skip := true // tests of one process have the same controllers many times

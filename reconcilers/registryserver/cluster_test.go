@@ -3,6 +3,7 @@ package registryserver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -38,7 +39,9 @@ func runWith(t *testing.T, access *rest.Config, c client.Client, o options.Regis
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Setup(mgr); err != nil {
+	lookout := reconcilertest.Lookout(t, c)
+	r.Watch(lookout)
+	if err := errors.Join(r.Setup(mgr), mgr.Add(lookout)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -27,6 +27,8 @@ type roots struct {
 	history int
 }
 
+// +kubebuilder:rbac:roleName=registry,groups=delivery.ocm.software,resources=snapshots;fluxdeployers,verbs=list;watch
+
 // Roots implements store.Roots.
 func (r roots) Roots(ctx context.Context) (store.RootSet, error) {
 	all := &v1alpha1.SnapshotList{}

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	toolscache "k8s.io/client-go/tools/cache"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 )
 
 const (
@@ -21,24 +19,19 @@ const (
 	minLookDelay, maxLookDelay = time.Second, time.Minute
 )
 
-// keepFresh renews certificates before they end, and takes certificates and keys that somebody else wrote: another replica, or
-// the user.
-func (r *Registry) keepFresh(ctx context.Context, mgr ctrl.Manager) error {
-	secrets := &metav1.PartialObjectMetadata{}
-	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	informer, err := mgr.GetCache().GetInformer(ctx, secrets)
-	if err != nil {
-		return err
+// Watch says who looks whether the Secrets of the registry have changed: each replica takes what another one wrote, or the user. It is called
+// before Setup. From then on Secrets are read so that no change is missed between reading and looking.
+func (r *Registry) Watch(secrets *secrets.Lookout) {
+	r.client = secrets.Client(r.client)
+	for name, changed := range map[string]chan struct{}{r.options.CertSecret: r.changed, r.options.KeySecret: r.changed, r.options.WriterSecret: r.writer} {
+		if name != "" {
+			secrets.Follow(client.ObjectKey{Namespace: r.namespace, Name: name}, func() { signal(changed) })
+		}
 	}
-	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    r.notice,
-		UpdateFunc: func(_, obj any) { r.notice(obj) },
-		DeleteFunc: r.notice,
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = informer.RemoveEventHandler(registration) }()
+}
+
+// keepFresh renews certificates before they end, and takes certificates and keys that somebody else wrote.
+func (r *Registry) keepFresh(ctx context.Context) error {
 	// Of what has gone before now nobody tells.
 	signal(r.changed)
 	signal(r.writer)
@@ -109,20 +102,6 @@ func (r *Registry) lookAt(ctx context.Context, secret string, take func(context.
 		r.tellSecret(secret, err)
 	}
 	return err
-}
-
-// notice signals when the object is a Secret of the registry.
-func (r *Registry) notice(obj any) {
-	o, ok := obj.(client.Object)
-	if !ok || o.GetNamespace() != r.namespace {
-		return
-	}
-	switch o.GetName() {
-	case r.options.CertSecret, r.options.KeySecret:
-		signal(r.changed)
-	case r.options.WriterSecret:
-		signal(r.writer)
-	}
 }
 
 // signal needs no room for a second one: who is told looks at everything.

@@ -191,7 +191,7 @@ func TestFailedLookIsRepeated(t *testing.T) {
 			return r.due(time.Now(), err), err
 		})
 	})
-	r.notice(stored)
+	signal(r.changed)
 	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
 		return bytes.Equal(r.CA(), given.CACert) && testutil.ToFloat64(r.health.broken.WithLabelValues("certs")) == 0, nil
 	})

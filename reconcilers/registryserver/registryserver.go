@@ -193,7 +193,7 @@ func (r *Registry) Setup(mgr ctrl.Manager) error {
 	r.health.mu.Lock()
 	r.health.recorder = mgr.GetEventRecorderFor("ocm-controller") //nolint:staticcheck // the events of everything else are of this kind
 	r.health.mu.Unlock()
-	return mgr.Add(everywhere(func(ctx context.Context) error { return r.keepFresh(ctx, mgr) }))
+	return mgr.Add(everywhere(r.keepFresh))
 }
 
 // Check tells whether the registry can serve content. It is a health check. A full disk is no reason to take away the content

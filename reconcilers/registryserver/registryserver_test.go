@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -361,18 +362,41 @@ func TestWritingIsToldOnce(t *testing.T) {
 	}
 }
 
-func TestNoticeSignalsOnce(t *testing.T) {
+// TestChangesOfSecretsAreSignalled reads Secrets, which tells of their changes as well as looking at them does.
+func TestChangesOfSecretsAreSignalled(t *testing.T) {
 	t.Parallel()
-	r := newRegistry(t, reconcilertest.New(t).Client, optionsOf(t))
-	for _, obj := range []any{secret("other", nil), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "certs"}}, "no object"} {
-		if r.notice(obj); len(r.changed) > 0 {
-			t.Fatalf("%v was taken for the Secret of the registry", obj)
+	w := reconcilertest.New(t)
+	r := newRegistry(t, w.Client, withWriter(optionsOf(t)))
+	lookout := reconcilertest.Lookout(t, w.Client)
+	r.Watch(lookout)
+	read := func(name string) {
+		stored := secret(name, nil)
+		if err := client.IgnoreNotFound(lookout.Reader(w.Client).Get(t.Context(), client.ObjectKeyFromObject(stored), stored)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	r.notice(secret("certs", nil))
-	r.notice(secret("certs", nil)) // must not block
-	if len(r.changed) != 1 {
-		t.Errorf("%d signals, want one", len(r.changed))
+	for _, step := range []struct {
+		secret          string
+		changed, writer int
+	}{
+		{"other", 0, 0},
+		{"certs", 1, 0},
+		{"key", 1, 0},
+		{r.options.WriterSecret, 1, 1},
+	} {
+		read(step.secret)
+		for i := range 2 { // a second signal must not block
+			stored := secret(step.secret, nil)
+			if i == 0 && (step.secret == "other" || step.secret == r.options.WriterSecret) {
+				w.Create(stored)
+			} else {
+				w.Change(stored, func() { stored.Labels = map[string]string{"change": strconv.Itoa(i)} })
+			}
+			read(step.secret)
+		}
+		if len(r.changed) != step.changed || len(r.writer) != step.writer {
+			t.Errorf("%s: signals %d and %d, want %d and %d", step.secret, len(r.changed), len(r.writer), step.changed, step.writer)
+		}
 	}
 }
 

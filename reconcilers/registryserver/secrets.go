@@ -136,6 +136,9 @@ func (r *Registry) rotated(secret *corev1.Secret) (certs.Bundle, bool, error) {
 	return bundle, true, err // without the annotation
 }
 
+// +kubebuilder:rbac:roleName=registry,namespace=own,groups="",resources=secrets,verbs=create
+// +kubebuilder:rbac:roleName=registry,namespace=own,groups="",resources=secrets,resourceNames=--registry-cert-secret;--registry-key-secret,verbs=get;update
+
 // getOrCreate returns a Secret of the operator, made with the data if it isn't there. When several replicas make it at
 // once, all return the same.
 func (r *Registry) getOrCreate(ctx context.Context, name string, kind corev1.SecretType, data map[string][]byte) (*corev1.Secret, error) {

@@ -18,10 +18,14 @@ import (
 	"github.com/ocm-operator/ocm-operator/registry/auth"
 )
 
-// snapshotResource is what the permission to read a repository is asked of.
-const snapshotResource = "snapshots"
+// The permission to read a repository is asked of the content of its Snapshot, which no object has and which no request of the
+// API server leads to: whoever may look at Snapshots may not have the content of all of them, where values of Secrets may be.
+const (
+	snapshotResource   = "snapshots"
+	contentSubresource = "content"
+)
 
-// reviewer asks the API server who a token stands for, and whether they may read Snapshots.
+// reviewer asks the API server who a token stands for, and whether they may read the content of Snapshots.
 type reviewer struct {
 	client client.Client
 	log    logr.Logger
@@ -34,6 +38,9 @@ type identity struct{ authenticationv1.UserInfo }
 
 // Subject is the name for the access log.
 func (i identity) Subject() string { return i.Username }
+
+// +kubebuilder:rbac:roleName=token-auth,groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:roleName=token-auth,groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
 // Identify implements auth.Reviewer. A token without an audience that the server confirms is one for the server itself, and
 // none of the registry's business.
@@ -65,7 +72,7 @@ func (r *reviewer) Allowed(ctx context.Context, who auth.Identity, repository st
 	return review.Status.Allowed && !review.Status.Denied, nil
 }
 
-// attributesOf returns what has to be allowed for a repository: to get its Snapshot, whose namespace is the first segment of
+// attributesOf returns what has to be allowed for a repository: to get the content of its Snapshot, whose namespace is the first segment of
 // the name and whose name is the second if there is no third. For all repositories it is to list the Snapshots of all
 // namespaces, which are meant when a review names none; a name that has no namespace must therefore not lead to a review.
 func attributesOf(repository string) (*authorizationv1.ResourceAttributes, bool) {
@@ -79,7 +86,7 @@ func attributesOf(repository string) (*authorizationv1.ResourceAttributes, bool)
 	if len(validation.IsDNS1123Label(namespace)) > 0 {
 		return nil, false
 	}
-	attributes.Verb, attributes.Namespace = "get", namespace
+	attributes.Verb, attributes.Subresource, attributes.Namespace = "get", contentSubresource, namespace
 	if len(validation.IsDNS1123Subdomain(name)) == 0 {
 		attributes.Name = name
 	}

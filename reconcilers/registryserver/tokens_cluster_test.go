@@ -65,12 +65,18 @@ func (p people) token(account *corev1.ServiceAccount, audiences ...string) strin
 	return request.Status.Token
 }
 
-// allow lets an account read Snapshots of a namespace: those of the names, or all.
+// allow lets an account read the content of Snapshots of a namespace: those of the names, or all.
 func (p people) allow(account *corev1.ServiceAccount, namespace string, names ...string) {
+	p.t.Helper()
+	p.permit(account, namespace, "snapshots/content", names...)
+}
+
+// permit lets an account get a resource in a namespace.
+func (p people) permit(account *corev1.ServiceAccount, namespace, resource string, names ...string) {
 	p.t.Helper()
 	meta := metav1.ObjectMeta{Namespace: namespace, GenerateName: "reader-"}
 	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{"delivery.ocm.software"}, Resources: []string{"snapshots"}, Verbs: []string{"get"}, ResourceNames: names},
+		{APIGroups: []string{"delivery.ocm.software"}, Resources: []string{resource}, Verbs: []string{"get"}, ResourceNames: names},
 	}}
 	p.create(role)
 	p.create(&rbacv1.RoleBinding{
@@ -109,6 +115,8 @@ func TestTokensOfServiceAccounts(t *testing.T) {
 	p.allow(guest, other)
 	p.allow(guest, team, "shared")
 	p.allow(limited, team, "app")
+	viewer := p.account(team, "viewer")
+	p.permit(viewer, team, "snapshots")
 	meta := metav1.ObjectMeta{GenerateName: "auditor-"}
 	role := &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{"delivery.ocm.software"}, Resources: []string{"snapshots"}, Verbs: []string{"list"}},
@@ -142,6 +150,7 @@ func TestTokensOfServiceAccounts(t *testing.T) {
 		"of one name":               {p.token(limited, tokenAudience), team + "/app", yes},
 		"of another name":           {p.token(limited, tokenAudience), team + "/other", no},
 		"of one name, and below it": {p.token(limited, tokenAudience), team + "/app/more", no},
+		"may see, not read":         {p.token(viewer, tokenAudience), team + "/app", no},
 		"may list, not get":         {p.token(auditor, tokenAudience), team + "/app", no},
 	} {
 		for _, username := range []string{"token", ""} {

@@ -56,6 +56,8 @@ func (r *Registry) setupWriter(mgr ctrl.Manager) error {
 	}))
 }
 
+// +kubebuilder:rbac:roleName=registry,namespace=own,groups="",resources=secrets,resourceNames=--registry-writer-secret,verbs=get;update
+
 // provideWriter keeps the Secret, and tells when that is due again.
 func (r *Registry) provideWriter(ctx context.Context, now time.Time) (time.Duration, error) {
 	name := client.ObjectKey{Namespace: r.namespace, Name: r.options.WriterSecret}

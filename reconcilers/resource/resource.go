@@ -56,6 +56,9 @@ func Plugin(o Options) plugin.Plugin {
 	}
 }
 
+// +kubebuilder:rbac:roleName=Resource,groups=delivery.ocm.software,resources=resources,verbs=get;list;watch
+// +kubebuilder:rbac:roleName=Resource,groups=delivery.ocm.software,resources=resources/status,verbs=patch
+
 func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	c := &controller{
 		repositories: o.Repositories,

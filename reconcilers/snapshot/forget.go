@@ -192,6 +192,8 @@ func (f *forgetter) pause(err error) {
 	f.resumes, f.cause = f.now().Add(pause), err
 }
 
+// +kubebuilder:rbac:roleName=external-registry,groups=delivery.ocm.software,resources=fluxdeployers,verbs=list
+
 // deployed returns the manifests of a repository that Flux may pull.
 func (f *forgetter) deployed(ctx context.Context, repository string) (map[string]bool, error) {
 	handed, err := source.HandedOver(ctx, f.deployers)

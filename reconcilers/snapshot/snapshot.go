@@ -65,6 +65,9 @@ func Plugin(o Options) plugin.Plugin {
 	}
 }
 
+// +kubebuilder:rbac:roleName=Snapshot,groups=delivery.ocm.software,resources=snapshots,verbs=get;list;watch;patch
+// +kubebuilder:rbac:roleName=Snapshot,groups=delivery.ocm.software,resources=snapshots/status,verbs=patch
+
 func setup(mgr ctrl.Manager, o Options) error {
 	metrics, err := newMetrics(o.Metrics)
 	if err != nil {

@@ -32,6 +32,8 @@ func (u *unusable) Error() string {
 	return fmt.Sprintf("Secret %s/%s %s", u.namespace, u.name, u.why)
 }
 
+// +kubebuilder:rbac:roleName=external-registry,namespace=own,groups="",resources=secrets,resourceNames=--snapshot-registry-secret;--snapshot-registry-pull-secret;--snapshot-registry-cert-secret,verbs=get
+
 // read reads the Secrets. What is wrong with them is in the state; an error says that the API server didn't tell.
 func (r *Registry) read(ctx context.Context) (state, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)

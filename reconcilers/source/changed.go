@@ -4,10 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -65,22 +62,4 @@ func SpecOrRequest() predicate.Predicate {
 				!slices.Equal(e.ObjectOld.GetFinalizers(), e.ObjectNew.GetFinalizers())
 		},
 	}
-}
-
-// releasePrefix begins the names of the Secrets in which Helm keeps its releases.
-const releasePrefix = "sh.helm.release."
-
-// PullSecrets passes the events of Secrets with which a service account may pull. That is any but those that are known to be something
-// else and come in numbers: what the operator makes for objects of its own, such as the credentials of FluxDeployers, and the releases
-// of Helm. Secrets with another owner may well be for pulling, as those that a controller makes of what is kept elsewhere.
-func PullSecrets() predicate.Predicate {
-	return predicate.NewPredicateFuncs(func(obj client.Object) bool {
-		return !slices.ContainsFunc(obj.GetOwnerReferences(), ours) && !strings.HasPrefix(obj.GetName(), releasePrefix)
-	})
-}
-
-// ours tells whether an owner is of a kind of the operator.
-func ours(owner metav1.OwnerReference) bool {
-	group, err := schema.ParseGroupVersion(owner.APIVersion)
-	return err == nil && group.Group == v1alpha1.GroupVersion.Group
 }

@@ -36,9 +36,6 @@ func RefTo(ref v1alpha1.ObjectReference, namespace string) Ref {
 	return Ref{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}
 }
 
-// Any stands for all objects of a kind in a namespace, for objects that can't tell by their spec which of them matter.
-func Any(kind, namespace string) Ref { return Ref{Kind: kind, Namespace: namespace, Name: "*"} }
-
 // String returns "Kind namespace/name".
 func (r Ref) String() string { return fmt.Sprintf("%s %s/%s", r.Kind, r.Namespace, r.Name) }
 
@@ -63,11 +60,6 @@ func Dependents(reader client.Reader, list client.ObjectList, kind string) handl
 	return wake(reader, list, func(obj client.Object) Ref {
 		return Ref{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
 	})
-}
-
-// Neighbours wakes the objects of one kind, given by its list, that refer to Any object of the given kind in the namespace.
-func Neighbours(reader client.Reader, list client.ObjectList, kind string) handler.EventHandler {
-	return wake(reader, list, func(obj client.Object) Ref { return Any(kind, obj.GetNamespace()) })
 }
 
 func wake(reader client.Reader, list client.ObjectList, refOf func(client.Object) Ref) handler.EventHandler {

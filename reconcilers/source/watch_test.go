@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -30,11 +29,7 @@ func indexed(w *reconcilertest.World) plugin.Plugin {
 			if !ok {
 				return nil
 			}
-			refs := []source.Ref{source.RefTo(resource.Spec.SourceRef, resource.Namespace)}
-			if resource.Labels["secrets"] != "" {
-				refs = append(refs, source.Any(source.SecretKind, resource.Namespace))
-			}
-			return refs
+			return []source.Ref{source.RefTo(resource.Spec.SourceRef, resource.Namespace)}
 		})
 		if err != nil {
 			return err
@@ -72,7 +67,6 @@ func TestDependents(t *testing.T) {
 	w.Install(indexed(w))
 	near, far, other := reconcilertest.Resource("near", "app", "x"), reconcilertest.Resource("far", "app", "x"), reconcilertest.Resource("other", "web", "x")
 	far.Namespace, far.Spec.SourceRef.Namespace = "team", "default"
-	other.Labels = map[string]string{"secrets": "yes"}
 	alike := reconcilertest.Resource("alike", "app", "x") // the same name, in its own namespace
 	alike.Namespace = "team"
 	reader := reconcilertest.Resource("copy", "content", "x")
@@ -86,14 +80,6 @@ func TestDependents(t *testing.T) {
 	}
 	if got := woken(t, source.Dependents(w.Client, list, v1alpha1.ResourceKind), near); len(got) > 0 {
 		t.Errorf("a Resource of the same name as a ComponentVersion woke %v", got)
-	}
-	secret := &corev1.Secret{ObjectMeta: reconcilertest.Named("any")}
-	if diff := cmp.Diff([]string{"default/other"}, woken(t, source.Neighbours(w.Client, list, source.SecretKind), secret)); diff != "" {
-		t.Errorf("any Secret wakes what depends on Secrets in general (-want +got):\n%s", diff)
-	}
-	secret.Namespace = "team"
-	if got := woken(t, source.Neighbours(w.Client, list, source.SecretKind), secret); len(got) > 0 {
-		t.Errorf("a Secret of another namespace woke %v", got)
 	}
 	owned := &v1alpha1.Snapshot{ObjectMeta: reconcilertest.Named("snapshot")}
 	owned.OwnerReferences = []metav1.OwnerReference{{Kind: "Nothing", Name: "app"}, {Kind: v1alpha1.ComponentVersionKind, Name: "web"}}
@@ -198,39 +184,6 @@ func TestSpecOrRequest(t *testing.T) {
 			after := before.DeepCopy()
 			tc.change(after)
 			if got := source.SpecOrRequest().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != tc.want {
-				t.Errorf("passed is %t, want %t: %s", got, tc.want, tc.reason)
-			}
-		})
-	}
-}
-
-func TestPullSecrets(t *testing.T) {
-	t.Parallel()
-	owned := func(apiVersion, kind string) func(*corev1.Secret) {
-		return func(s *corev1.Secret) {
-			s.OwnerReferences = []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: "app"}}
-		}
-	}
-	for name, tc := range map[string]struct {
-		change func(*corev1.Secret)
-		want   bool
-		reason string
-	}{
-		"plain":           {func(*corev1.Secret) {}, true, "anybody may have made it for pulling"},
-		"external secret": {owned("external-secrets.io/v1", "ExternalSecret"), true, "its controller makes pull secrets, and owns them"},
-		"sealed secret":   {owned("bitnami.com/v1alpha1", "SealedSecret"), true, "its controller makes pull secrets, and owns them"},
-		"same kind":       {owned("example.com/v1", v1alpha1.FluxDeployerKind), true, "it is of another group"},
-		"of ours":         {owned(v1alpha1.GroupVersion.String(), v1alpha1.FluxDeployerKind), false, "it is what Flux reads the embedded registry with"},
-		"release of helm": {func(s *corev1.Secret) {
-			s.Name, s.Labels = "sh.helm.release.v1.app.v3", map[string]string{"owner": "helm"}
-		}, false, "it has a release"},
-		"label of helm": {func(s *corev1.Secret) { s.Labels = map[string]string{"owner": "helm"} }, true, "anybody may use that label"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			secret := &corev1.Secret{ObjectMeta: reconcilertest.Named("any")}
-			tc.change(secret)
-			if got := source.PullSecrets().Create(event.CreateEvent{Object: secret}); got != tc.want {
 				t.Errorf("passed is %t, want %t: %s", got, tc.want, tc.reason)
 			}
 		})

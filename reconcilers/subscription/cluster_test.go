@@ -3,6 +3,7 @@ package subscription_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -106,17 +107,18 @@ func (s *stage) run(server *rest.Config, kube client.Client) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	repositories, err := access.New(access.Options{Live: kube, AllowedHosts: []string{"127.0.0.1"}})
+	lookout := reconcilertest.Lookout(s.t, kube)
+	repositories, err := access.New(access.Options{Live: lookout.Reader(kube), AllowedHosts: []string{"127.0.0.1"}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	feature := subscription.Plugin(subscription.Options{
-		Repositories: repositories, Transfers: s.Transfers(),
+		Repositories: repositories, Transfers: s.Transfers(), Secrets: lookout,
 		Lifecycle: func(mgr ctrl.Manager) lifecycle.Options {
 			return lifecycle.Options{Client: mgr.GetClient(), Live: kube, Recorder: &record.FakeRecorder{}}
 		},
 	})
-	if err := feature.Setup(s.t.Context(), mgr); err != nil {
+	if err := errors.Join(feature.Setup(s.t.Context(), mgr), mgr.Add(lookout)); err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))

@@ -16,6 +16,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/reconcilers/choice"
 	"github.com/ocm-operator/ocm-operator/reconcilers/lifecycle"
 	"github.com/ocm-operator/ocm-operator/reconcilers/plugin"
+	"github.com/ocm-operator/ocm-operator/reconcilers/secrets"
 	"github.com/ocm-operator/ocm-operator/reconcilers/source"
 	"github.com/ocm-operator/ocm-operator/reconcilers/transfers"
 )
@@ -28,6 +29,8 @@ type Options struct {
 	Repositories *access.Provider
 	// Transfers makes the copies.
 	Transfers *transfers.Pool
+	// Secrets tells of changes of the Secrets that objects refer to; nil never does.
+	Secrets *secrets.Lookout
 	// Concurrent is how many objects are reconciled at once.
 	Concurrent int
 }
@@ -42,6 +45,10 @@ func Plugin(o Options) plugin.Plugin {
 		Setup:     func(ctx context.Context, mgr ctrl.Manager) error { return setup(ctx, mgr, o) },
 	}
 }
+
+// +kubebuilder:rbac:roleName=ComponentSubscription,groups=delivery.ocm.software,resources=componentsubscriptions,verbs=get;list;watch
+// +kubebuilder:rbac:roleName=ComponentSubscription,groups=delivery.ocm.software,resources=componentsubscriptions/status,verbs=patch
+// +kubebuilder:rbac:roleName=ComponentSubscription,groups="",resources=serviceaccounts,verbs=list;watch
 
 func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if o.Repositories == nil || o.Transfers == nil {
@@ -58,8 +65,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	list := &v1alpha1.ComponentSubscriptionList{}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.ComponentSubscription{}, builder.WithPredicates(source.SpecOrRequest(), c.arrivals.Predicate())).
-		WatchesMetadata(&corev1.Secret{}, source.Dependents(mgr.GetClient(), list, source.SecretKind)).
-		WatchesMetadata(&corev1.Secret{}, source.Neighbours(mgr.GetClient(), list, source.SecretKind), builder.WithPredicates(source.PullSecrets())).
+		Watches(&v1alpha1.ComponentSubscription{}, o.Secrets.Dependents(v1alpha1.ComponentSubscriptionKind, references)).
 		WatchesMetadata(&corev1.ServiceAccount{}, source.Dependents(mgr.GetClient(), list, source.ServiceAccountKind)).
 		WatchesRawSource(o.Transfers.Source(v1alpha1.ComponentSubscriptionKind)).
 		WatchesRawSource(o.Repositories.Woken(v1alpha1.ComponentSubscriptionKind)).
