@@ -117,8 +117,10 @@ func Down(ctx context.Context, dir string) error {
 // cluster runs.
 func Delete(dir string) error {
 	files := layout(dir)
-	lock, err := filelock.Try(files.lock())
-	if errors.Is(err, filelock.ErrLocked) {
+	ctx, cancel := context.WithTimeout(context.Background(), lockGrace)
+	defer cancel()
+	lock, err := filelock.Acquire(ctx, files.lock(), nil)
+	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", dir, ErrInUse)
 	}
 	if err != nil {

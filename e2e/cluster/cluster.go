@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,9 @@ var ErrInUse = errors.New("a cluster already runs in this folder; stop it first 
 const (
 	// stopGrace is how long a process may take to end before it is killed.
 	stopGrace = 10 * time.Second
+	// lockGrace is how long a lock may outlive its holder: a process that was killed counts as ended as soon as its first thread has, and the
+	// others still have its files open for a moment.
+	lockGrace = 2 * time.Second
 	// portAttempts is how often a process is started with new ports when somebody else was faster.
 	portAttempts = 5
 	readyPoll    = 25 * time.Millisecond
@@ -36,18 +40,21 @@ type Cluster struct {
 	apiArgs  []string
 	// kustomizeArgs are further arguments of kustomize-controller.
 	kustomizeArgs []string
-	keys          *keys
-	config        *rest.Config
-	lock          *filelock.Lock
-	ports         *process.Ports
-	spawner       *process.Spawner
-	died          chan error    // holds the first process that ended by itself
-	stopping      chan struct{} // closed by Stop
-	started       time.Time
-	mu            sync.Mutex // guards what follows
-	processes     []*process.Process
-	state         State
-	stopped       bool
+	// address is where the API server listens.
+	address   string
+	extension Extension
+	keys      *keys
+	config    *rest.Config
+	lock      *filelock.Lock
+	ports     *process.Ports
+	spawner   *process.Spawner
+	died      chan error    // holds the first process that ended by itself
+	stopping  chan struct{} // closed by Stop
+	started   time.Time
+	mu        sync.Mutex // guards what follows
+	processes []*process.Process
+	state     State
+	stopped   bool
 }
 
 // Start starts a cluster and returns when it is ready. ctx bounds the start only; the cluster runs until Stop is
@@ -90,13 +97,14 @@ func prepare(o Options, paths *programs, supervisor *RecordedProcess) (*Cluster,
 	}
 	c := &Cluster{
 		files: files, progress: o.Progress, binaries: o.Binaries, apiArgs: o.APIServerArgs, kustomizeArgs: o.KustomizeArgs, lock: lock,
+		address: cmp.Or(o.Address, loopback), extension: o.Extension,
 		ports: process.NewPorts(), died: make(chan error, 1), stopping: make(chan struct{}), started: time.Now(),
 		state: State{Kubeconfig: files.kubeconfig(), Kubectl: siblingKubectl(paths), Supervisor: supervisor},
 	}
 	if err := errors.Join(endLeftovers(files), c.state.write(files)); err != nil {
 		return nil, errors.Join(err, lock.Release())
 	}
-	if c.keys, err = makeKeys(files); err != nil {
+	if c.keys, err = makeKeys(files, c.address); err != nil {
 		return nil, errors.Join(err, lock.Release())
 	}
 	c.spawner = process.NewSpawner()
@@ -141,6 +149,11 @@ func (c *Cluster) run(ctx context.Context, o Options, paths *programs) error {
 	}
 	if o.ControllerManager {
 		if err := c.waitForServiceAccount(ctx); err != nil {
+			return err
+		}
+	}
+	if c.extension != nil {
+		if err := c.extension.Start(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -192,6 +205,9 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	c.mu.Unlock()
 
 	var errs []error
+	if c.extension != nil {
+		errs = append(errs, c.extension.Stop(ctx))
+	}
 	for _, p := range slices.Backward(processes) {
 		grace := stopGrace
 		if ctx.Err() != nil {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +16,11 @@ const (
 
 func address(scheme string, port int) string {
 	return scheme + "://" + hostPort(port)
+}
+
+// server is the URL of the API server.
+func (c *Cluster) server(port int) string {
+	return "https://" + net.JoinHostPort(c.address, strconv.Itoa(port))
 }
 
 func hostPort(port int) string { return loopback + ":" + strconv.Itoa(port) }
@@ -61,13 +67,13 @@ func (c *Cluster) startAPIServer(ctx context.Context, paths *programs, etcdPort 
 		name: "kube-apiserver", path: paths.apiServer, ports: []string{"https"},
 		args: func(ports map[string]int) []string { return c.apiServerArgs(ports["https"], etcdPort, serviceAccounts) },
 		ready: func(ctx context.Context, ports map[string]int) bool {
-			return answers(ctx, client, address("https", ports["https"])+"/readyz")
+			return answers(ctx, client, c.server(ports["https"])+"/readyz")
 		},
 	})
 	if err != nil {
 		return err
 	}
-	server := address("https", ports["https"])
+	server := c.server(ports["https"])
 	c.config = restConfig(server, c.keys.users.CertPEM(), c.keys.admin)
 	if err := writeKubeconfig(c.files.kubeconfig(), server, c.keys.users.CertPEM(), c.keys.admin); err != nil {
 		return err
@@ -78,10 +84,9 @@ func (c *Cluster) startAPIServer(ctx context.Context, paths *programs, etcdPort 
 func (c *Cluster) apiServerArgs(port, etcdPort int, serviceAccounts bool) []string {
 	k := c.keys
 	args := []string{
-		"--bind-address=" + loopback, "--advertise-address=" + loopback, "--secure-port=" + strconv.Itoa(port),
-		"--endpoint-reconciler-type=none",  // refuses to publish a loopback address
+		"--bind-address=" + c.address, "--advertise-address=" + c.address, "--secure-port=" + strconv.Itoa(port),
 		"--enable-aggregator-routing=true", // no kube-proxy makes service addresses work
-		"--service-cluster-ip-range=" + serviceCIDR,
+		"--service-cluster-ip-range=" + ServiceRange,
 		"--tls-cert-file=" + k.apiServer.CertFile, "--tls-private-key-file=" + k.apiServer.KeyFile,
 		"--client-ca-file=" + k.users.CertFile(), "--authorization-mode=Node,RBAC",
 		"--etcd-servers=" + address("https", etcdPort), "--etcd-cafile=" + k.database.CertFile(),
@@ -99,17 +104,27 @@ func (c *Cluster) apiServerArgs(port, etcdPort int, serviceAccounts bool) []stri
 		// Nobody would create the default service accounts that the plugin insists on.
 		args = append(args, "--disable-admission-plugins=ServiceAccount")
 	}
+	if c.hasNodes() {
+		args = append(args, "--enable-admission-plugins=NodeRestriction",
+			"--kubelet-certificate-authority="+k.users.CertFile(), "--kubelet-preferred-address-types=InternalIP")
+	} else {
+		args = append(args, "--endpoint-reconciler-type=none") // it refuses to publish a loopback address
+	}
 	return append(args, c.apiArgs...)
 }
 
 func (c *Cluster) startControllerManager(ctx context.Context, paths *programs) error {
-	return c.startController(ctx, "kube-controller-manager", paths.controllerManager,
-		"--service-account-private-key-file="+c.keys.tokenKey, "--root-ca-file="+c.keys.users.CertFile(),
-		"--cluster-signing-cert-file="+c.keys.users.CertFile(), "--cluster-signing-key-file="+c.keys.users.KeyFile(),
+	args := []string{
+		"--service-account-private-key-file=" + c.keys.tokenKey, "--root-ca-file=" + c.keys.users.CertFile(),
+		"--cluster-signing-cert-file=" + c.keys.users.CertFile(), "--cluster-signing-key-file=" + c.keys.users.KeyFile(),
 		"--use-service-account-credentials=true", "--concurrent-serviceaccount-token-syncs=20", "--min-resync-period=12h",
-		// Nothing here has nodes or joins them.
+		// Nodes come with their keys and their range of addresses, if there are any.
 		"--controllers=*,-nodeipam,-bootstrap-signer-controller,-token-cleaner-controller",
-	)
+	}
+	if c.hasNodes() {
+		args = append(args, "--node-monitor-grace-period=20s") // a lost node is noticed in half the usual time
+	}
+	return c.startController(ctx, "kube-controller-manager", paths.controllerManager, args...)
 }
 
 func (c *Cluster) startScheduler(ctx context.Context, paths *programs) error {

@@ -10,9 +10,9 @@ import (
 
 const (
 	loopback = "127.0.0.1"
-	// serviceCIDR is the range of service addresses; the API server takes the first for itself.
-	serviceCIDR      = "10.96.0.0/16"
-	apiServerService = "10.96.0.1"
+	// ServiceRange is the range of service addresses; the API server takes the first for itself.
+	ServiceRange     = "198.18.128.0/17"
+	apiServerService = "198.18.128.1"
 )
 
 // keys are the authorities and certificates of a cluster. There are three authorities, as none of the three circles
@@ -26,7 +26,8 @@ type keys struct {
 	admin                    *pki.Leaf
 }
 
-func makeKeys(files layout) (*keys, error) {
+// makeKeys makes the keys of a cluster whose API server listens at the address.
+func makeKeys(files layout, address string) (*keys, error) {
 	k := &keys{}
 	dir := files.keys()
 	for name, authority := range map[string]**pki.Authority{"ca": &k.users, "front-proxy-ca": &k.frontProxy, "etcd-ca": &k.database} {
@@ -44,6 +45,7 @@ func makeKeys(files layout) (*keys, error) {
 	}{
 		{k.users, &k.apiServer, pki.Request{Name: "apiserver", CommonName: "kube-apiserver", Hosts: append([]string{
 			apiServerService, "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+			address,
 		}, local...)}},
 		{k.users, &k.admin, pki.Request{Name: "admin", CommonName: "admin", Groups: []string{"system:masters"}}},
 		{k.users, &k.kubeletClient, pki.Request{Name: "apiserver-kubelet", CommonName: "kube-apiserver-kubelet-client", Groups: []string{"system:masters"}}},

@@ -27,8 +27,21 @@ type Options struct {
 	Flux bool
 	// APIServerArgs are appended to the arguments of kube-apiserver, and KustomizeArgs to those of kustomize-controller.
 	APIServerArgs, KustomizeArgs []string
+	// Address is where the API server listens in place of the loopback interface, so that nodes can reach it: one that this
+	// machine has. Package nodes sets it.
+	Address string
+	// Extension is what else belongs to the cluster. Default nothing.
+	Extension Extension
 	// Binaries is where the programs come from. Default is the user's cache.
 	Binaries *binaries.Cache
+}
+
+// Extension is a part of a cluster that lives outside this package, such as nodes.
+type Extension interface {
+	// Start is called when everything else runs. The cluster is ready when it returns nil.
+	Start(ctx context.Context, c *Cluster) error
+	// Stop is called before anything else is stopped, also when Start has not been called or has failed.
+	Stop(ctx context.Context) error
 }
 
 // complete checks the options and fills in defaults.
@@ -110,7 +123,7 @@ var subfolders = []string{"logs", "users", "etcd", "tmp", "flux"}
 // all returns every path that a cluster writes, except that of its lock.
 func (l layout) all() []string {
 	paths := []string{l.keys(), l.state(), l.kubeconfig()}
-	for _, dir := range subfolders {
+	for _, dir := range append([]string{"nodes"}, subfolders...) {
 		paths = append(paths, l.path(dir))
 	}
 	return paths

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +18,12 @@ const (
 	slow = 5 * time.Second
 	// Output of one test is kept up to this size; a test that prints without end should not fill the memory.
 	maxOutput = 1 << 20
+	// measured marks what a passing test has to tell: t.Logf("measured: ready after %s", elapsed).
+	measured = "measured: "
 )
+
+// logged is a line of t.Log, or its first one: testing puts the file and the line before it.
+var logged = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)$`)
 
 // event is one line of `go test -json`; the fields are documented by `go doc test2json` and `go help buildjson`.
 type event struct {
@@ -42,12 +49,15 @@ type report struct {
 	passed, failed, skipped, packages, empty int
 	failures                                 []string
 	slowest                                  []string
+	measurements                             []string
+	// skips are the tests that were skipped, by the reason they gave.
+	skips map[string][]string
 }
 
 func newReport(out io.Writer, now func() time.Time) *report {
 	return &report{
 		out: out, now: now, started: now(),
-		output: map[key]*strings.Builder{}, build: map[string]*strings.Builder{},
+		output: map[key]*strings.Builder{}, build: map[string]*strings.Builder{}, skips: map[string][]string{},
 	}
 }
 
@@ -94,8 +104,18 @@ func (r *report) testDone(e event) {
 	switch e.Action {
 	case "pass":
 		r.passed++
+		for _, text := range logs(r.taken(key{e.Package, e.Test})) {
+			if result, ok := strings.CutPrefix(text, measured); ok {
+				r.measurements = append(r.measurements, name+": "+result)
+			}
+		}
 	case "skip":
 		r.skipped++
+		reason := "no reason given"
+		if texts := logs(r.taken(key{e.Package, e.Test})); len(texts) > 0 {
+			reason = texts[len(texts)-1] // t.Skip is the last that such a test says
+		}
+		r.skips[reason] = append(r.skips[reason], name)
 	case "fail":
 		r.failed++
 		r.failures = append(r.failures, name)
@@ -149,6 +169,15 @@ func (r *report) summary() {
 		slices.Reverse(r.slowest)
 		fmt.Fprintf(r.out, "\nslowest tests\n%s\n", strings.Join(r.slowest[:min(5, len(r.slowest))], "\n"))
 	}
+	if len(r.measurements) > 0 {
+		fmt.Fprintf(r.out, "\nmeasured\n  %s\n", strings.Join(r.measurements, "\n  "))
+	}
+	if len(r.skips) > 0 {
+		fmt.Fprintf(r.out, "\nskipped\n")
+	}
+	for _, reason := range slices.Sorted(maps.Keys(r.skips)) {
+		fmt.Fprintf(r.out, "  %s:\n    %s\n", reason, strings.Join(r.skips[reason], "\n    "))
+	}
 	if len(r.failures) > 0 {
 		fmt.Fprintf(r.out, "\nfailed\n  %s\n", strings.Join(r.failures, "\n  "))
 	}
@@ -168,6 +197,25 @@ func (r *report) taken(k key) string {
 		return ""
 	}
 	return text.String()
+}
+
+// logs returns what a test has logged, without the places in the sources. A text of several lines, of which testing indents all
+// but the first further, becomes one line.
+func logs(output string) []string {
+	var texts []string
+	continued := false
+	for line := range strings.Lines(output) {
+		line = strings.TrimRight(line, "\r\n")
+		switch match := logged.FindStringSubmatch(line); {
+		case match != nil:
+			texts, continued = append(texts, match[1]), true
+		case continued && strings.HasPrefix(line, "        "):
+			texts[len(texts)-1] += " " + strings.TrimSpace(line)
+		default:
+			continued = false
+		}
+	}
+	return texts
 }
 
 func appendTo[K comparable](m map[K]*strings.Builder, k K, text string) {

@@ -1,5 +1,5 @@
 // Package binaries finds or builds the programs that a real cluster consists of, the Kubernetes control plane and
-// Flux's controllers, the helm command, by which tests look at charts, registries of other projects, and a forge. They are
+// Flux's controllers, the helm command and others by which tests look at charts, registries of other projects, and a forge. They are
 // built from Go modules, so no image and no release has to be downloaded, and kept outside the clone in the user's cache folder,
 // so only the first build on a machine takes minutes.
 package binaries
@@ -125,6 +125,31 @@ func (c *Cache) Flux(ctx context.Context) (*Flux, error) {
 	return flux, nil
 }
 
+// Node holds the paths of the programs of a node that are built here. Those of its container runtime come from the machine,
+// see Runtime.
+type Node struct {
+	// ControlPlane is kubelet or kube-proxy, depending on the name under which it is called.
+	ControlPlane string
+	// Pause is the first process of a pod, CoreDNS the cluster's name server.
+	Pause, CoreDNS string
+}
+
+// Node builds the programs of a node if they are missing.
+func (c *Cache) Node(ctx context.Context) (*Node, error) {
+	node := &Node{}
+	for _, program := range []struct {
+		module module
+		path   *string
+	}{{controlPlane, &node.ControlPlane}, {pause, &node.Pause}, {coreDNS, &node.CoreDNS}} {
+		dir, err := c.build(ctx, program.module)
+		if err != nil {
+			return nil, err
+		}
+		*program.path = filepath.Join(dir, program.module.binary)
+	}
+	return node, nil
+}
+
 // Helm builds the helm command if it is missing, and returns its path.
 func (c *Cache) Helm(ctx context.Context) (string, error) {
 	dir, err := c.build(ctx, helm)
@@ -161,17 +186,18 @@ func (c *Cache) Gitea(ctx context.Context) (*Gitea, error) {
 
 // BuildAll builds everything that is missing, one program at a time. Where there is no C compiler it does without Gitea.
 func (c *Cache) BuildAll(ctx context.Context) error {
-	if _, err := c.ControlPlane(ctx); err != nil {
-		return err
-	}
-	if _, err := c.Flux(ctx); err != nil {
-		return err
-	}
-	if _, err := c.Helm(ctx); err != nil {
-		return err
-	}
-	if _, err := c.Registries(ctx); err != nil {
-		return err
+	// Tests run meanwhile, and wait for what they need: what many of them need is first.
+	for _, build := range []func() error{
+		func() error { _, err := c.ControlPlane(ctx); return err },
+		func() error { _, err := c.Flux(ctx); return err },
+		func() error { _, err := c.Helm(ctx); return err },
+		func() error { _, err := c.Registries(ctx); return err },
+		func() error { _, err := c.ChartTools(ctx); return err },
+		func() error { _, err := c.Node(ctx); return err },
+	} {
+		if err := build(); err != nil {
+			return err
+		}
 	}
 	_, err := c.Gitea(ctx)
 	if errors.Is(err, ErrNoCompiler) {

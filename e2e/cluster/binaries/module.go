@@ -52,7 +52,9 @@ var (
 		name: "kustomize-controller", folder: "kustomizecontroller", pkg: "github.com/fluxcd/kustomize-controller",
 		binary: "kustomize-controller", crds: "github.com/fluxcd/kustomize-controller",
 	}
-	helm = module{name: "helm", folder: "helm", pkg: "helm.sh/helm/v4/cmd/helm", binary: "helm"}
+	coreDNS = module{name: "coredns", folder: "coredns", pkg: ".", binary: "coredns"}
+	pause   = module{name: "pause", folder: "pause", pkg: ".", binary: "pause"}
+	helm    = module{name: "helm", folder: "helm", pkg: "helm.sh/helm/v4/cmd/helm", binary: "helm"}
 	// registries are no part of a cluster, hence the folder beside it.
 	registries = module{name: "registries", folder: filepath.Join("..", "registries"), pkg: ".", binary: "registries"}
 	// gitea has its database, SQLite, in C.

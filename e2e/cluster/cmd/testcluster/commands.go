@@ -12,6 +12,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/binaries"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/nodes"
 )
 
 const defaultDir = ".demo/cluster"
@@ -20,9 +21,9 @@ func buildCommand() command {
 	return command{
 		name:    "build",
 		summary: "build all programs that are missing",
-		details: `Builds the control plane, Flux's controllers, helm, registries and Gitea, one after
-the other, unless they are in the cache. On two cores and with empty caches this
-takes about 25 minutes and 7 GB; afterwards it takes no time. Gitea needs a C
+		details: `Builds the control plane, Flux's controllers, CoreDNS, helm, registries and Gitea,
+one after the other, unless they are in the cache. On two cores and with empty
+caches this takes about 27 minutes and 7 GB; afterwards it takes no time. Gitea needs a C
 compiler and is left out where there is none.`,
 		bind: func(*pflag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
 			return func(ctx context.Context, _, log io.Writer) error {
@@ -63,13 +64,36 @@ func assetsCommand() command {
 	}
 }
 
+func helmCommand() command {
+	return command{
+		name:    "helm",
+		summary: "print the path of helm",
+		details: `Prints the path of the helm command, building it if needed.`,
+		bind: func(*pflag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
+			return func(ctx context.Context, out, log io.Writer) error {
+				cache, err := binaries.Open(binaries.Options{Progress: log})
+				if err != nil {
+					return err
+				}
+				path, err := cache.Helm(ctx)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(out, path)
+				return err
+			}
+		},
+	}
+}
+
 func upCommand() command {
 	return command{
 		name:    "up",
 		summary: "start a cluster in the background",
 		details: `Starts a cluster in the background and waits until it is ready. Programs that
 are missing are built first. A cluster that runs already is left alone; one that
-was stopped goes on with its old objects.`,
+was stopped goes on with its old objects. With --nodes pods run in containers; there
+can be one such cluster on a machine.`,
 		bind: func(flags *pflag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
 			o := optionFlags(flags)
 			return func(ctx context.Context, out, log io.Writer) error {
@@ -77,7 +101,7 @@ was stopped goes on with its old objects.`,
 				if err := chooseControllerManager(flags, o, log); err != nil {
 					return err
 				}
-				if err := cluster.Build(ctx, *o); err != nil { // here, where progress is seen at once
+				if err := o.build(ctx); err != nil { // here, where progress is seen at once
 					return err
 				}
 				self, err := os.Executable()
@@ -88,8 +112,8 @@ was stopped goes on with its old objects.`,
 				if err != nil {
 					return err
 				}
-				if _, ok := state.Process("source-controller"); o.Flux && !ok {
-					return fmt.Errorf("the cluster in %s runs without Flux; run testcluster down, then up --flux", o.Dir)
+				if err := o.compare(state); err != nil {
+					return err
 				}
 				_, err = fmt.Fprintf(out, "export KUBECONFIG=%s\nexport PATH=%s:$PATH   # kubectl\n", state.Kubeconfig, filepath.Dir(state.Kubectl))
 				return err
@@ -106,7 +130,7 @@ func superviseCommand() command {
 			o := optionFlags(flags)
 			return func(ctx context.Context, _, log io.Writer) error {
 				o.Progress = log
-				return cluster.Supervise(ctx, *o)
+				return o.supervise(ctx)
 			}
 		},
 	}
@@ -129,12 +153,13 @@ func downCommand() command {
 		name:    "down",
 		summary: "stop a cluster",
 		details: `Stops the processes that are recorded in the cluster's folder, and no others. The
-objects stay for the next "up", unless --delete is given.`,
+objects stay for the next "up", unless --delete is given. What nodes have left on
+this machine is removed, even if their cluster was killed.`,
 		bind: func(flags *pflag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
 			dir := flags.String("dir", defaultDir, "the cluster's folder")
 			remove := flags.Bool("delete", false, "delete what the cluster has written into the folder")
 			return func(ctx context.Context, _, log io.Writer) error {
-				err := cluster.Down(ctx, *dir)
+				err := nodes.Down(ctx, *dir)
 				switch {
 				case errors.Is(err, cluster.ErrNoCluster):
 					_, _ = fmt.Fprintf(log, "no cluster runs in %s\n", *dir)

@@ -36,7 +36,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{buildCommand(), assetsCommand(), upCommand(), statusCommand(), downCommand(), superviseCommand()}
+	return []command{buildCommand(), assetsCommand(), helmCommand(), upCommand(), statusCommand(), downCommand(), superviseCommand()}
 }
 
 func run(ctx context.Context, args []string, out, log io.Writer) error {
@@ -66,8 +66,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 
 func usage(out io.Writer) {
 	_, _ = fmt.Fprint(out, `testcluster runs a throw-away Kubernetes control plane as plain processes on this
-machine: no containers, no nodes (pods stay pending), optionally with Flux's
-source-controller and kustomize-controller.
+machine, optionally with Flux's source-controller and kustomize-controller. Pods
+stay pending, unless nodes are asked for: those run them in containers.
 
 Usage: testcluster COMMAND [flags]
 

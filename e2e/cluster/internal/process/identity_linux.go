@@ -45,6 +45,10 @@ func parseStat(stat []byte) (string, error) {
 
 // attributes lets a child die with its parent, and keeps the terminal's Ctrl-C away from it: the parent ends its
 // children in the right order.
-func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+func attributes(c Command) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if c.Isolated {
+		attr.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
+	}
+	return attr
 }

@@ -30,6 +30,6 @@ func startTime(pid int) (string, error) {
 
 // attributes keeps the terminal's Ctrl-C away from the children. Only Linux can also let them die with their parent;
 // elsewhere a killed parent leaves them behind for Down.
-func attributes() *syscall.SysProcAttr {
+func attributes(Command) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

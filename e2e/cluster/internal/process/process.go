@@ -23,6 +23,9 @@ type Command struct {
 	Args    []string // without the program's name
 	Env     []string // added to this process's environment
 	LogFile string   // appended to
+	// Isolated puts the child into network, mount, process, name and IPC namespaces of its own, as the first process of
+	// them, so that whatever it starts ends with it. It needs Linux, and root.
+	Isolated bool
 }
 
 // Process is a child that was started.
@@ -93,7 +96,7 @@ func start(c Command) (*Process, error) {
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = attributes()
+	cmd.SysProcAttr = attributes(c)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

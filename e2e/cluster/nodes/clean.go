@@ -1,0 +1,81 @@
+package nodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ocm-operator/ocm-operator/e2e/cluster"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/filelock"
+)
+
+// clean removes everything that nodes leave on a machine. The caller holds the machine's lock, therefore whatever is found is
+// nobody's any more.
+func clean(ctx context.Context, p *programs, f files, groups *cgroups) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
+	defer cancel()
+	state, err := f.readState()
+	if errors.Is(err, errNoNodes) {
+		state, err = &State{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	var errs []error
+	processes := state.Network
+	for _, node := range state.Nodes {
+		processes = append(processes, node.Processes...)
+	}
+	for _, identity := range processes {
+		errs = append(errs, identity.End(0))
+	}
+	errs = append(errs, groups.remove(ctx, ""), disconnect(ctx, p))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove what nodes have left: %w", err)
+	}
+	return f.removeState()
+}
+
+// Down ends the cluster in dir, and removes what its nodes have left on the machine if it was killed. It returns
+// cluster.ErrNoCluster when nothing is recorded there.
+func Down(ctx context.Context, dir string) error { return down(ctx, dir, func() {}) }
+
+// down calls inspect when it has removed what was left, while nobody else can have nodes.
+func down(ctx context.Context, dir string, inspect func()) error {
+	err := cluster.Down(ctx, dir)
+	if err != nil && !errors.Is(err, cluster.ErrNoCluster) {
+		return err
+	}
+	left, readErr := files(dir).readState()
+	if errors.Is(readErr, errNoNodes) {
+		return err
+	}
+	if readErr != nil {
+		return readErr
+	}
+	lock, lockErr := filelock.Try(machineLock)
+	if errors.Is(lockErr, filelock.ErrLocked) {
+		// Somebody else has nodes by now, and has removed what was left before that.
+		return files(dir).removeState()
+	}
+	if lockErr != nil {
+		return lockErr
+	}
+	groups, groupsErr := openCgroups(cgroupRoot, cgroupRecord)
+	if groupsErr != nil {
+		return errors.Join(groupsErr, lock.Release())
+	}
+	err = clean(ctx, left.programs(), files(dir), groups)
+	inspect()
+	return errors.Join(err, lock.Release())
+}
+
+// Supervise runs a cluster with nodes until ctx ends, and then stops it; see cluster.Supervise.
+func Supervise(ctx context.Context, o Options) error {
+	c, err := prepare(ctx, o)
+	if err != nil {
+		return err
+	}
+	err = cluster.Supervise(ctx, c.options.controlPlane((*extension)(c)))
+	return errors.Join(err, c.release(ctx))
+}

@@ -1,0 +1,3 @@
+module github.com/ocm-operator/ocm-operator/e2e/cluster/pause
+
+go 1.26.0
