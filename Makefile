@@ -17,14 +17,16 @@ PKG ?= ./...
 TOOLS_HASH = $(shell { cat hack/tools/go.mod hack/tools/go.sum; $(GO) env GOVERSION; } | sha256sum | cut -c1-16)
 TOOLS_DIR = $(CACHE)/tools/$(TOOLS_HASH)
 MODULES = . $(shell git ls-files --cached --others --exclude-standard '*/go.mod' | xargs -r -n1 dirname)
-# Those of the test cluster and Gitea's are a main function around foreign code, or not even that; linting them would compile Kubernetes once more.
-LINT_MODULES = $(filter-out hack/tools e2e/gitea e2e/cluster/%,$(MODULES))
+# Those of tools, the test cluster and Gitea are a main function around foreign code, or not even that; linting them would compile Kubernetes once more.
+# The first process of a pod is all ours.
+LINT_MODULES = $(filter-out hack/tools hack/charttools e2e/gitea e2e/cluster/%,$(MODULES)) $(filter e2e/cluster/pause,$(MODULES))
 
-VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo v0.0.0-dev)
-COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-# The date of the commit, not of the build: the same commit gives the same bytes.
-DATE ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
-LDFLAGS = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
+# What is stamped into a build. Set VERSION, COMMIT or DATE to stamp something else.
+VERSION ?= $(shell hack/build.sh version)
+COMMIT ?= $(shell hack/build.sh commit)
+DATE ?= $(shell hack/build.sh date)
+DOCKEROUTPUT = type=oci,dest=dist/image-docker.tar,rewrite-timestamp=true
+DOCKERARGS = --build-arg VERSION='$(VERSION)' --build-arg COMMIT='$(COMMIT)' --build-arg DATE='$(DATE)' $(if $(BASE),--build-arg BASE='$(BASE)')
 
 ##@ Start here
 
@@ -44,23 +46,31 @@ demo-down: ## Stop the demo and remove what it wrote.
 
 .PHONY: build
 build: ## Build the operator to bin/ocm-operator: static, trimmed, reproducible.
-	@mkdir -p bin
-	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ocm-operator .
+	@hack/build.sh bin/ocm-operator
 	@ls -l bin/ocm-operator | awk '{printf "bin/ocm-operator: %.1f MB, $(VERSION)\n", $$5/1e6}'
 
 .PHONY: image
-image: ## Build the container image with docker (IMAGE=..., BASE=scratch for an empty base).
-	@docker build --build-arg VERSION='$(VERSION)' --build-arg COMMIT='$(COMMIT)' --build-arg DATE='$(DATE)' \
-	  $(if $(BASE),--build-arg BASE='$(BASE)') -t '$(or $(IMAGE),ocm-operator:$(VERSION))' .
+image: ## Build the container image with docker (IMAGE=..., BASE=scratch; PLATFORMS=... for an archive of several in dist/).
+	@$(if $(PLATFORMS),mkdir -p dist && SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" docker buildx build --platform '$(PLATFORMS)' \
+	    --provenance=false --output '$(DOCKEROUTPUT)',docker build) \
+	  $(DOCKERARGS) -t '$(or $(IMAGE),ocm-operator:$(VERSION))' .
+
+.PHONY: image-scratch
+image-scratch: ## Build dist/image.tar, the image that releases publish, without docker (IMAGE=..., PLATFORMS=linux/amd64,linux/arm64).
+	@$(GO) run ./hack/image $(if $(IMAGE),-tag '$(IMAGE)') $(if $(PLATFORMS),-platforms '$(PLATFORMS)')
 
 ##@ Before a pull request
 
 .PHONY: generate
-generate: tool-controller-gen ## Generate deep copies and custom resource definitions from apis/.
+generate: tool-controller-gen ## Generate deep copies and custom resource definitions from apis/, rules (RBAC) from markers, and what the chart derives.
 	@echo '--- generate: deep copies'
 	@$(TOOLS_DIR)/controller-gen object paths=./apis/...
 	@echo '--- generate: custom resource definitions'
 	@$(TOOLS_DIR)/controller-gen crd paths=./apis/... output:crd:artifacts:config=apis/crds
+	@echo '--- generate: rules of the operator in a cluster'
+	@hack/rbac.sh $(TOOLS_DIR)/controller-gen
+	@echo '--- generate: schema, README, definitions and annotations of the chart'
+	@$(GO) run ./hack/chartgen
 
 .PHONY: fmt
 fmt: tool-golangci-lint ## Format the code (gofumpt and import order).
@@ -141,11 +151,38 @@ soak: ## Push, pull, delete and collect in the registry for two minutes, and kil
 graph: ## Print who imports whom among the top-level packages.
 	@$(GO) test -count=1 -v -run '^TestImportGraph$$' ./hack/importgraph | grep -v '^=== '
 
+##@ Chart and releases
+
+.PHONY: chart
+chart: ## Write the chart as an archive and its manifests as one file to dist/ (VERSION=v0.1.0 for another version).
+	@VERSION='$(VERSION)' hack/chart.sh package dist
+	@VERSION='$(VERSION)' hack/chart.sh install-yaml dist/install.yaml
+
+.PHONY: install-yaml
+install-yaml: ## Write only the manifests, to dist/install.yaml.
+	@VERSION='$(VERSION)' hack/chart.sh install-yaml dist/install.yaml
+
+.PHONY: chart-test
+chart-test: ## Test the chart: its unit tests, what it renders, its schema, and all of it against a real API server.
+	@$(GO) test -timeout $(TESTTIMEOUT) ./hack/chartgen ./hack/installyaml ./e2e/chartcheck
+
+.PHONY: release-dry-run
+release-dry-run: ## Write what a release consists of to dist/ and publish nothing (VERSION=v0.1.0).
+	@hack/release.sh --dry-run '$(VERSION)'
+
+.PHONY: workflows
+workflows: ## Check the workflows of .github with actionlint; not a part of verify, because it is a minute to build for files that rarely change.
+	@$(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
 ##@ Housekeeping
 
 .PHONY: tools
 tools: tool-controller-gen tool-golangci-lint ## Build the pinned tools into the cache.
 	@echo $(TOOLS_DIR)
+
+.PHONY: programs
+programs: ## Build what is missing of the programs of the test cluster: half an hour of two cores the first time, then seconds.
+	@$(GO) run ./e2e/cluster/cmd/testcluster build
 
 .PHONY: tool-%
 tool-%:
