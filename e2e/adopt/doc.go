@@ -1,0 +1,3 @@
+// Package adopt tests how the operator takes the place of the controllers before it: in a cluster with Flux, with the objects and
+// the registry as those left them, by hack/adopt.sh. What runs there must not notice.
+package adopt
