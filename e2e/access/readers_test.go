@@ -18,12 +18,16 @@ apiVersion: v1
 kind: ServiceAccount
 metadata: {name: stranger}
 ---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: viewer}
+---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: snapshot-reader}
 rules:
 - apiGroups: [delivery.ocm.software]
-  resources: [snapshots]
+  resources: [snapshots/content]
   verbs: [get]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -31,6 +35,20 @@ kind: RoleBinding
 metadata: {name: snapshot-reader}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: snapshot-reader}
 subjects: [{kind: ServiceAccount, name: reader, namespace: "${NAMESPACE}"}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: snapshot-viewer}
+rules:
+- apiGroups: [delivery.ocm.software]
+  resources: [snapshots]
+  verbs: [get, list, watch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: snapshot-viewer}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: snapshot-viewer}
+subjects: [{kind: ServiceAccount, name: viewer, namespace: "${NAMESPACE}"}]
 `
 
 // TestWhoMayRead tries the credentials that there are at what is deployed, and looks for them in the log of the operator,
@@ -57,6 +75,7 @@ func TestWhoMayRead(t *testing.T) {
 		"wrong password":                    {p.Username, "guess-of-a-password", manifest, http.StatusUnauthorized},
 		"reader":                            {"token", token("reader", "ocm-registry"), manifest, http.StatusOK},
 		"reader of another namespace":       {"token", token("reader", "ocm-registry"), "/v2/other/app/tags/list", http.StatusForbidden},
+		"viewer, as the role view has it":   {"token", token("viewer", "ocm-registry"), manifest, http.StatusForbidden},
 		"account that may not":              {"token", token("stranger", "ocm-registry"), manifest, http.StatusForbidden},
 		"token for the API server":          {"token", token("reader", "https://kubernetes.default.svc"), manifest, http.StatusUnauthorized},
 		"token as the name, nothing behind": {token("reader", "ocm-registry"), "x", manifest, http.StatusUnauthorized},

@@ -67,7 +67,7 @@ func (o *once) build(t *testing.T, dir string) (string, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), startTimeout)
 		defer cancel()
 		if o.err = os.MkdirAll(dir, 0o700); o.err == nil {
-			o.path, o.err = operator.Build(ctx, dir)
+			o.path, o.err = operator.Built(ctx, dir)
 		}
 	})
 	return o.path, o.err

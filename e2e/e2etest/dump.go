@@ -42,11 +42,15 @@ func (e *Env) dump() {
 		e.tb.Log(events)
 	}
 	var lines []string
-	for line := range strings.Lines(e.Log()) {
-		if strings.Contains(line, e.Namespace) || !strings.Contains(line, `"namespace": "`) {
+	log, err := e.log(ctx)
+	if err != nil {
+		e.tb.Logf("read the operator's log: %v", err)
+	}
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, e.Namespace) || !strings.Contains(line, `"namespace":`) {
 			lines = append(lines, line)
 		}
 	}
 	lines = lines[max(0, len(lines)-maxLogLines):]
-	e.tb.Logf("the end of the operator's log %s without other namespaces than %s:\n%s", e.Operator.LogFile(), e.Namespace, strings.Join(lines, ""))
+	e.tb.Logf("the end of the operator's log without other namespaces than %s:\n%s", e.Namespace, strings.Join(lines, ""))
 }

@@ -26,7 +26,7 @@ const startTimeout = 3 * time.Minute
 
 // Env is where one test happens: a namespace of its own, in a cluster with the operator.
 type Env struct {
-	// Cluster is the cluster, and Operator the operator in it.
+	// Cluster is the cluster, and Operator the operator in it, unless that is a pod.
 	Cluster  *cluster.Cluster
 	Operator *operator.Operator
 	// Client has all rights and knows the types of the operator, core/v1 and apps/v1. Other kinds are unstructured.
@@ -35,6 +35,8 @@ type Env struct {
 	Namespace string
 
 	tb testing.TB
+	// podLog returns the log of an operator that is a pod.
+	podLog func(ctx context.Context) (string, error)
 }
 
 // Shared returns an environment in the cluster and with the operator that the tests of the package share. A test that
@@ -55,6 +57,14 @@ func Own(t *testing.T, options cluster.Options, args ...string) *Env {
 	}
 	t.Cleanup(func() { stop(t, op) })
 	return newEnv(t, c, op).In(t, clustertest.Namespace(t, c.Config()))
+}
+
+// Installed returns an environment in a cluster where the operator is a pod, whose log can be asked for.
+func Installed(t *testing.T, c *cluster.Cluster, namespace string, log func(ctx context.Context) (string, error)) *Env {
+	t.Helper()
+	e := newEnv(t, c, nil)
+	e.podLog = log
+	return e.In(t, namespace)
 }
 
 // ForTest returns the environment with failures reported to a subtest.
@@ -97,11 +107,27 @@ func (e *Env) kubectl(ctx context.Context, args ...string) (string, error) {
 // Log returns what the operator has logged so far.
 func (e *Env) Log() string {
 	e.tb.Helper()
-	log, err := os.ReadFile(e.Operator.LogFile())
+	log, err := e.log(e.tb.Context())
 	if err != nil {
 		e.tb.Fatalf("read the operator's log: %v", err)
 	}
-	return string(log)
+	return log
+}
+
+func (e *Env) log(ctx context.Context) (string, error) {
+	if e.Operator == nil {
+		return e.podLog(ctx)
+	}
+	log, err := os.ReadFile(e.Operator.LogFile())
+	return string(log), err
+}
+
+// exited is closed when the operator has ended that is a process of these tests.
+func (e *Env) exited() <-chan struct{} {
+	if e.Operator == nil {
+		return nil
+	}
+	return e.Operator.Exited()
 }
 
 func newEnv(t *testing.T, c *cluster.Cluster, op *operator.Operator) *Env {
@@ -133,7 +159,7 @@ func start(ctx context.Context, c *cluster.Cluster, o operator.Options) (*operat
 		if err != nil {
 			return nil, err
 		}
-		if o.Binary, err = operator.Build(ctx, o.Dir); err != nil {
+		if o.Binary, err = operator.Built(ctx, o.Dir); err != nil {
 			return nil, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,9 +31,10 @@ type Puller struct {
 	// Username and Password are sent unless Username is empty.
 	Username, Password string
 
-	tb     testing.TB
-	scheme string
-	http   *http.Client
+	tb        testing.TB
+	scheme    string
+	http      *http.Client
+	transport *http.Transport
 }
 
 // Puller returns a Puller of what a FluxDeployer deploys.
@@ -55,9 +57,17 @@ func (e *Env) Puller(deployer string) *Puller {
 		transport.TLSClientConfig = &tls.Config{RootCAs: e.roots(field("certSecretRef", "name")), MinVersion: tls.VersionTLS12}
 	}
 	e.tb.Cleanup(transport.CloseIdleConnections)
-	p.http = &http.Client{Transport: transport, Timeout: pullTimeout}
+	p.http, p.transport = &http.Client{Transport: transport, Timeout: pullTimeout}, transport
 	p.login(e.secret(field("secretRef", "name")))
 	return p
+}
+
+// Through lets the Puller connect to another address, where Host is a name that only pods know. The name is still what the
+// certificate has to be for.
+func (p *Puller) Through(address string) {
+	p.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
 }
 
 func (e *Env) secret(name string) *corev1.Secret {

@@ -78,7 +78,7 @@ func (e *Env) Within(longest time.Duration, what string, condition func() error)
 			e.tb.Fatalf("waited %s for %s: %v", longest, what, err)
 		case <-e.tb.Context().Done():
 			e.tb.Fatalf("test ended while it waited for %s: %v", what, err)
-		case <-e.Operator.Exited():
+		case <-e.exited():
 			e.tb.Fatalf("wait for %s: %v", what, e.Operator.Err())
 		}
 	}

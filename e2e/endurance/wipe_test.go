@@ -62,9 +62,8 @@ func (w *world) wipe(pattern string) {
 		w.t.Fatalf("there is no %s in the embedded registry: %v", pattern, err)
 	}
 	for _, path := range paths {
-		if err := os.RemoveAll(path); err != nil {
-			w.t.Fatal(err)
-		}
+		// The operator that runs may write to a folder just when it is removed.
+		w.Eventually("the removal of "+path, func() error { return os.RemoveAll(path) })
 	}
 }
 

@@ -57,7 +57,7 @@ func TestSecondReplicaTakesOver(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	t.Cleanup(cancel)
 	started, err := operator.Start(ctx, operator.Options{
-		Binary: filepath.Join(e.Cluster.Dir(), "operator", "ocm-operator"), Kubeconfig: e.Cluster.Kubeconfig(), Dir: filepath.Join(e.Cluster.Dir(), "second"), Args: election,
+		Binary: first.Binary(), Kubeconfig: e.Cluster.Kubeconfig(), Dir: filepath.Join(e.Cluster.Dir(), "second"), Args: election,
 	})
 	if err != nil {
 		t.Fatalf("start the second replica: %v", err)

@@ -32,6 +32,21 @@ func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	return path, nil
 }
 
+// BuiltEnv names a program that was built already, so that not every package of a whole test run links its own.
+const BuiltEnv = "OCM_OPERATOR_BINARY"
+
+// Built returns the program that BuiltEnv names, or what Build makes in the folder.
+func Built(ctx context.Context, dir string) (string, error) {
+	path := os.Getenv(BuiltEnv)
+	if path == "" {
+		return Build(ctx, dir)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("find the operator that %s names: %w", BuiltEnv, err)
+	}
+	return path, nil
+}
+
 // ModuleRoot returns the folder of this clone: the nearest one with a go.mod, from the working directory upwards.
 func ModuleRoot() (string, error) {
 	dir, err := os.Getwd()

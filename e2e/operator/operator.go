@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/e2e/loopback"
+	"github.com/ocm-operator/ocm-operator/e2e/operator/rights"
 )
 
 const (
@@ -29,8 +30,13 @@ const (
 type Options struct {
 	// Binary is the program, see Build.
 	Binary string
-	// Kubeconfig is the file by which it reaches the cluster.
+	// Kubeconfig is the file by which the cluster is reached with all rights. The operator gets a ServiceAccount with those that it
+	// needs, and no others.
 	Kubeconfig string
+	// Unrestricted lets it have all rights.
+	Unrestricted bool
+	// Rights are those that it gets, if they are to be others than its arguments need.
+	Rights *rights.Rights
 	// Dir is its folder, for the registry's content and the log. It is created.
 	Dir string
 	// Args are appended to its arguments.
@@ -41,6 +47,8 @@ type Options struct {
 type Operator struct {
 	options Options
 	ports   ports
+	// kubeconfig is the file by which it reaches the cluster, and account the name of its ServiceAccount.
+	kubeconfig, account string
 
 	mu      sync.Mutex
 	process *process
@@ -65,8 +73,11 @@ func Start(ctx context.Context, o Options) (*Operator, error) {
 			return nil, fmt.Errorf("create the operator's folder: %w", err)
 		}
 	}
+	var err error
+	if op.kubeconfig, err = op.authorize(ctx); err != nil {
+		return nil, err
+	}
 	for attempt := 1; ; attempt++ {
-		var err error
 		if op.ports, err = reservePorts(); err != nil {
 			return nil, err
 		}
@@ -92,6 +103,9 @@ func (o *Operator) Ready(ctx context.Context) bool {
 	return answers(ctx, "http://"+o.ports.health+"/readyz")
 }
 
+// Binary returns the path of the program.
+func (o *Operator) Binary() string { return o.options.Binary }
+
 // LogFile returns the path of the log.
 func (o *Operator) LogFile() string { return filepath.Join(o.options.Dir, "operator.log") }
 
@@ -108,7 +122,7 @@ func (o *Operator) Exited() <-chan struct{} { return o.current().exited }
 func (o *Operator) Err() error { return o.current().err() }
 
 // Stop asks the operator to end and waits for it; when ctx ends, or after a time, it is killed. A second Stop does
-// nothing.
+// nothing. That it lacked rights while it ran is an error, too.
 func (o *Operator) Stop(ctx context.Context) error {
 	p := o.current()
 	if err := p.signal(syscall.SIGTERM); err != nil {
@@ -118,7 +132,7 @@ func (o *Operator) Stop(ctx context.Context) error {
 	defer timer.Stop()
 	select {
 	case <-p.exited:
-		return nil
+		return o.checkRights()
 	case <-ctx.Done():
 	case <-timer.C:
 	}
@@ -150,7 +164,7 @@ func (o *Operator) current() *process {
 }
 
 func (o *Operator) start(ctx context.Context) error {
-	p, err := spawn(o.options.Binary, o.args(), []string{"KUBECONFIG=" + o.options.Kubeconfig, "TMPDIR=" + o.TempDir()}, o.LogFile())
+	p, err := spawn(o.options.Binary, o.args(), []string{"KUBECONFIG=" + o.kubeconfig, "TMPDIR=" + o.TempDir()}, o.LogFile())
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@
 //	B9  wiped storage is noticed and restored                         TestAlone/B09WipedStorageIsRestored
 //	B10 a namespace goes with the registry down                       TestB10NamespacesGoWithoutRegistry
 //	B11 a source that is ready again wakes what depends on it         TestB11ReadinessWakes
-//	B12 edited ConfigMaps and Secrets are applied at once             TestB12EditedValuesAreApplied
+//	B12 edited ConfigMaps are applied at once, Secrets within seconds TestB12EditedValuesAreApplied
 //	B13 every hop of a reference path counts                          TestB13EveryHopCounts
 //	B14 versions of resources are exact, and ambiguity is an error    TestB14VersionsOfResourcesAreExact
 //	B15 tampered content is refused                                   TestB15TamperedContentIsRefused

@@ -63,7 +63,7 @@ func newWorld(t *testing.T) *world {
 	for i := 1; i < replicas; i++ {
 		ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 		op, err := operator.Start(ctx, operator.Options{
-			Binary: filepath.Join(w.Cluster.Dir(), "operator", "ocm-operator"), Kubeconfig: w.Cluster.Kubeconfig(),
+			Binary: w.Operator.Binary(), Kubeconfig: w.Cluster.Kubeconfig(),
 			Dir: filepath.Join(w.Cluster.Dir(), fmt.Sprintf("replica-%d", i)), Args: args,
 		})
 		cancel()
