@@ -29,7 +29,7 @@ var (
 // Below reconcilers there are three levels: what every kind may use, the kinds, and what puts them together. A package
 // that is in neither list is a kind, so that a new one has to find its level.
 var (
-	sharedReconcilers = []string{"choice", "lifecycle", "plugin", "source", "access", "mutation", "publish", "options", "transfers"}
+	sharedReconcilers = []string{"choice", "lifecycle", "plugin", "source", "access", "mutation", "publish", "options", "secrets", "transfers"}
 	assembly          = []string{"manager"}
 )
 
