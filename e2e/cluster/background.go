@@ -115,13 +115,13 @@ func Down(ctx context.Context, dir string) error {
 
 // Delete removes what a cluster has written into dir, and dir itself if nothing else is in it. It refuses while the
 // cluster runs.
-func Delete(dir string) error {
+func Delete(ctx context.Context, dir string) error {
 	files := layout(dir)
-	ctx, cancel := context.WithTimeout(context.Background(), lockGrace)
+	ctx, cancel := context.WithTimeoutCause(ctx, lockGrace, ErrInUse)
 	defer cancel()
 	lock, err := filelock.Acquire(ctx, files.lock(), nil)
 	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", dir, ErrInUse)
+		return fmt.Errorf("delete the cluster in %s: %w", dir, context.Cause(ctx))
 	}
 	if err != nil {
 		return err

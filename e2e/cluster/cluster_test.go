@@ -171,7 +171,7 @@ func TestFolderHasOneCluster(t *testing.T) {
 	if _, err := prepare(o, &programs{}, nil); !errors.Is(err, ErrInUse) {
 		t.Errorf("second cluster: got %v, want ErrInUse", err)
 	}
-	if err := Delete(c.Dir()); !errors.Is(err, ErrInUse) {
+	if err := Delete(t.Context(), c.Dir()); !errors.Is(err, ErrInUse) {
 		t.Errorf("delete: got %v, want ErrInUse", err)
 	}
 }
@@ -183,14 +183,14 @@ func TestDeleteLeavesOthersFiles(t *testing.T) {
 	if err := os.WriteFile(note, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(c.Stop(t.Context()), Delete(c.Dir())); err != nil {
+	if err := errors.Join(c.Stop(t.Context()), Delete(t.Context(), c.Dir())); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(c.Dir())
 	if err != nil || len(entries) != 1 {
 		t.Errorf("left are %v, %v; want only the note", entries, err)
 	}
-	if err := errors.Join(os.Remove(note), Delete(c.Dir())); err != nil {
+	if err := errors.Join(os.Remove(note), Delete(t.Context(), c.Dir())); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(c.Dir()); !errors.Is(err, os.ErrNotExist) {

@@ -229,7 +229,7 @@ func remove(ctx context.Context, place folder, running func()) error {
 		return err
 	}
 	if _, err := os.Stat(place.cluster()); err == nil {
-		if err := cluster.Delete(place.cluster()); err != nil {
+		if err := cluster.Delete(ctx, place.cluster()); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ func TestKilledOwner(t *testing.T) {
 	if err := Down(t.Context(), dir); !errors.Is(err, cluster.ErrNoCluster) {
 		t.Errorf("Down again: got %v, want ErrNoCluster", err)
 	}
-	if err := cluster.Delete(dir); err != nil {
+	if err := cluster.Delete(t.Context(), dir); err != nil {
 		t.Errorf("Delete: %v", err)
 	}
 	if _, err := os.Stat(dir); err == nil {

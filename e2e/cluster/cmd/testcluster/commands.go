@@ -169,7 +169,7 @@ this machine is removed, even if their cluster was killed.`,
 					_, _ = fmt.Fprintf(log, "stopped the cluster in %s\n", *dir)
 				}
 				if *remove {
-					return cluster.Delete(*dir)
+					return cluster.Delete(ctx, *dir)
 				}
 				return nil
 			}
