@@ -20,8 +20,9 @@ date) echo "$date" ;;
 *)
   mkdir -p "$(dirname "$out")"
   # What else the go command would take into the program from the environment, or, where that is empty, from its own settings.
+  # DWARF would only be written to be stripped.
   export CGO_ENABLED=0 GOFLAGS=-trimpath GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT='' GOFIPS140=off
-  "${GO:-go}" build -trimpath -buildvcs=false \
+  "${GO:-go}" build -trimpath -buildvcs=false -gcflags=all=-dwarf=false \
     -ldflags "-s -w -X main.version=$version -X main.commit=$commit -X main.date=$date" -o "$out" .
   ;;
 esac

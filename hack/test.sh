@@ -50,7 +50,7 @@ go build -o "$tmp/testreport" ./hack/testreport
 # Everything but the trees that are measured: first what needs at most an API server, then whole clusters, those that take
 # longest first and those at the end whose programs are built last.
 others() {
-  local status=0 module rest clusters long last
+  local status=0 module rest clusters long first last
   module=$(go list -m)
   rest=$(go list ./... | grep -vE "^$module/(transform|ocm|snapshot|git)(/|\$)")
   clusters=$(grep "^$module/e2e/" <<<"$rest")
@@ -58,9 +58,10 @@ others() {
   last="^$module/e2e/(external|registrybench|chartcheck|adopt|chart|chart/.*|giteaserver|gitsync)\$"
   # shellcheck disable=SC2046 # one argument for each package
   go test -json "$@" $(grep -v "^$module/e2e/" <<<"$rest") || status=1
+  first="^$module/e2e/chart\$" # of the last: it takes longest
   # shellcheck disable=SC2046
   go test -json "$@" -p "$e2eparallel" -parallel "$e2etests" $(grep -E "$long" <<<"$clusters") $(grep -vE "$long|$last" <<<"$clusters") \
-    $(grep -E "$last" <<<"$clusters") || status=1
+    $(grep -E "$first" <<<"$clusters") $(grep -E "$last" <<<"$clusters" | grep -vE "$first") || status=1
   return "$status"
 }
 

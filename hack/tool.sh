@@ -18,6 +18,6 @@ mkdir -p "$dir"
 tmp=$(mktemp -d "$dir/.build-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 # A static binary runs wherever the cache is mounted; the rename makes a broken build invisible.
-CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$tmp/$name" "$package"
+CGO_ENABLED=0 go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags '-s -w' -o "$tmp/$name" "$package"
 mv "$tmp/$name" "$dir/$name"
 echo "--- tool $name: done after $((SECONDS - started)) s" >&2

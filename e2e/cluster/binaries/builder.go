@@ -46,7 +46,7 @@ func (b *builder) run(ctx context.Context, dir string) error {
 	}
 	// -v prints each package that is compiled. Without cgo the program runs on any machine of its kind.
 	program := filepath.Join(dir, b.module.binary)
-	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-tags=" + b.module.tags, "-ldflags=" + ldflags, "-o", program, b.module.pkg}
+	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", noDebug, "-tags=" + b.module.tags, "-ldflags=" + ldflags, "-o", program, b.module.pkg}
 	if _, err := b.goCommand(ctx, tracker, args...); err != nil {
 		return err
 	}
@@ -71,11 +71,10 @@ func (b *builder) command(ctx context.Context, tracker *tracker, program string,
 	name := filepath.Base(program) + " " + args[0]
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = filepath.Join(b.source, b.module.folder)
-	cgo := "0"
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if b.module.cgo {
-		cgo = "1"
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=1", "CGO_CFLAGS=-O1") // the last one counts; nobody waits for these databases
 	}
-	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo, "GOWORK=off")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // the go command then ends its compilers
 	cmd.WaitDelay = 10 * time.Second
 	var out bytes.Buffer
