@@ -16,6 +16,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/binaries"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/filelock"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/process"
+	"github.com/ocm-operator/ocm-operator/e2e/statefile"
 )
 
 // ErrInUse says that a cluster already runs in a folder.
@@ -101,7 +102,7 @@ func prepare(o Options, paths *programs, supervisor *RecordedProcess) (*Cluster,
 		ports: process.NewPorts(), died: make(chan error, 1), stopping: make(chan struct{}), started: time.Now(),
 		state: State{Kubeconfig: files.kubeconfig(), Kubectl: siblingKubectl(paths), Supervisor: supervisor},
 	}
-	if err := errors.Join(endLeftovers(files), c.state.write(files)); err != nil {
+	if err := errors.Join(endLeftovers(files), statefile.Write(files.state(), c.state)); err != nil {
 		return nil, errors.Join(err, lock.Release())
 	}
 	if c.keys, err = makeKeys(files, c.address); err != nil {
@@ -295,7 +296,7 @@ func (c *Cluster) spawn(comp component, ports map[string]int) (*process.Process,
 	c.state.Processes = append(c.state.Processes, RecordedProcess{
 		Identity: p.Identity, Name: comp.name, Ports: maps.Clone(ports), Log: c.files.log(comp.name),
 	})
-	return p, c.state.write(c.files)
+	return p, statefile.Write(c.files.state(), c.state)
 }
 
 // forget drops a process that has ended before it was ready. One that still runs is left to Stop.
@@ -351,7 +352,7 @@ func (c *Cluster) update(change func(*State)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change(&c.state)
-	return c.state.write(c.files)
+	return statefile.Write(c.files.state(), c.state)
 }
 
 func (c *Cluster) say(format string, args ...any) {

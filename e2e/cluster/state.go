@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/process"
+	"github.com/ocm-operator/ocm-operator/e2e/statefile"
 )
 
 // ErrNoCluster says that no cluster is recorded in a folder.
@@ -42,18 +42,11 @@ type RecordedProcess struct {
 
 // ReadState returns what is recorded of the cluster in dir, or ErrNoCluster.
 func ReadState(dir string) (*State, error) {
-	content, err := os.ReadFile(layout(dir).state())
+	state, err := statefile.Read[State](layout(dir).state())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", dir, ErrNoCluster)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the cluster's state: %w", err)
-	}
-	state := &State{}
-	if err := json.Unmarshal(content, state); err != nil {
-		return nil, fmt.Errorf("read the cluster's state from %s: %w", layout(dir).state(), err)
-	}
-	return state, nil
+	return state, err
 }
 
 // Running tells whether the cluster is ready and all its processes are alive.
@@ -68,22 +61,6 @@ func (s *State) Process(name string) (RecordedProcess, bool) {
 		return RecordedProcess{}, false
 	}
 	return s.Processes[i], true
-}
-
-// write replaces the file in one step, as others read it at any time.
-func (s *State) write(l layout) error {
-	content, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the cluster's state: %w", err)
-	}
-	temp := l.state() + ".new"
-	if err := os.WriteFile(temp, append(content, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write the cluster's state: %w", err)
-	}
-	if err := os.Rename(temp, l.state()); err != nil {
-		return fmt.Errorf("write the cluster's state: %w", err)
-	}
-	return nil
 }
 
 func removeState(l layout) error {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/e2e/podinfo"
+	"github.com/ocm-operator/ocm-operator/e2e/statefile"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 	"github.com/ocm-operator/ocm-operator/ocm/signing"
@@ -168,7 +169,7 @@ func TestState(t *testing.T) {
 		t.Errorf("before: got %v, want errNotRunning", err)
 	}
 	want := state{Registry: "http://127.0.0.1:5001", OperatorLog: "log", Fleet: "fleet.git"}
-	if err := place.write(&want); err != nil {
+	if err := statefile.Write(place.state(), &want); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := place.read(); err != nil || *got != want {

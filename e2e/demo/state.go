@@ -1,12 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+
+	"github.com/ocm-operator/ocm-operator/e2e/statefile"
 )
 
 // folder is where everything of the demo lies.
@@ -42,28 +41,9 @@ func (s *state) fleetURL() string { return s.Registry + fleetPrefix + fleetName 
 var errNotRunning = errors.New("the demo does not run; start it with make demo")
 
 func (f folder) read() (*state, error) {
-	content, err := os.ReadFile(f.state())
+	s, err := statefile.Read[state](f.state())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNotRunning
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the demo's state: %w", err)
-	}
-	s := &state{}
-	if err := json.Unmarshal(content, s); err != nil {
-		return nil, fmt.Errorf("read the demo's state from %s: %w", f.state(), err)
-	}
-	return s, nil
-}
-
-// write replaces the file in one step, as it is waited for.
-func (f folder) write(s *state) error {
-	content, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the demo's state: %w", err)
-	}
-	if err := os.WriteFile(f.state()+".new", append(content, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write the demo's state: %w", err)
-	}
-	return os.Rename(f.state()+".new", f.state())
+	return s, err
 }

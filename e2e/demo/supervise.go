@@ -15,6 +15,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/operator"
+	"github.com/ocm-operator/ocm-operator/e2e/statefile"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
@@ -66,7 +67,7 @@ func superviseOperator(ctx context.Context, place folder, registry string, clust
 	if err != nil {
 		return err
 	}
-	if err := place.write(&state{Registry: "http://" + registry, OperatorLog: op.LogFile(), SigningKey: place.key(), Fleet: filepath.Join(place.fleet(), fleetName)}); err != nil {
+	if err := statefile.Write(place.state(), &state{Registry: "http://" + registry, OperatorLog: op.LogFile(), SigningKey: place.key(), Fleet: filepath.Join(place.fleet(), fleetName)}); err != nil {
 		return errors.Join(err, op.Stop(context.WithoutCancel(ctx)))
 	}
 	select {

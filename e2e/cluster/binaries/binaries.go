@@ -141,31 +141,22 @@ func (c *Cache) Node(ctx context.Context) (*Node, error) {
 		module module
 		path   *string
 	}{{controlPlane, &node.ControlPlane}, {pause, &node.Pause}, {coreDNS, &node.CoreDNS}} {
-		dir, err := c.build(ctx, program.module)
-		if err != nil {
+		var err error
+		if *program.path, err = c.program(ctx, program.module); err != nil {
 			return nil, err
 		}
-		*program.path = filepath.Join(dir, program.module.binary)
 	}
 	return node, nil
 }
 
 // Helm builds the helm command if it is missing, and returns its path.
 func (c *Cache) Helm(ctx context.Context) (string, error) {
-	dir, err := c.build(ctx, helm)
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, helm.binary), nil
+	return c.program(ctx, helm)
 }
 
 // Registries builds the program with the registries of other projects if it is missing, and returns its path.
 func (c *Cache) Registries(ctx context.Context) (string, error) {
-	dir, err := c.build(ctx, registries)
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, registries.binary), nil
+	return c.program(ctx, registries)
 }
 
 // Gitea holds the paths of a forge.
@@ -205,6 +196,15 @@ func (c *Cache) BuildAll(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// program returns the path of the program, which it builds unless it is there.
+func (c *Cache) program(ctx context.Context, m module) (string, error) {
+	dir, err := c.build(ctx, m)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, m.binary), nil
 }
 
 // build returns the folder of the program, which it builds unless it is there.

@@ -27,13 +27,13 @@ type ChartTools struct {
 
 // ChartTools builds the tools for charts if they are missing.
 func (c *Cache) ChartTools(ctx context.Context) (*ChartTools, error) {
-	unittest, err := c.build(ctx, helmUnittest)
+	unittest, err := c.program(ctx, helmUnittest)
 	if err != nil {
 		return nil, err
 	}
-	conform, err := c.build(ctx, kubeconform)
+	conform, err := c.program(ctx, kubeconform)
 	if err != nil {
 		return nil, err
 	}
-	return &ChartTools{Unittest: filepath.Join(unittest, helmUnittest.binary), Kubeconform: filepath.Join(conform, kubeconform.binary)}, nil
+	return &ChartTools{Unittest: unittest, Kubeconform: conform}, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/binaries"
+	"github.com/ocm-operator/ocm-operator/e2e/statefile"
 )
 
 // preparedDisk returns a node whose disk has all its files.
@@ -106,7 +107,7 @@ func TestState(t *testing.T) {
 	if state, err := ReadState(dir); err != nil || len(state.Nodes) > 0 {
 		t.Errorf("no nodes: got %+v, %v", state, err)
 	}
-	if err := f.writeState(&State{Packages: "/p", Nodes: []NodeState{{Name: "node-1"}}}); err != nil {
+	if err := statefile.Write(f.state(), &State{Packages: "/p", Nodes: []NodeState{{Name: "node-1"}}}); err != nil {
 		t.Fatal(err)
 	}
 	state, err := ReadState(dir)

@@ -16,6 +16,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/filelock"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/process"
+	"github.com/ocm-operator/ocm-operator/e2e/statefile"
 )
 
 const (
@@ -144,7 +145,7 @@ func (c *Cluster) record() error {
 	for _, n := range c.nodes {
 		state.Nodes = append(state.Nodes, NodeState{Name: n.Name, Address: n.Address, Processes: n.identities()})
 	}
-	return c.files.writeState(state)
+	return statefile.Write(c.files.state(), state)
 }
 
 // Node returns the node with that index; the first one is 0.

@@ -1,7 +1,6 @@
 package nodes
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/binaries"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/process"
+	"github.com/ocm-operator/ocm-operator/e2e/statefile"
 )
 
 // files names the files of a cluster's nodes.
@@ -65,39 +65,16 @@ func ReadState(dir string) (*State, error) {
 }
 
 func (f files) readState() (*State, error) {
-	content, err := os.ReadFile(f.state())
+	state, err := statefile.Read[State](f.state())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", string(f), errNoNodes)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the state of nodes: %w", err)
-	}
-	state := &State{}
-	if err := json.Unmarshal(content, state); err != nil {
-		return nil, fmt.Errorf("read the state of nodes from %s: %w", f.state(), err)
-	}
-	return state, nil
+	return state, err
 }
 
 // programs are those with which a cluster that has this state is removed.
 func (s *State) programs() *programs {
 	return &programs{Runtime: &binaries.Runtime{Root: s.Packages}}
-}
-
-// writeState replaces the file in one step, as it must be right whenever this process is killed.
-func (f files) writeState(state *State) error {
-	content, err := json.MarshalIndent(state, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the state of nodes: %w", err)
-	}
-	temp := f.state() + ".new"
-	if err := os.WriteFile(temp, append(content, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write the state of nodes: %w", err)
-	}
-	if err := os.Rename(temp, f.state()); err != nil {
-		return fmt.Errorf("write the state of nodes: %w", err)
-	}
-	return nil
 }
 
 func (f files) removeState() error {
