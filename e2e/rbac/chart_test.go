@@ -7,7 +7,6 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -47,8 +46,8 @@ func TestChartGrantsWhatIsTested(t *testing.T) {
 	needs := requirements(t, build(t))
 	for name := range needs {
 		var gates []string
-		for other := range needs {
-			gates = append(gates, fmt.Sprintf("features.%s=%t", other, other == name || slices.Contains(needs[name], other)))
+		for other, on := range only(needs, name) {
+			gates = append(gates, fmt.Sprintf("features.%s=%t", other, on))
 		}
 		scenarios[name+" alone"] = []string{"--set", strings.Join(gates, ",")}
 	}

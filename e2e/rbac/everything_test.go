@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -31,23 +33,26 @@ var everything = scenario{
 		"--object-level-workload-identity", "--watch-secrets",
 	},
 	more: func(w *world) []string {
-		address, kept, err := loopback.Reserve()
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		w.t.Cleanup(func() { _ = kept.Close() })
-		return []string{
-			"--artifact-addr=" + address, "--artifact-address=" + address, "--snapshot-recheck-interval=1s", "--secret-check-interval=200ms",
-			"--leader-election-lease-duration=4s", "--leader-election-renew-deadline=3s", "--leader-election-retry-period=1s",
-		}
+		return append(artifactAddress(w), "--snapshot-recheck-interval=1s", "--secret-check-interval=200ms",
+			"--leader-election-lease-duration=4s", "--leader-election-renew-deadline=3s", "--leader-election-retry-period=1s")
 	},
 	play: playEverything,
+}
+
+// artifactAddress returns the arguments that say where artifacts are.
+func artifactAddress(w *world) []string {
+	address, kept, err := loopback.Reserve()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = kept.Close() })
+	return []string{"--artifact-addr=" + address, "--artifact-address=" + address}
 }
 
 func playEverything(w *world) {
 	components := ocmtest.Start(w.t)
 	publish(w.t, components, "1.0.0")
-	w.Apply(objects, "${REPOSITORY}", components.URL)
+	w.Apply(objects, "${REPOSITORY}", components.URL, "${GIT}", "https://127.0.0.1:1") // where nothing listens
 	for _, object := range []string{"ComponentVersion/app", "Resource/app", "Localization/app", "Configuration/app"} {
 		kind, name, _ := strings.Cut(object, "/")
 		w.Wait(kind, name, e2etest.Ready)
@@ -57,6 +62,7 @@ func playEverything(w *world) {
 	defer stop()
 	w.handOver()
 	w.newVersion(components)
+	w.used("patch", "snapshots")
 	w.registry()
 	w.used("create", "serviceaccounts/token")
 	w.used("watch", "secrets")
@@ -103,8 +109,21 @@ func (w *world) answer(ctx context.Context, kind string) {
 
 // handOver has deployers make, change and delete everything that they can.
 func (w *world) handOver() {
+	w.made("OCIRepository/plain", "ExternalArtifact/app", "Kustomization/app", "HelmRelease/chart", "Secret/plain-registry-pull")
+	w.unmarked("OCIRepository/plain", "ExternalArtifact/app")
+	w.renewed("plain")
+	w.patch(watched, "FluxDeployer", "plain", `{"spec":{"kustomizationTemplate":{"path":"./","prune":true}}}`)
+	w.withdrawn()
+	w.Gone("ExternalArtifact", "app")
+	w.Gone("OCIRepository", "plain")
+	w.Gone("Secret", "plain-registry-pull")
+}
+
+// made waits until deployers have made something.
+func (w *world) made(objects ...string) {
+	w.t.Helper()
 	w.Eventually("the deployers have made something", func() error {
-		for _, object := range []string{"OCIRepository/plain", "ExternalArtifact/app", "Kustomization/app", "HelmRelease/chart", "Secret/plain-registry-pull"} {
+		for _, object := range objects {
 			kind, name, _ := strings.Cut(object, "/")
 			if _, err := w.Lookup(kind, name); err != nil {
 				deployer, _, _ := strings.Cut(name, "-")
@@ -114,28 +133,41 @@ func (w *world) handOver() {
 		}
 		return nil
 	})
-	// What does not look like ours is read past the cache before it is written again.
-	for kind, name := range map[string]string{"OCIRepository": "plain", "ExternalArtifact": "app"} {
+}
+
+// unmarked lets objects not look like those of their deployers: they are read past the cache before they are written again.
+func (w *world) unmarked(objects ...string) {
+	w.t.Helper()
+	for _, object := range objects {
+		kind, name, _ := strings.Cut(object, "/")
 		w.patch(watched, kind, name, `{"metadata":{"annotations":{"delivery.ocm.software/applied-digest":null}}}`)
 		w.request("FluxDeployer", name)
 	}
-	w.used("get", "ocirepositories")
-	w.used("get", "externalartifacts")
-	w.patch(watched, "Secret", "plain-registry-pull", `{"metadata":{"annotations":{"delivery.ocm.software/expires":"2020-01-01T00:00:00Z"}}}`)
-	w.until("the pull Secret is made again", func() { w.request("FluxDeployer", "plain") }, func(right rights.Right) bool {
-		return right.Verb == "update" && right.Resource == "secrets" && right.Namespace == watched
-	})
-	w.patch(watched, "FluxDeployer", "app", `{"spec":{"kustomizationTemplate":null}}`)
-	w.patch(watched, "FluxDeployer", "chart", `{"spec":{"helmReleaseTemplate":null}}`)
-	w.patch(watched, "FluxDeployer", "plain", `{"spec":{"kustomizationTemplate":{"path":"./","prune":true}}}`)
-	w.Gone("Kustomization", "app")
-	w.Gone("ExternalArtifact", "app")
-	w.Gone("HelmRelease", "chart")
-	w.Gone("OCIRepository", "plain")
-	w.Gone("Secret", "plain-registry-pull")
+	for _, object := range objects {
+		kind, _, _ := strings.Cut(object, "/")
+		w.used("get", plural(kind))
+	}
 }
 
-// newVersion has descriptors and Snapshots changed.
+// renewed has the credential of a deployer made again.
+func (w *world) renewed(deployer string) {
+	w.t.Helper()
+	w.patch(watched, "Secret", deployer+"-registry-pull", `{"metadata":{"annotations":{"delivery.ocm.software/expires":"2020-01-01T00:00:00Z"}}}`)
+	w.until("the pull Secret is made again", func() { w.request("FluxDeployer", deployer) }, func(right rights.Right) bool {
+		return right.Verb == "update" && right.Resource == "secrets" && right.Namespace == watched
+	})
+}
+
+// withdrawn has deployers delete what is to be in their templates no longer.
+func (w *world) withdrawn() {
+	w.t.Helper()
+	w.patch(watched, "FluxDeployer", "app", `{"spec":{"kustomizationTemplate":null}}`)
+	w.patch(watched, "FluxDeployer", "chart", `{"spec":{"helmReleaseTemplate":null}}`)
+	w.Gone("Kustomization", "app")
+	w.Gone("HelmRelease", "chart")
+}
+
+// newVersion has descriptors changed, and publishes another version.
 func (w *world) newVersion(components *ocmtest.Server) {
 	descriptors, err := w.List(w.t.Context(), watched, "ComponentDescriptor")
 	if err != nil || len(descriptors.Items) == 0 {
@@ -146,7 +178,6 @@ func (w *world) newVersion(components *ocmtest.Server) {
 	publish(w.t, components, "2.0.0")
 	w.request("ComponentVersion", "app")
 	w.used("delete", "componentdescriptors")
-	w.used("patch", "snapshots")
 }
 
 // registry has the registry make, change and complain about its Secrets, and ask who reads.
@@ -159,6 +190,9 @@ func (w *world) registry() {
 			return right.Verb == verb && right.Resource == resource && right.Namespace == operator.Namespace
 		}
 	}
+	w.Eventually("the credential of those who write is there", func() error {
+		return w.Client.Get(w.t.Context(), client.ObjectKey{Namespace: operator.Namespace, Name: "writer"}, &corev1.Secret{})
+	})
 	w.patch(operator.Namespace, "Secret", "writer", `{"metadata":{"annotations":{"delivery.ocm.software/expires":"2020-01-01T00:00:00Z"}}}`)
 	w.until("the Secrets of the registry are written again", nil, own("update", "secrets"))
 	mine := true
@@ -192,20 +226,28 @@ func (w *world) readWithToken() {
 	}
 }
 
-// staleObjects has every kind written to while the operator does, which reads past its cache then.
+// staleObjects has every kind read past the cache.
 func (w *world) staleObjects() {
-	kinds := map[string]string{
-		"ComponentVersion": "app", "ComponentSubscription": "app", "Resource": "app", "Localization": "app", "Configuration": "app",
-		"FluxDeployer": "app", "GitSync": "app", "Snapshot": "",
-	}
 	snapshots, err := w.List(w.t.Context(), watched, "Snapshot")
 	if err != nil || len(snapshots.Items) == 0 {
 		w.t.Fatalf("snapshots: %v, %v", snapshots.Items, err)
 	}
-	kinds["Snapshot"] = snapshots.Items[0].GetName()
-	w.until("every kind is read past the cache", func() {
+	w.stale(map[string]string{
+		"ComponentVersion": "app", "ComponentSubscription": "app", "Resource": "app", "Localization": "app", "Configuration": "app",
+		"FluxDeployer": "app", "GitSync": "app", "Snapshot": snapshots.Items[0].GetName(),
+	})
+}
+
+// stale has objects written to, one of a kind, while the operator does, which reads past its cache then.
+func (w *world) stale(objects map[string]string) {
+	w.t.Helper()
+	var resources []string
+	for kind := range objects {
+		resources = append(resources, plural(kind))
+	}
+	w.until("objects are read past the cache", func() {
 		var all sync.WaitGroup
-		for kind, name := range kinds {
+		for kind, name := range objects {
 			all.Go(func() {
 				for range 50 {
 					if err := w.tryAnnotate(watched, kind, name, "reconcile.fluxcd.io/requestedAt"); err != nil {
@@ -216,5 +258,13 @@ func (w *world) staleObjects() {
 			})
 		}
 		all.Wait()
-	}, func(right rights.Right) bool { return right.Verb == "get" && right.Group == "delivery.ocm.software" })
+	}, func(right rights.Right) bool {
+		return right.Verb == "get" && slices.Contains(resources, right.Resource)
+	})
+}
+
+// plural is what the API server calls the objects of a kind.
+func plural(kind string) string {
+	resource, _ := apimeta.UnsafeGuessKindToResource(e2etest.GVK(kind))
+	return resource.Resource
 }

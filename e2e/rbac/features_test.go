@@ -103,6 +103,19 @@ func (s set) flag() string {
 	return "--features=" + strings.Join(gates, ",")
 }
 
+// only returns the set of some features with all that they need, and no others.
+func only(needs map[string][]string, names ...string) set {
+	s := set{}
+	for name := range needs {
+		s[name] = false
+	}
+	for len(names) > 0 {
+		s[names[0]] = true
+		names = slices.Concat(names[1:], needs[names[0]])
+	}
+	return s
+}
+
 // setsOf returns every set of features in which each has what it needs.
 func setsOf(needs map[string][]string) []set {
 	names := slices.Sorted(maps.Keys(needs))

@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
-	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
 	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/e2e/operator/rights"
@@ -32,24 +31,15 @@ type needed struct {
 // needed. A right that was not used fails by its name, and so does one without which the request would have been allowed all
 // the same.
 func TestNoRightIsTooMuch(t *testing.T) {
-	log, args := newAudit(t)
-	c := clustertest.Start(t, cluster.Options{
-		// Without it, what is watched is listed first, as with servers that are older.
-		APIServerArgs: append(args, "--feature-gates=WatchList=false"),
-	})
-	if err := operator.Install(t.Context(), c.Config()); err != nil {
-		t.Fatal(err)
-	}
-	binary := build(t)
-	proved := map[rights.Right]needed{}
+	w := newWorld(t)
 	for _, run := range []scenario{everything, elsewhere, foreigners} {
-		w := &world{audit: log, cluster: c, binary: binary, proved: proved}
-		t.Run(run.name, func(t *testing.T) { w.play(t, run) })
+		each := w
+		t.Run(run.name, func(t *testing.T) { each.play(t, run) })
 	}
 	var idle []string
 	all := allRights(t, everything, elsewhere, foreigners)
 	for _, right := range all {
-		if _, ok := proved[right]; !ok {
+		if _, ok := w.proved[right]; !ok {
 			idle = append(idle, right.String())
 		}
 	}
@@ -57,8 +47,8 @@ func TestNoRightIsTooMuch(t *testing.T) {
 		t.Errorf("%d of %d rights were never used: drop their markers +kubebuilder:rbac, or let this test do what needs them:\n%s",
 			len(idle), len(all), strings.Join(idle, "\n"))
 	}
-	denied(t, c, proved)
-	t.Logf("%d rights, each of them used, and each missed when it is taken away", len(proved))
+	denied(t, w.cluster, w.proved)
+	t.Logf("%d rights, each of them used, and each missed when it is taken away", len(w.proved))
 }
 
 // allRights returns what the scenarios grant together.

@@ -3,6 +3,7 @@ package rbac_test
 import (
 	"bytes"
 	"compress/gzip"
+	"strings"
 	"testing"
 
 	"github.com/ocm-operator/ocm-operator/ocm"
@@ -39,20 +40,17 @@ func publish(t *testing.T, registry *ocmtest.Server, version string) {
 	}
 }
 
-// site are values.
-const site = `
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: site}
-data: {values.yaml: "message: hello"}
-`
+// documents joins objects to one text.
+func documents(parts ...string) string { return strings.Join(parts, "---") }
 
-// pipeline is what is needed for a Snapshot.
-const pipeline = `
+// puller is who pulls components.
+const puller = `
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: puller}
----
+`
+
+const componentVersion = `
 apiVersion: delivery.ocm.software/v1alpha1
 kind: ComponentVersion
 metadata: {name: app}
@@ -62,7 +60,9 @@ spec:
   version: {semver: ">=0.0.0"}
   repository: {url: "${REPOSITORY}/acme"}
   serviceAccountName: puller
----
+`
+
+const manifests = `
 apiVersion: delivery.ocm.software/v1alpha1
 kind: Resource
 metadata: {name: app}
@@ -71,15 +71,33 @@ spec:
   sourceRef: {name: app, resourceRef: {name: manifests}}
 `
 
-// objects are of every kind, and refer to everything that objects can refer to. Nothing listens where cloud logs in, and where
-// the GitSync pushes to.
-const objects = pipeline + "---" + site + `
----
+const chart = `
+apiVersion: delivery.ocm.software/v1alpha1
+kind: Resource
+metadata: {name: chart}
+spec:
+  interval: 10m
+  sourceRef: {name: app, resourceRef: {name: chart}}
+`
+
+// lost has no content, and is what an earlier controller has left.
+const lost = `
+apiVersion: delivery.ocm.software/v1alpha1
+kind: Snapshot
+metadata: {name: lost, finalizers: [finalizers.snapshot.ocm.software]}
+spec: {identity: {component-name: acme.org}, digest: none, tag: 1.0.0}
+`
+
+// site are values.
+const site = `
 apiVersion: v1
-kind: Secret
-metadata: {name: git}
-stringData: {username: nobody, password: nothing}
----
+kind: ConfigMap
+metadata: {name: site}
+data: {values.yaml: "message: hello"}
+`
+
+// cloud is by what a cloud is logged in at. Nothing listens where that leads to.
+const cloud = `
 apiVersion: v1
 kind: Secret
 metadata: {name: proxy}
@@ -90,7 +108,9 @@ kind: ServiceAccount
 metadata:
   name: cloud
   annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::123456789012:role/reader"}
----
+`
+
+const cloudVersion = `
 apiVersion: delivery.ocm.software/v1alpha1
 kind: ComponentVersion
 metadata: {name: cloud}
@@ -100,7 +120,9 @@ spec:
   version: {semver: ">=0.0.0"}
   repository: {url: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/acme, provider: aws, proxySecretRef: {name: proxy}}
   serviceAccountName: cloud
----
+`
+
+const subscription = `
 apiVersion: delivery.ocm.software/v1alpha1
 kind: ComponentSubscription
 metadata: {name: app}
@@ -110,7 +132,21 @@ spec:
   semver: ">=1.0.0"
   source: {url: "${REPOSITORY}/acme"}
   destination: {url: "${REPOSITORY}/copy"}
----
+`
+
+const cloudSubscription = `
+apiVersion: delivery.ocm.software/v1alpha1
+kind: ComponentSubscription
+metadata: {name: cloud}
+spec:
+  interval: 10m
+  component: acme.org/app
+  semver: ">=1.0.0"
+  source: {url: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/acme, provider: aws, proxySecretRef: {name: proxy}}
+  serviceAccountName: cloud
+`
+
+const localization = `
 apiVersion: delivery.ocm.software/v1alpha1
 kind: Localization
 metadata: {name: app}
@@ -119,7 +155,9 @@ spec:
   sourceRef: {kind: Resource, name: app}
   configRef: {kind: ComponentVersion, name: app, resourceRef: {name: config}}
   valuesFrom: {configMapSource: {sourceRef: {name: site}, key: values.yaml}}
----
+`
+
+const configuration = `
 apiVersion: delivery.ocm.software/v1alpha1
 kind: Configuration
 metadata: {name: app}
@@ -127,8 +165,11 @@ spec:
   interval: 10m
   sourceRef: {kind: Localization, name: app}
   configRef: {kind: ComponentVersion, name: app, resourceRef: {name: config}}
-  values: {message: hi}
----
+  valuesFrom: {configMapSource: {sourceRef: {name: site}, key: values.yaml}}
+`
+
+// deployers are of all three forms.
+const deployers = `
 apiVersion: delivery.ocm.software/v1alpha1
 kind: FluxDeployer
 metadata: {name: app}
@@ -145,19 +186,20 @@ spec:
   sourceRef: {kind: Resource, name: app}
 ---
 apiVersion: delivery.ocm.software/v1alpha1
-kind: Resource
-metadata: {name: chart}
-spec:
-  interval: 10m
-  sourceRef: {name: app, resourceRef: {name: chart}}
----
-apiVersion: delivery.ocm.software/v1alpha1
 kind: FluxDeployer
 metadata: {name: chart}
 spec:
   interval: 10m
   sourceRef: {kind: Resource, name: chart}
   helmReleaseTemplate: {interval: 10m}
+`
+
+// gitSync proposes what it pushes.
+const gitSync = `
+apiVersion: v1
+kind: Secret
+metadata: {name: git}
+stringData: {username: nobody, password: nothing}
 ---
 apiVersion: delivery.ocm.software/v1alpha1
 kind: GitSync
@@ -165,6 +207,14 @@ metadata: {name: app}
 spec:
   interval: 10m
   sourceRef: {kind: Resource, name: app}
-  repository: {url: "https://127.0.0.1:1/acme/fleet", secretRef: {name: git}}
+  repository: {url: "${GIT}/acme/fleet.git", provider: gitea, secretRef: {name: git}}
   commitTemplate: {name: nobody, email: nobody@acme.org}
+  automaticPullRequestCreation: true
 `
+
+var (
+	// pipeline is what is needed for a Snapshot.
+	pipeline = documents(puller, componentVersion, manifests)
+	// objects are of every kind, and refer to everything that objects can refer to.
+	objects = documents(pipeline, chart, site, cloud, cloudVersion, subscription, cloudSubscription, localization, configuration, deployers, gitSync)
+)

@@ -21,9 +21,11 @@ import (
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/binaries"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
 	"github.com/ocm-operator/ocm-operator/e2e/operator"
 	"github.com/ocm-operator/ocm-operator/e2e/operator/rights"
+	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
 // scenario is a way to run the operator, and what happens then.
@@ -49,13 +51,37 @@ type world struct {
 	op      *operator.Operator
 	granted rights.Rights
 	proved  map[rights.Right]needed
+	// components is where components are that several scenarios have in common, and content the folder of their registries.
+	components *ocmtest.Server
+	content    string
+}
+
+// newWorld returns a world in which nothing has happened, in a cluster of its own that tells who does what.
+func newWorld(t *testing.T) world {
+	t.Helper()
+	log, args := newAudit(t)
+	c := clustertest.Start(t, cluster.Options{
+		// Without it, what is watched is listed first, as with servers that are older.
+		APIServerArgs: append(args, "--feature-gates=WatchList=false"),
+	})
+	if err := operator.Install(t.Context(), c.Config()); err != nil {
+		t.Fatal(err)
+	}
+	return world{audit: log, cluster: c, binary: build(t), proved: map[rights.Right]needed{}}
+}
+
+// enter lets a test see and change what is there.
+func (w *world) enter(t *testing.T) {
+	t.Helper()
+	w.t = t
+	w.Env = e2etest.Installed(t, w.cluster, watched, w.log)
+	w.namespace(watched)
 }
 
 // play runs the operator and notes which of its rights were used.
 func (w *world) play(t *testing.T, s scenario) {
-	w.t, w.granted = t, rightsOf(t, s.args)
-	w.Env = e2etest.Installed(t, w.cluster, watched, w.log)
-	w.namespace(watched)
+	w.enter(t)
+	w.granted = rightsOf(t, s.args)
 	if s.before != nil {
 		s.before(w)
 	}

@@ -82,7 +82,7 @@ func Plugin(o Options) plugin.Plugin {
 // +kubebuilder:rbac:roleName=FluxDeployer,groups=delivery.ocm.software,resources=fluxdeployers,verbs=get;list;watch
 // +kubebuilder:rbac:roleName=FluxDeployer,groups=delivery.ocm.software,resources=fluxdeployers/status,verbs=patch
 // +kubebuilder:rbac:roleName=FluxDeployer,groups=delivery.ocm.software,resources=resources;localizations;configurations,verbs=list;watch
-// +kubebuilder:rbac:roleName=FluxDeployer,groups=source.toolkit.fluxcd.io,resources=ocirepositories,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:roleName=FluxDeployer,groups=source.toolkit.fluxcd.io,resources=ocirepositories,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:roleName=FluxDeployer,groups=kustomize.toolkit.fluxcd.io,resources=kustomizations,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:roleName=FluxDeployer,groups=helm.toolkit.fluxcd.io,resources=helmreleases,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:roleName=FluxDeployer,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=ocirepositories.source.toolkit.fluxcd.io,verbs=list;watch

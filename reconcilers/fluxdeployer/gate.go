@@ -67,6 +67,9 @@ type gate struct {
 	answers map[schema.GroupVersionKind]answer
 }
 
+// What Flux gets as an artifact it gets by no OCIRepository any more. Without artifacts none is ever deleted.
+//
+// +kubebuilder:rbac:roleName=external-artifacts,groups=source.toolkit.fluxcd.io,resources=ocirepositories,verbs=delete
 // +kubebuilder:rbac:roleName=external-artifacts,groups=source.toolkit.fluxcd.io,resources=externalartifacts,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:roleName=external-artifacts,groups=source.toolkit.fluxcd.io,resources=externalartifacts/status,verbs=patch
 // +kubebuilder:rbac:roleName=external-artifacts,groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=externalartifacts.source.toolkit.fluxcd.io,verbs=list;watch

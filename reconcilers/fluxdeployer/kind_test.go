@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/ocm-operator/ocm-operator/apis/delivery/v1alpha1"
 	"github.com/ocm-operator/ocm-operator/reconcilers/fluxdeployer"
@@ -369,6 +370,29 @@ func TestTemplateSwitchRemovesTheOldObject(t *testing.T) {
 	s.Reconcile(d)
 	if s.flux(helmRelease) != nil || s.flux(ociRepository) == nil || d.Status.HelmRelease != "" {
 		t.Errorf("status is %+v, want the OCIRepository alone", d.Status)
+	}
+}
+
+// TestArtifactOfBefore has an ExternalArtifact of a time when there were some. Nobody may even look for it without the option.
+func TestArtifactOfBefore(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	artifact := ociRepository.GroupVersion().WithKind("ExternalArtifact")
+	s.Serve(artifact)
+	d := s.deploy(kustomize)
+	left := &unstructured.Unstructured{}
+	left.SetGroupVersionKind(artifact)
+	left.SetNamespace(d.Namespace)
+	left.SetName(d.Name)
+	if err := controllerutil.SetControllerReference(d, left, s.Client.Scheme()); err != nil {
+		t.Fatal(err)
+	}
+	s.Create(left)
+	s.SetStatus(d, func() { d.Status.ExternalArtifact = "default/app" })
+	s.Reconcile(d)
+	wantConditions(t, d, ready)
+	if s.flux(artifact) == nil || d.Status.ExternalArtifact != "default/app" {
+		t.Errorf("status names %q, want the ExternalArtifact to stay and to be named", d.Status.ExternalArtifact)
 	}
 }
 

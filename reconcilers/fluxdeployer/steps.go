@@ -159,6 +159,9 @@ func (d *deployer) prune(ctx context.Context, r *run) error {
 			*field.name = r.obj.Namespace + "/" + r.obj.Name
 			continue
 		}
+		if field.gvk == externalArtifactKind && d.artifacts.Find == nil {
+			continue // without the option, nobody may look at it: it goes with the deployer
+		}
 		if d.mayExist(field.gvk, *field.name) {
 			if err := d.deleteObject(ctx, r.obj, field.gvk); err != nil {
 				return lifecycle.Retry(applyReason(field.gvk), err)

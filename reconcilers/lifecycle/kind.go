@@ -73,7 +73,7 @@ type Kind[T Object, R any] struct {
 	// Undo takes away what lies outside the cluster for a deleted object. After an error it is asked again, for a *Verdict with a
 	// time by then; how long it goes on like that is bounded by Undo itself.
 	Undo func(ctx context.Context, obj T) error
-	// LegacyFinalizers are removed from objects that are deleted.
+	// LegacyFinalizers are what others have set, and nobody needs. They are removed from all objects.
 	LegacyFinalizers []string
 }
 

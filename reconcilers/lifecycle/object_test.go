@@ -76,6 +76,34 @@ func TestDeletionTakesLegacyFinalizersOnly(t *testing.T) {
 	}
 }
 
+// TestLegacyFinalizersOfLivingObjects: nobody is to wait for a controller that may be gone when the object is deleted.
+func TestLegacyFinalizersOfLivingObjects(t *testing.T) {
+	t.Parallel()
+	for name, suspended := range map[string]bool{"working": false, "suspended": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.Change(b.obj, func() {
+				b.obj.Finalizers, b.obj.Spec.Suspend = []string{"example.com/keep", v1alpha1.SnapshotFinalizer}, suspended
+			})
+			b.step = func(_ context.Context, obj *v1alpha1.Resource) error {
+				if len(obj.Finalizers) > 1 {
+					t.Errorf("finalizers while a step runs: %v", obj.Finalizers)
+				}
+				return nil
+			}
+			b.reconcile(t)
+			if diff := cmp.Diff([]string{"example.com/keep"}, b.obj.Finalizers); diff != "" {
+				t.Errorf("finalizers (-want +got):\n%s", diff)
+			}
+			b.Writes()
+			if b.reconcile(t); len(b.Writes()) > 0 {
+				t.Error("the second run writes again")
+			}
+		})
+	}
+}
+
 func TestMissingObjectIsNoError(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -164,19 +164,26 @@ func (r *Reconciler[T, R]) write(ctx context.Context, obj, before T) error {
 	}
 }
 
-// keep sets the finalizer of the kind, before there is anything to undo for the object.
+// keep sets the finalizer of the kind, before there is anything to undo for the object, and takes those that nobody needs: who deletes the
+// object after an uninstallation would wait for ever.
 func (r *Reconciler[T, R]) keep(ctx context.Context, obj T) error {
-	if r.kind.Finalizer == "" || controllerutil.ContainsFinalizer(obj, r.kind.Finalizer) {
+	has := func(finalizer string) bool { return controllerutil.ContainsFinalizer(obj, finalizer) }
+	if (r.kind.Finalizer == "" || has(r.kind.Finalizer)) && !slices.ContainsFunc(r.kind.LegacyFinalizers, has) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	before := clone(obj)
-	controllerutil.AddFinalizer(obj, r.kind.Finalizer)
+	if r.kind.Finalizer != "" {
+		controllerutil.AddFinalizer(obj, r.kind.Finalizer)
+	}
+	for _, finalizer := range r.kind.LegacyFinalizers {
+		controllerutil.RemoveFinalizer(obj, finalizer)
+	}
 	// The list of finalizers is written as a whole, so nobody else may have changed it meanwhile.
 	err := r.opts.Client.Patch(ctx, obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
-		return fmt.Errorf("set the finalizer of %s %s: %w", r.kind.Name, client.ObjectKeyFromObject(before), err)
+		return fmt.Errorf("change the finalizers of %s %s: %w", r.kind.Name, client.ObjectKeyFromObject(before), err)
 	}
 	r.written.note(obj)
 	return nil

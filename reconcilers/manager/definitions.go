@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +27,8 @@ const (
 	resourceDefinition = "resources.delivery.ocm.software"
 	// ourField is in the spec of every Resource of ocm-controller and of ours, theirField in that of those others.
 	ourField, theirField = "sourceRef", "componentRef"
+	// definitionsTimeout bounds the look at them. The process is started again if it fails, with the reason in the log.
+	definitionsTimeout = 30 * time.Second
 )
 
 // theirDefinitions are what those controllers define besides.
@@ -38,6 +41,8 @@ var theirDefinitions = []string{
 // CheckDefinitions refuses a cluster in which Resource is a kind of somebody else: its objects would be read as ours, and ours be
 // refused by the API server field by field. That there is no definition yet is fine, and so is one that can't be read.
 func CheckDefinitions(ctx context.Context, live client.Reader) error {
+	ctx, cancel := context.WithTimeout(ctx, definitionsTimeout)
+	defer cancel()
 	crd, err := definition(ctx, live, resourceDefinition)
 	switch {
 	case apierrors.IsNotFound(err):

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -96,6 +97,29 @@ func TestDefinitionsOfOthers(t *testing.T) {
 	if err := manager.CheckDefinitions(t.Context(), kubernetes); err == nil || !strings.Contains(err.Error(), "there are components.delivery.ocm.software") {
 		t.Errorf("the check says %v, want it to name what else is there", err)
 	}
+}
+
+// silent is an API server that takes questions and answers none.
+type silent struct{ client.Reader }
+
+func (silent) Get(ctx context.Context, _ client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestDefinitionsInTime says what it waited for, instead of being ended by a probe without a word.
+func TestDefinitionsInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		err := manager.CheckDefinitions(t.Context(), silent{})
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "resources.delivery.ocm.software") {
+			t.Errorf("the check says %v", err)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("it took %s", took)
+		}
+	})
 }
 
 // install makes a definition the one of its name.

@@ -75,8 +75,10 @@ func Uninstall(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// awaitGone returns when nothing runs the operator any more. It waits for what is being deleted, and for nothing else: hooks that
-// somebody has applied as if they were manifests like others find the operator at work, whose Snapshots they must not touch.
+// awaitGone returns when nothing starts the operator any more. It waits for what is being deleted, and for nothing else: hooks that
+// somebody has applied as if they were manifests like others find the operator at work, whose Snapshots they must not touch. Its last
+// pods may have a minute left. They can't set the finalizer again, because Helm has deleted their roles before it runs this hook, which
+// the chart renders together with these roles only.
 func awaitGone(ctx context.Context, c client.Client, key client.ObjectKey) error {
 	var left string
 	err := wait.PollUntilContextCancel(ctx, uninstallPoll, true, func(ctx context.Context) (bool, error) {

@@ -94,6 +94,8 @@ func Plugin[T lifecycle.Object](k Kind[T], o Options) plugin.Plugin {
 	}
 }
 
+// To get Secrets, which values may come from, is a right of the feature ComponentVersion, without which neither of these is.
+//
 // +kubebuilder:rbac:roleName=Localization,groups=delivery.ocm.software,resources=resources;localizations;configurations,verbs=list;watch
 // +kubebuilder:rbac:roleName=Localization,groups="",resources=configmaps,verbs=get;list;watch
 // +kubebuilder:rbac:roleName=Localization,groups=source.toolkit.fluxcd.io,resources=gitrepositories;ocirepositories;buckets;externalartifacts,verbs=list;watch

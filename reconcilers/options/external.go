@@ -46,6 +46,9 @@ func (e *External) bind(f *pflag.FlagSet) {
 	f.BoolVar(&e.PlainHTTP, "snapshot-registry-plain-http", false, "Reach --snapshot-registry without TLS.")
 }
 
+// onTheWay are the flags that bound what is being written, to whichever registry.
+var onTheWay = []string{"registry-dir", "registry-max-blob-size", "registry-max-staged-size"}
+
 // alone refuses what says how the embedded registry runs where there is none: it would be ignored.
 func (e *External) alone(f *pflag.FlagSet) error {
 	if !e.Used() {
@@ -53,7 +56,8 @@ func (e *External) alone(f *pflag.FlagSet) error {
 	}
 	var idle []string
 	f.Visit(func(flag *pflag.Flag) {
-		if strings.HasPrefix(flag.Name, "registry-") || strings.HasPrefix(flag.Name, "artifact-") {
+		embedded := strings.HasPrefix(flag.Name, "registry-") || strings.HasPrefix(flag.Name, "artifact-")
+		if embedded && !slices.Contains(onTheWay, flag.Name) {
 			idle = append(idle, "--"+flag.Name)
 		}
 	})

@@ -47,7 +47,7 @@ func TestExternalRegistryIsRefused(t *testing.T) {
 		"tag":            {[]string{"--snapshot-registry=oci://registry.example.com/a:v1"}, "lower-case", "a path is no reference"},
 		"too long":       {[]string{"--snapshot-registry=oci://registry.example.com/" + strings.Repeat("a", 60)}, "too long", "Flux refuses the whole name"},
 		"writer":         {[]string{registry, "--registry-writer-secret=a"}, "--registry-writer-secret: for the embedded registry only", "nobody would make it"},
-		"embedded":       {[]string{registry, "--registry-max-size=9", "--registry-dir=/a"}, "--registry-max-size, --registry-dir: for the embedded", "there is none"},
+		"embedded":       {[]string{registry, "--registry-max-size=9", "--registry-dir=/a", "--registry-grace=1s"}, "--registry-max-size, --registry-grace: for the embedded", "there is none"},
 		"artifacts":      {[]string{registry, "--external-artifacts"}, "--external-artifacts needs the embedded registry", "nobody would serve them"},
 		"provider":       {[]string{registry, "--snapshot-registry-provider=ibm"}, "want generic, aws, azure or gcp", "the message lists them"},
 		"plain cloud":    {[]string{registry, "--snapshot-registry-provider=aws", "--snapshot-registry-plain-http"}, "token of provider aws", "tokens need TLS"},
@@ -61,6 +61,17 @@ func TestExternalRegistryIsRefused(t *testing.T) {
 				t.Errorf("got %v, want %q: %s", err, tc.want, tc.reason)
 			}
 		})
+	}
+}
+
+// TestExternalIsBounded: the disk of the operator is its own, wherever snapshots are kept.
+func TestExternalIsBounded(t *testing.T) {
+	o, _, err := parse(t, "--snapshot-registry=oci://registry.example.com", "--registry-dir=/a", "--registry-max-blob-size=1", "--registry-max-staged-size=2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := o.Registry; r.Dir != "/a" || r.MaxBlobBytes != 1 || r.MaxStagedBytes != 2 {
+		t.Errorf("got folder %s with blobs of %d and %d bytes on their way", r.Dir, r.MaxBlobBytes, r.MaxStagedBytes)
 	}
 }
 

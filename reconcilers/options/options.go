@@ -95,7 +95,7 @@ type Registry struct {
 	Address string
 	// Advertise is host and port under which other replicas reach this one; empty when only the network can tell.
 	Advertise string
-	// Dir is where it keeps its content.
+	// Dir is where it keeps its content, and where that is on its way to a registry in its place.
 	Dir string
 	// PlainHTTP switches TLS off.
 	PlainHTTP bool
@@ -106,7 +106,7 @@ type Registry struct {
 	TokenAudience string
 	// CertSecret is the Secret that holds its certificates.
 	CertSecret string
-	// MaxBlobBytes bounds a blob that it keeps, and MaxStagedBytes all blobs together that are being written.
+	// MaxBlobBytes bounds a blob that it keeps, and MaxStagedBytes all blobs together that are being written, to either registry.
 	MaxBlobBytes, MaxStagedBytes int64
 	// Room bounds everything that it keeps.
 	Room Room
@@ -208,9 +208,12 @@ func (r *Registry) bind(f *pflag.FlagSet) {
 	f.StringVar(&r.Advertise, "registry-advertise-address", "",
 		"Host and port under which other replicas reach the embedded registry of this one. "+
 			"The default has the host of --registry-listen, or POD_IP, or the address from which the API server is asked.")
-	f.StringVar(&r.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"), "Folder in which the embedded registry keeps its content.")
-	f.Int64Var(&r.MaxBlobBytes, "registry-max-blob-size", 16<<30, "Largest blob in bytes that the embedded registry keeps.")
-	f.Int64Var(&r.MaxStagedBytes, "registry-max-staged-size", 32<<30, "Bytes of disk that all blobs may take together while they are being written.")
+	f.StringVar(&r.Dir, "registry-dir", filepath.Join(os.TempDir(), "ocm-registry"),
+		"Folder in which the embedded registry keeps its content; with --snapshot-registry, only what is on its way there.")
+	f.Int64Var(&r.MaxBlobBytes, "registry-max-blob-size", 16<<30,
+		"Largest blob in bytes that the embedded registry keeps, or that is written to --snapshot-registry.")
+	f.Int64Var(&r.MaxStagedBytes, "registry-max-staged-size", 32<<30,
+		"Bytes of disk that all blobs may take together while they are being written, to --snapshot-registry as well.")
 	r.Room.bind(f)
 	f.DurationVar(&r.CollectInterval, "registry-collect-interval", 10*time.Minute,
 		"Time between two collections of content that neither a Snapshot nor a FluxDeployer refers to; nothing is collected within an hour of its last use while there is room.")

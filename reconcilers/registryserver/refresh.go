@@ -23,7 +23,11 @@ const (
 // before Setup. From then on Secrets are read so that no change is missed between reading and looking.
 func (r *Registry) Watch(secrets *secrets.Lookout) {
 	r.client = secrets.Client(r.client)
-	for name, changed := range map[string]chan struct{}{r.options.CertSecret: r.changed, r.options.KeySecret: r.changed, r.options.WriterSecret: r.writer} {
+	certificates := r.options.CertSecret
+	if r.options.PlainHTTP {
+		certificates = "" // nobody reads them, or may
+	}
+	for name, changed := range map[string]chan struct{}{certificates: r.changed, r.options.KeySecret: r.changed, r.options.WriterSecret: r.writer} {
 		if name != "" {
 			secrets.Follow(client.ObjectKey{Namespace: r.namespace, Name: name}, func() { signal(changed) })
 		}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/ocm-operator/ocm-operator/reconcilers/options"
@@ -397,6 +399,49 @@ func TestChangesOfSecretsAreSignalled(t *testing.T) {
 		if len(r.changed) != step.changed || len(r.writer) != step.writer {
 			t.Errorf("%s: signals %d and %d, want %d and %d", step.secret, len(r.changed), len(r.writer), step.changed, step.writer)
 		}
+	}
+}
+
+// names notes which Secrets are asked for.
+type names struct {
+	client.Reader
+	mu    sync.Mutex
+	asked map[string]int
+}
+
+// Get implements client.Reader.
+func (n *names) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	n.mu.Lock()
+	n.asked[key.Name]++
+	n.mu.Unlock()
+	return n.Reader.Get(ctx, key, obj, opts...)
+}
+
+// TestOwnSecretsAreLookedAt: without TLS nobody looks at certificates, which the operator has no right to read then.
+func TestOwnSecretsAreLookedAt(t *testing.T) {
+	t.Parallel()
+	for name, plain := range map[string]bool{"TLS": false, "plain HTTP": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, o := reconcilertest.New(t), withWriter(optionsOf(t))
+			o.PlainHTTP = plain
+			live := &names{Reader: w.Client, asked: map[string]int{}}
+			lookout := reconcilertest.Lookout(t, live)
+			newRegistry(t, w.Client, o).Watch(lookout)
+			ctx, stop := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			group.Go(func() { _ = lookout.Start(ctx) })
+			err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+				live.mu.Lock()
+				defer live.mu.Unlock()
+				return min(live.asked[o.KeySecret], live.asked[o.WriterSecret]) > 2, nil
+			})
+			stop()
+			group.Wait()
+			if err != nil || (live.asked[o.CertSecret] == 0) != plain {
+				t.Errorf("looked so often: %v (%v)", live.asked, err)
+			}
+		})
 	}
 }
 

@@ -28,7 +28,7 @@ type state struct {
 	version string
 }
 
-// before tells whether a Secret was in this state before it was in another one.
+// before tells whether a Secret seems to have been in this state before it was in another one.
 func (s state) before(other state) bool {
 	if s.uid != other.uid || s == other {
 		return false
@@ -56,17 +56,25 @@ type dependent struct {
 type secret struct {
 	state state
 	known bool
+	// since is when that was noted.
+	since time.Time
 	// dependents refer to it, accounts are the ServiceAccounts that pull with it, and followers are called.
 	dependents map[object]struct{}
 	accounts   map[name]struct{}
 	followers  []func()
-	// looked is when it was looked at last, and touched when who refers to it was found out or has changed.
+	// looked is when it was looked at last, and touched when somebody has read it, or who refers to it has changed.
 	looked, touched time.Time
 	// urgent is set if it is to be looked at now.
 	urgent bool
 }
 
 func (s *secret) used() bool { return len(s.dependents)+len(s.accounts)+len(s.followers) > 0 }
+
+// late tells whether a state is older than the one that is known: the answer to a question from before that one was noted was on its way for
+// long. What was asked for later is true, whatever its version: those of a database that was restored from a backup go back.
+func (s *secret) late(is state, asked time.Time) bool {
+	return s.known && is.before(s.state) && asked.Before(s.since)
+}
 
 // account is what is known of a ServiceAccount.
 type account struct {
@@ -186,6 +194,7 @@ func (b *book) pulls(of name, secrets []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a := b.account(of)
+	a.touched = b.now()
 	before := a.pulls
 	a.pulls = nil
 	for _, one := range secrets[:min(len(secrets), maxPulls)] {
@@ -203,16 +212,16 @@ func (b *book) pulls(of name, secrets []string) {
 	}
 }
 
-// read notes the state of a Secret by which somebody decides what to do. That may be an entry of its own for a moment: whoever reads may not
-// have been entered yet.
-func (b *book) read(of name, is state) {
+// read notes the state of a Secret by which somebody decides what to do, and when they have asked for it. That may be an entry of its own for a
+// while: whoever reads may not have been entered yet.
+func (b *book) read(of name, is state, asked time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.secret(of)
-	s.looked = b.now()
+	s.looked, s.touched = b.now(), b.now()
 	switch {
 	case s.known && is == s.state:
-	case s.known && is.before(s.state):
+	case s.late(is, asked):
 		b.wake(s, object{}) // what was decided by it is out of date
 	default:
 		b.set(s, is, object{})
@@ -230,8 +239,9 @@ func (b *book) wrote(who object, of name, is state) {
 	}
 }
 
-// told notes the state of a Secret that somebody refers to, and tells whether it is news.
-func (b *book) told(of name, is state) bool {
+// told notes the state of a Secret that somebody refers to, and tells whether it is news. The time is when it was asked for; the zero time is
+// for a state that may be of any age.
+func (b *book) told(of name, is state, asked time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.secrets[of]
@@ -239,7 +249,7 @@ func (b *book) told(of name, is state) bool {
 		return false
 	}
 	s.looked, s.urgent = b.now(), false
-	if s.known && (is == s.state || is.before(s.state)) {
+	if s.known && is == s.state || s.late(is, asked) {
 		return false
 	}
 	news := s.known
@@ -247,7 +257,7 @@ func (b *book) told(of name, is state) bool {
 	return news
 }
 
-// looked tells whether a Secret is, as far as a look says that may be a little out of date, what it was, and notes that it was looked at.
+// looked tells whether a Secret is, as a look says that may be a little out of date, what it was, and notes that it was looked at.
 func (b *book) looked(of name, is state) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -255,7 +265,7 @@ func (b *book) looked(of name, is state) bool {
 	if s == nil {
 		return true
 	}
-	if !s.known || s.urgent || is != s.state && !is.before(s.state) {
+	if !s.known || s.urgent || is != s.state {
 		return false
 	}
 	s.looked = b.now()
@@ -274,7 +284,7 @@ func (b *book) failed(of name) {
 // set notes another state. Who is left out knows already. Whoever has read a Secret that nothing is known of needs not be woken.
 func (b *book) set(s *secret, is state, leftOut object) {
 	changed := s.known
-	s.state, s.known = is, true
+	s.state, s.known, s.since = is, true, b.now()
 	if changed {
 		b.wake(s, leftOut)
 	}

@@ -2,6 +2,8 @@ package secrets
 
 import (
 	"context"
+	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,6 +30,9 @@ func strip(obj any) (any, error) {
 	return obj, nil
 }
 
+// syncPatience is how long it may take until all Secrets that are to be watched were seen before the log says so.
+const syncPatience = 30 * time.Second
+
 // labelled are the Secrets that are watched.
 type labelled struct {
 	cache cache.Cache
@@ -35,6 +40,8 @@ type labelled struct {
 	namespace string
 	// all is set if there are no others.
 	all bool
+	// synced is set when all of them were seen. Who asks the cache before waits until then, without end where the right is lacking.
+	synced atomic.Bool
 }
 
 // Setup adds the Lookout to the manager. If a selector is given, the Secrets that it selects are watched, in one namespace if it is not empty;
@@ -51,7 +58,7 @@ func (l *Lookout) Setup(mgr ctrl.Manager, selector labels.Selector, namespace st
 
 // listen hears of the Secrets that are watched.
 func (l *Lookout) listen(ctx context.Context) error {
-	informer, err := l.labelled.cache.GetInformer(ctx, newMetadata())
+	informer, err := l.labelled.cache.GetInformer(ctx, newMetadata(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return err
 	}
@@ -64,13 +71,21 @@ func (l *Lookout) listen(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = informer.RemoveEventHandler(registration) }()
+	late := time.AfterFunc(syncPatience, func() {
+		l.options.Log.Info("Secrets can't be watched yet, and are looked at like others: is the operator allowed to list and watch them?")
+	})
+	defer late.Stop()
+	if toolscache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		late.Stop()
+		l.labelled.synced.Store(true)
+	}
 	<-ctx.Done()
 	return nil
 }
 
 func (l *Lookout) hear(obj any) {
 	if found, ok := obj.(*metav1.PartialObjectMetadata); ok {
-		l.book.told(client.ObjectKeyFromObject(found), stateOf(found))
+		l.book.told(client.ObjectKeyFromObject(found), stateOf(found), time.Time{}) // a watch may lag behind
 	}
 }
 
@@ -86,7 +101,7 @@ func (l *Lookout) lost(obj any) {
 
 // tells reports whether a Secret is watched and, as far as that says, what it was, so that it needs not be looked at.
 func (w *labelled) tells(ctx context.Context, b *book, of name) bool {
-	if w == nil || w.namespace != "" && w.namespace != of.Namespace {
+	if w == nil || w.namespace != "" && w.namespace != of.Namespace || !w.synced.Load() {
 		return false
 	}
 	found := newMetadata()

@@ -21,7 +21,7 @@ import (
 const (
 	// lookTimeout bounds one look.
 	lookTimeout = 10 * time.Second
-	// minKept is how long what nobody refers to is remembered at least.
+	// minKept is how long what nobody refers to is remembered at least, so that who has read a Secret is entered by then.
 	minKept = time.Minute
 	// usualInterval and usualRate are the defaults of Options.
 	usualInterval = 10 * time.Second
@@ -103,7 +103,7 @@ func (l *Lookout) Start(ctx context.Context) error {
 // round looks at as many Secrets as there is time for. Those that are left have waited longest at the next one. What is urgent gets every other
 // look, and not all of them: whoever changes labels without end must not keep others waiting without end.
 func (l *Lookout) round(ctx context.Context, until time.Time) {
-	l.book.prune(max(minKept, rare*l.options.Interval))
+	l.book.prune(minKept)
 	var urgent []name
 	for _, of := range l.book.due(l.options.Interval) {
 		select {
@@ -147,6 +147,7 @@ func (l *Lookout) lookAt(ctx context.Context, of name) bool {
 		l.metrics.count(resultSame)
 		return true
 	}
+	asked := l.options.Now()
 	if err == nil && l.limiter.Wait(ctx) == nil { // it is a second request, which the bound is about
 		is, err = l.get(ctx, of, client.GetOptions{})
 	}
@@ -158,7 +159,7 @@ func (l *Lookout) lookAt(ctx context.Context, of name) bool {
 		l.book.failed(of)
 		l.options.Log.V(1).Info("A Secret can't be looked at; who refers to it says so when it is read", "secret", of, "cause", err.Error())
 		return answered(err)
-	case l.book.told(of, is):
+	case l.book.told(of, is, asked):
 		l.metrics.count(resultChanged)
 	default:
 		l.metrics.count(resultSame)

@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,18 +39,20 @@ func (r *readWriter) Get(ctx context.Context, key client.ObjectKey, obj client.O
 
 // Create implements client.Writer.
 func (r *readWriter) Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error {
-	return r.wrote(obj, r.Client.Create(ctx, obj, opts...))
+	asked := r.reader.book.now()
+	return r.wrote(obj, asked, r.Client.Create(ctx, obj, opts...))
 }
 
 // Update implements client.Writer.
 func (r *readWriter) Update(ctx context.Context, obj client.Object, opts ...client.UpdateOption) error {
-	return r.wrote(obj, r.Client.Update(ctx, obj, opts...))
+	asked := r.reader.book.now()
+	return r.wrote(obj, asked, r.Client.Update(ctx, obj, opts...))
 }
 
 // wrote notes what a Secret has become. Otherwise one that is deleted before it is looked at would seem never to have been.
-func (r *readWriter) wrote(obj client.Object, err error) error {
+func (r *readWriter) wrote(obj client.Object, asked time.Time, err error) error {
 	if written, ok := obj.(*corev1.Secret); ok && err == nil {
-		r.reader.book.read(client.ObjectKeyFromObject(written), stateOf(written))
+		r.reader.book.read(client.ObjectKeyFromObject(written), stateOf(written), asked)
 	}
 	return err
 }
@@ -61,17 +64,22 @@ type reader struct {
 
 // Get implements client.Reader.
 func (r *reader) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	asked := r.book.now()
 	err := r.Reader.Get(ctx, key, obj, opts...)
 	gone := apierrors.IsNotFound(err)
 	if err != nil && !gone {
 		return err
 	}
+	is := state{}
+	if !gone {
+		is = stateOf(obj)
+	}
 	switch o := obj.(type) {
 	case *corev1.Secret:
-		r.note(key, o, gone)
+		r.book.read(key, is, asked)
 	case *metav1.PartialObjectMetadata:
 		if o.GroupVersionKind() == corev1.SchemeGroupVersion.WithKind("Secret") {
-			r.note(key, o, gone)
+			r.book.read(key, is, asked)
 		}
 	case *corev1.ServiceAccount:
 		var pulls []string
@@ -83,12 +91,4 @@ func (r *reader) Get(ctx context.Context, key client.ObjectKey, obj client.Objec
 		r.book.pulls(key, pulls)
 	}
 	return err
-}
-
-func (r *reader) note(key client.ObjectKey, obj client.Object, gone bool) {
-	if gone {
-		r.book.read(key, state{})
-		return
-	}
-	r.book.read(key, stateOf(obj))
 }

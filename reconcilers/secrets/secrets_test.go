@@ -240,6 +240,15 @@ func TestNothingIsMissedBetweenReadingAndLooking(t *testing.T) {
 	change := func(b *bench) { b.api.versions[key("a")]++ }
 	read := func(b *bench) { b.read("a") }
 	enter := func(b *bench) { b.create("Reader", referring("one", "a")) }
+	again := func(read func(*bench)) func(*bench) {
+		return func(b *bench) {
+			for range minKept / usualInterval { // so long that nobody would remember the first time
+				read(b)
+				b.pass()
+			}
+		}
+	}
+	account := func(b *bench) { b.api.accounts[key("puller")] = []string{"a"}; b.readAccount("puller") }
 	for name, steps := range map[string][]func(*bench){
 		"read, entered, changed":         {read, enter, change},
 		"read, changed, entered":         {read, change, enter},
@@ -248,6 +257,8 @@ func TestNothingIsMissedBetweenReadingAndLooking(t *testing.T) {
 		"read, looked, changed":          {read, enter, func(b *bench) { b.pass() }, change},
 		"changed back to another object": {read, change, enter, func(b *bench) { b.change("Reader", referring("one", "b")); b.change("Reader", referring("one", "a")) }},
 		"removed and made again":         {read, change, enter, func(b *bench) { b.remove("Reader", referring("one", "a")); enter(b) }},
+		"read for long, changed":         {again(read), change, enter},
+		"an account read for long":       {again(account), read, change, func(b *bench) { b.create("Reader", pulling(referring("one"), "puller")) }},
 	} {
 		b := newBench(t)
 		b.api.versions[key("a")] = 1
@@ -274,12 +285,68 @@ func TestOthersAreToldByWhoReads(t *testing.T) {
 	b.api.versions[key("a")] = 5
 	b.read("a")
 	b.wakes("newer", "one", "two")
-	b.book.read(key("a"), state{"a", "4"}) // its answer was on its way for long
+	b.book.read(key("a"), state{"a", "4"}, b.clock.Add(-time.Second)) // its answer was on its way for long
 	b.wakes("older", "one", "two")
 	b.pass()
 	b.wakes("the newer one is still what is known")
-	b.book.read(key("a"), state{"again", "2"})
+	b.book.read(key("a"), state{"again", "2"}, b.clock)
 	b.wakes("made again", "one", "two")
+}
+
+// TestRestoredDatabase lets all versions go back, as those of a cluster do that is restored from a backup: that wakes once, whoever notices it,
+// and what changes afterwards is noticed as before.
+func TestRestoredDatabase(t *testing.T) {
+	t.Parallel()
+	for name, look := range map[string]func(*bench){
+		"by reading": func(b *bench) { b.read("a") },
+		"by looking": func(b *bench) { b.pass() },
+		"by a watch, and looking": func(b *bench) {
+			b.hear(metadataOf("a", b.api.versions[key("a")]))
+			b.pass()
+		},
+	} {
+		b := newBench(t)
+		b.api.versions[key("a")] = 5000
+		b.create("Reader", referring("one", "a"))
+		b.read("a")
+		b.clock = b.clock.Add(time.Second)
+		for _, version := range []int{300, 301} {
+			b.api.versions[key("a")] = version
+			look(b)
+			b.wakes(fmt.Sprintf("%s, version %d", name, version), "one")
+			for range 10 {
+				b.read("a")
+				look(b)
+			}
+			b.wakes(fmt.Sprintf("%s, version %d again", name, version))
+		}
+	}
+}
+
+// metadataOf is what a watch tells of a Secret.
+func metadataOf(name string, version int) *metav1.PartialObjectMetadata {
+	found := newMetadata()
+	found.SetNamespace("default")
+	found.SetName(name)
+	found.SetUID(types.UID(name))
+	found.SetResourceVersion(strconv.Itoa(version))
+	return found
+}
+
+// TestLateWatch: what a watch tells after somebody has read something newer is no news, and neither is that a second time.
+func TestLateWatch(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.api.versions[key("a")] = 7
+	b.create("Reader", referring("one", "a"))
+	b.read("a")
+	for _, version := range []int{5, 6, 6, 7} {
+		b.hear(metadataOf("a", version))
+	}
+	b.pass()
+	b.wakes("what was before")
+	b.hear(metadataOf("a", 8))
+	b.wakes("a change", "one")
 }
 
 // TestPullSecretsOfServiceAccounts follows the Secrets that ServiceAccounts pull with, whose names only a reader knows.

@@ -108,7 +108,8 @@ func kind(c *controller, recheck time.Duration) lifecycle.Kind[*v1alpha1.Snapsho
 		},
 		Instant: true,
 		Every:   recheck,
-		// The controllers that came before set it, and waited for their registry when an object was deleted.
+		// The controllers that came before set it, and so does this one where content is in a registry of others. Here nothing has to be undone,
+		// and who deletes an object or its namespace when the operator is gone must not wait for it.
 		LegacyFinalizers: []string{v1alpha1.SnapshotFinalizer},
 	}
 	if c.forgetter != nil {

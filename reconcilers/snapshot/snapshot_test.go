@@ -196,6 +196,52 @@ func TestDeletedSnapshotOfAnOlderController(t *testing.T) {
 	}
 }
 
+// TestLivingSnapshotsWaitForNobody: where content goes by itself, no finalizer stays that an uninstallation would leave behind.
+func TestLivingSnapshotsWaitForNobody(t *testing.T) {
+	t.Parallel()
+	const theirs = "example.com/theirs"
+	for name, tc := range map[string]struct {
+		before, after []string
+		suspended     bool
+		forget        bool
+		reason        string
+	}{
+		"of before":       {[]string{v1alpha1.SnapshotFinalizer}, nil, false, false, "an older controller has set it, or this one with a registry of others"},
+		"of others":       {[]string{theirs, v1alpha1.SnapshotFinalizer}, []string{theirs}, false, false, "what others wait for is theirs"},
+		"suspended":       {[]string{v1alpha1.SnapshotFinalizer}, nil, true, false, "it can be deleted like any other"},
+		"in use":          {[]string{v1alpha1.SnapshotFinalizer}, []string{v1alpha1.SnapshotFinalizer}, false, true, "the content has to be taken away with it"},
+		"not set":         {nil, []string{v1alpha1.SnapshotFinalizer}, false, true, "the registry was the embedded one before"},
+		"without content": {[]string{v1alpha1.SnapshotFinalizer}, nil, false, false, "nobody may ever write it again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := reconcilertest.New(t)
+			var controller *reconcilertest.Controller
+			if tc.forget {
+				controller = forgetful(w, new(error))
+			} else {
+				controller = install(w)
+			}
+			s := written(t, w)
+			w.Change(s, func() {
+				s.Finalizers, s.Spec.Suspend = tc.before, tc.suspended
+				if name == "without content" {
+					s.Spec.ManifestDigest = ""
+				}
+			})
+			controller.Reconcile(s)
+			if diff := cmp.Diff(tc.after, s.Finalizers); diff != "" {
+				t.Errorf("finalizers: %s (-want +got):\n%s", tc.reason, diff)
+			}
+			w.Writes()
+			controller.Reconcile(s)
+			if writes := w.Writes(); len(writes) > 0 {
+				t.Errorf("it writes %v when nothing has changed", writes)
+			}
+		})
+	}
+}
+
 func TestUnusableStoreIsAPassingFault(t *testing.T) {
 	t.Parallel()
 	w := reconcilertest.New(t)

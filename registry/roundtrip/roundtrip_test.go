@@ -159,7 +159,7 @@ func TestRun(t *testing.T) {
 			secure: true, says: "refuses who has no credential", reason: "other registries have other credentials",
 			args: func(t *testing.T, w *world) []string {
 				t.Helper()
-				return []string{"--docker-config=" + dockerConfig(t, w, auth.Scope{Push: true}), "--ca-file=" + w.ca}
+				return []string{"--docker-config=" + dockerConfig(t, w, w.server.Address(), auth.Scope{Push: true}), "--ca-file=" + w.ca}
 			},
 		},
 	} {
@@ -185,7 +185,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func dockerConfig(t *testing.T, w *world, scope auth.Scope) string {
+// dockerConfig is a file with a credential for the address.
+func dockerConfig(t *testing.T, w *world, address string, scope auth.Scope) string {
 	t.Helper()
 	credential, err := w.issuer.Issue(scope, time.Minute)
 	if err != nil {
@@ -195,7 +196,7 @@ func dockerConfig(t *testing.T, w *world, scope auth.Scope) string {
 		Username string `json:"username"`
 		Password string `json:"password"`
 	}
-	config, err := json.Marshal(map[string]any{"auths": map[string]login{w.server.Address(): {credential.Username, credential.Password}}})
+	config, err := json.Marshal(map[string]any{"auths": map[string]login{address: {credential.Username, credential.Password}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +227,7 @@ func TestRunFails(t *testing.T) {
 		"read only": {
 			args: func(t *testing.T, w *world) []string {
 				t.Helper()
-				return []string{"--docker-config=" + dockerConfig(t, w, auth.Scope{}), "--ca-file=" + w.ca}
+				return []string{"--docker-config=" + dockerConfig(t, w, w.server.Address(), auth.Scope{}), "--ca-file=" + w.ca}
 			},
 			want: []string{"push: ", "403"}, reason: "the credential is good, and not for this",
 		},
@@ -379,6 +380,49 @@ func TestLies(t *testing.T) {
 			out, err := run(t, w.anywhere, []string{"--registry=" + host(t, front), "--key-file=" + w.key, "--plain-http"})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want %q\n%s", err, tc.want, out)
+			}
+		})
+	}
+}
+
+// TestDeletesNothing is a registry that deletes nothing for its clients. That is fine if it is not the operator's own.
+func TestDeletesNothing(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		own    bool
+		fails  string
+		reason string
+	}{
+		"not allowed": {http.StatusMethodNotAllowed, "", false, "", "distribution without storage.delete.enabled"},
+		"unsupported": {http.StatusBadRequest, `{"errors": [{"code": "UNSUPPORTED"}]}`, false, "", "it says the same in the words of the specification"},
+		"forbidden":   {http.StatusForbidden, `{"errors": [{"code": "DENIED"}]}`, false, "delete: ", "the credential is not good for all that the operator does"},
+		"our own":     {http.StatusMethodNotAllowed, "", true, "delete: ", "that one deletes, so something is between"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, false, false)
+			front := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
+				if request.Method != http.MethodDelete {
+					w.server.Handler.ServeHTTP(response, request)
+					return
+				}
+				response.WriteHeader(tc.status)
+				_, _ = response.Write([]byte(tc.body))
+			}))
+			defer front.Close()
+			address := host(t, front)
+			credential := "--docker-config=" + dockerConfig(t, w, address, auth.Scope{Push: true})
+			if tc.own {
+				credential = "--key-file=" + w.key
+			}
+			out, err := run(t, w.anywhere, []string{"--registry=" + address, credential, "--plain-http"})
+			if (err != nil) != (tc.fails != "") || err != nil && !strings.Contains(err.Error(), tc.fails) {
+				t.Errorf("error %v, want %q: %s\n%s", err, tc.fails, tc.reason, out)
+			}
+			if err == nil && (!strings.Contains(out, "deletes nothing") || !strings.Contains(out, "The registry works.")) {
+				t.Errorf("it does not say that nothing is deleted: %s\n%s", tc.reason, out)
 			}
 		})
 	}

@@ -31,10 +31,12 @@ func TestFlagsAreThoseOfTheOperator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Join(strings.Fields(string(help)), " ")
+	// Flags begin a line. What is said of one may name others.
+	const flag = "\n      "
 	for name, value := range defaults {
-		_, about, found := strings.Cut(text, " "+name+" ")
-		about, _, _ = strings.Cut(about, " --")
+		_, about, found := strings.Cut(string(help), flag+name+" ")
+		about, _, _ = strings.Cut(about, flag+"--")
+		about = strings.Join(strings.Fields(about), " ")
 		said := regexp.MustCompile(`\(default "?([^")]*)"?\)$`).FindStringSubmatch(about)
 		switch {
 		case !found:
