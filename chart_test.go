@@ -98,7 +98,6 @@ var byHand = map[string]string{
 	"registry-advertise-address":        "the pod says it, by POD_IP",
 	"archives-temp-dir":                 "temporary files are in /tmp",
 	"git-temp-dir":                      "temporary files are in /tmp",
-	"registry-max-staged-size":          "what is being written counts as content, too",
 	"registry-grace":                    "seldom of use",
 	"registry-scrub-rate":               "seldom of use",
 	"registry-collect-interval":         "seldom of use",

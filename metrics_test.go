@@ -208,8 +208,9 @@ func panels(t *testing.T) []query {
 	return all
 }
 
-// Labels that Prometheus adds to what it has scraped, and to the buckets of a histogram.
-var added = []string{"job", "pod", "namespace", "instance", "le"}
+// Labels that Prometheus adds to whatever it has scraped, and to the buckets of a histogram. Those of a pod are not among them: only a
+// monitor adds them, and what is there without one has to be told apart, too.
+var added = []string{"job", "instance", "le"}
 
 var (
 	selector = regexp.MustCompile(`([a-z_]+)\{([^}]*)\}`)

@@ -112,6 +112,33 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+var upgrade = regexp.MustCompile("(?s)`helm upgrade[^`]*`|helm upgrade[^`\n]*")
+
+// TestUpgradesKeepValues wants each `helm upgrade` with a value to keep the others: without being told, Helm takes the chart's defaults for
+// them, and volumes, namespaces and what was denied are gone.
+func TestUpgradesKeepValues(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, page := range append(pages(t), filepath.Join(root, "charts", "ocm-operator", "README.md")) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range upgrade.FindAllString(strings.ReplaceAll(string(text), "\\\n", ""), -1) {
+			if !strings.Contains(command, "--set") {
+				continue
+			}
+			found++
+			if !strings.Contains(command, "--reset-then-reuse-values") {
+				t.Errorf("%s: %s: it needs --reset-then-reuse-values", page, command)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no page has a helm upgrade with a value, so nothing was looked at")
+	}
+}
+
 type block struct {
 	line int
 	text string

@@ -11,9 +11,14 @@ if grep -q '^  name: unnamed$' <<<"$rules"; then
   echo 'error: a marker +kubebuilder:rbac has no roleName: name the feature or the option that needs the rule' >&2
   exit 1
 fi
-mkdir -p "$dir"
-rm -f "$dir"/*.yaml
-awk -v dir="$dir" '
+if ! grep -q '^- apiGroups:$' <<<"$rules"; then
+  echo 'error: no marker +kubebuilder:rbac was found beside the code: look at the paths that this script has; nothing was written' >&2
+  exit 1
+fi
+# Beside the folder, and moved when all is written: a chart with half of the rules would look whole.
+new=$(mktemp -d "$dir.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+awk -v dir="$new" '
   function flush() {
     if (name == "") return
     file = dir "/" name ".yaml"
@@ -28,3 +33,6 @@ awk -v dir="$dir" '
   { text = text $0 "\n" }
   END { flush() }
 ' <<<"$rules"
+mkdir -p "$dir"
+rm -f "$dir"/*.yaml
+mv "$new"/*.yaml "$dir"

@@ -76,8 +76,9 @@ var besides = map[string]string{
 
 // examples are values, as JSON, where others than usual ones are asked for.
 var examples = map[string]string{
-	"controllers.minRetryDelay":          `"7s"`,
-	"monitoring.prometheusRule.disabled": `["OCMOperatorDown"]`,
+	"controllers.minRetryDelay":                 `"7s"`,
+	"monitoring.prometheusRule.disabled":        `["OCMOperatorDown"]`,
+	"registry.service.loadBalancerSourceRanges": `["10.7.0.0/16"]`,
 }
 
 // readTemplates returns the values whose whole names are in templates that render something.

@@ -24,10 +24,23 @@ type valueSchema struct {
 	Pattern    string          `json:"pattern"`
 	Minimum    *float64        `json:"minimum"`
 	Maximum    *float64        `json:"maximum"`
+	// Default is absent for a mapping with known keys.
+	Default json.RawMessage `json:"default"`
 }
 
 // free tells whether any key may be in a mapping.
 func (s *valueSchema) free() bool { return string(s.Additional) != "false" }
+
+// takesNull tells whether null is a value.
+func (s *valueSchema) takesNull() bool {
+	types, ok := s.Type.([]any)
+	return ok && slices.Contains(types, any("null")) || s.Type == nil && slices.Contains(s.Enum, nil)
+}
+
+// empty tells whether the default is nothing.
+func (s *valueSchema) empty() bool {
+	return slices.Contains([]string{"null", `""`, "[]", "{}"}, string(s.Default))
+}
 
 func readSchema(tb testing.TB) *valueSchema {
 	tb.Helper()

@@ -92,13 +92,23 @@ func (v *values) locate(invalid *jsonschema.ValidationError) error {
 	return fmt.Errorf("%s:%d: %s: its default is not what its schema allows: %w", v.file, line, path, invalid)
 }
 
-// object returns the schema of a mapping with these keys and no others.
+// object returns the schema of a mapping with these keys and no others. Helm drops a key that is given as null before it looks at the
+// schema, so who gives one where it means nothing is told the key's name by its absence.
 func (r *reader) object(keys []*value) map[string]any {
 	properties := map[string]any{}
+	var required []string
 	for _, v := range keys {
-		properties[v.name] = r.property(v)
+		property := r.property(v)
+		properties[v.name] = property
+		if !takesNull(property) {
+			required = append(required, v.name)
+		}
 	}
-	return map[string]any{"type": "object", "additionalProperties": false, "properties": properties}
+	schema := map[string]any{"type": "object", "additionalProperties": false, "properties": properties}
+	if len(required) > 0 {
+		schema["required"] = required
+	}
+	return schema
 }
 
 func (r *reader) property(v *value) map[string]any {
@@ -107,7 +117,7 @@ func (r *reader) property(v *value) map[string]any {
 	if said, ok := r.strict(v, v.said, "").(map[string]any); ok {
 		maps.Copy(schema, said)
 	}
-	if v.standard == nil {
+	if v.empty() {
 		r.nullable(v, schema)
 	}
 	return schema
@@ -145,7 +155,22 @@ func (r *reader) inferred(v *value) map[string]any {
 
 var scalars = map[string]string{"!!str": "string", "!!bool": "boolean", "!!int": "integer", "!!float": "number"}
 
-// nullable lets a value without a default stay without one.
+// takesNull tells whether a schema accepts null.
+func takesNull(schema map[string]any) bool {
+	if enum, ok := schema["enum"].([]any); ok && !slices.Contains(enum, nil) {
+		return false
+	}
+	switch said := schema["type"].(type) {
+	case string:
+		return said == "null"
+	case []any:
+		return slices.Contains(said, any("null"))
+	default:
+		return true
+	}
+}
+
+// nullable lets null stand for a default that is nothing.
 func (r *reader) nullable(v *value, schema map[string]any) {
 	switch said := schema["type"].(type) {
 	case string:

@@ -48,6 +48,22 @@ func (v *value) free() bool {
 	return false
 }
 
+// empty tells whether the default is null, or nothing of its type.
+func (v *value) empty() bool {
+	switch standard := v.standard.(type) {
+	case nil:
+		return true
+	case string:
+		return standard == ""
+	case []any:
+		return len(standard) == 0
+	case map[string]any:
+		return len(standard) == 0
+	default:
+		return false
+	}
+}
+
 // reader collects all that is wrong with a file.
 type reader struct {
 	file  string

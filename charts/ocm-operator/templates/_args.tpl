@@ -132,13 +132,30 @@
 {{- end }}
 {{- end }}
 
-{{/* Bytes that temporary files may take: what is said, or four fifths of their folder. The rest is for git, and for what is being removed. */}}
+{{/*
+Bytes that archives and parts of copies may take: what is said, or four fifths of the folder for temporary files, or two fifths where the same
+is for what is on its way to another registry. The rest is for git, and for what is being removed.
+*/}}
 {{- define "ocm-operator.tempSize" -}}
 {{- if not (kindIs "invalid" .Values.archives.tempSize) }}
 {{- include "ocm-operator.bytes" (dict "value" .Values.archives.tempSize "name" "archives.tempSize") }}
 {{- else if .Values.temp.emptyDir.sizeLimit }}
-{{- mul (div (include "ocm-operator.bytes" (dict "value" .Values.temp.emptyDir.sizeLimit "name" "temp.emptyDir.sizeLimit") | int64) 5) 4 }}
+{{- mul (div (include "ocm-operator.tempLimit" . | int64) 5) (ternary 2 4 (empty (include "ocm-operator.embedded" .))) }}
 {{- end }}
+{{- end }}
+
+{{/* Bytes that may be on their way to another registry: what is said, or two thirds of what tempSize leaves. */}}
+{{- define "ocm-operator.stagedSize" -}}
+{{- if not (kindIs "invalid" .Values.externalRegistry.stagedSize) }}
+{{- include "ocm-operator.bytes" (dict "value" .Values.externalRegistry.stagedSize "name" "externalRegistry.stagedSize") }}
+{{- else if .Values.temp.emptyDir.sizeLimit }}
+{{- mul (div (sub (include "ocm-operator.tempLimit" . | int64) (include "ocm-operator.tempSize" . | int64)) 3) 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Bytes of the folder for temporary files, where it has a limit. */}}
+{{- define "ocm-operator.tempLimit" -}}
+{{- include "ocm-operator.bytes" (dict "value" .Values.temp.emptyDir.sizeLimit "name" "temp.emptyDir.sizeLimit") }}
 {{- end }}
 
 {{/* Bytes of the largest archive: what is said, or the operator's default where there is room for it. */}}
@@ -176,7 +193,7 @@
 {{- if .Values.externalArtifacts.enabled }}
 {{- include "ocm-operator.switch" (list "external-artifacts" true) }}
 {{- include "ocm-operator.flag" (list "artifact-addr" ":9790") }}
-{{- include "ocm-operator.flag" (list "artifact-address" (default (printf "%s:9790" (include "ocm-operator.serviceHost" .)) .Values.externalArtifacts.address)) }}
+{{- include "ocm-operator.flag" (list "artifact-address" (default (printf "%s:9790" (include "ocm-operator.serviceHost" (list . "-artifacts"))) .Values.externalArtifacts.address)) }}
 {{- end }}
 {{- end }}
 
@@ -198,5 +215,10 @@
 {{- include "ocm-operator.flag" (list "snapshot-registry-provider" .provider) }}
 {{- include "ocm-operator.flag" (list "snapshot-registry-cert-secret" .certSecretName) }}
 {{- include "ocm-operator.switch" (list "snapshot-registry-plain-http" .plainHTTP) }}
+{{- end }}
+{{- with include "ocm-operator.stagedSize" . }}
+{{- /* What could never be on its way is refused at once, and does not wait for room. */}}
+{{- include "ocm-operator.flag" (list "registry-max-blob-size" (min (int64 .) 17179869184)) }}
+{{- include "ocm-operator.flag" (list "registry-max-staged-size" .) }}
 {{- end }}
 {{- end }}

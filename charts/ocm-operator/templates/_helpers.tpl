@@ -3,7 +3,10 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Name of all objects. It leaves room for what Kubernetes and this chart append to it. */}}
+{{/*
+Name of all objects. It leaves room for what Kubernetes and this chart append to it; where it is cut, a digest keeps it different from others
+that begin like it.
+*/}}
 {{- define "ocm-operator.fullname" -}}
 {{- $name := include "ocm-operator.name" . }}
 {{- $full := .Values.fullnameOverride }}
@@ -11,7 +14,20 @@
 {{- $full = contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
 {{- end }}
 {{- /* Names of releases may have dots, and those of Services may not. */}}
-{{- $full | replace "." "-" | trunc 50 | trimSuffix "-" }}
+{{- $full = $full | replace "." "-" | trimSuffix "-" }}
+{{- if gt (len $full) 50 }}
+{{- $full = printf "%s-%s" ($full | trunc 41 | trimSuffix "-") (sha256sum $full | trunc 8) }}
+{{- end }}
+{{- $full }}
+{{- end }}
+
+{{/*
+Name of what is in no namespace. No other release has it, as neither namespaces nor names have a colon: a list of the context, and of what
+comes after the name of the release.
+*/}}
+{{- define "ocm-operator.globalName" -}}
+{{- $root := first . }}
+{{- concat (list $root.Release.Namespace (include "ocm-operator.fullname" $root)) (rest .) | join ":" }}
 {{- end }}
 
 {{/* Labels by which the pods of the operator are chosen. They never change. */}}
@@ -41,7 +57,7 @@ app.kubernetes.io/component: test
       "app.kubernetes.io/managed-by" $context.Release.Service
       "app.kubernetes.io/version" (default $context.Chart.AppVersion $context.Values.image.tag | replace "+" "_" | trunc 63 | trimSuffix "-")
       "helm.sh/chart" (printf "%s-%s" $context.Chart.Name $context.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
-{{- toYaml (mergeOverwrite dict (deepCopy $context.Values.commonLabels) (default dict .labels | deepCopy) $own) }}
+{{- toYaml (mergeOverwrite dict (default dict $context.Values.commonLabels | deepCopy) (default dict .labels | deepCopy) $own) }}
 {{- end }}
 
 {{/* Labels of an object of the operator. */}}
@@ -51,7 +67,7 @@ app.kubernetes.io/component: test
 
 {{/* The line `annotations:` with those of a dict {context, annotations}, or nothing. */}}
 {{- define "ocm-operator.annotationsOf" -}}
-{{- with mergeOverwrite dict (deepCopy .context.Values.commonAnnotations) (default dict .annotations | deepCopy) }}
+{{- with mergeOverwrite dict (default dict .context.Values.commonAnnotations | deepCopy) (default dict .annotations | deepCopy) }}
 {{- dict "annotations" . | toYaml }}
 {{- end }}
 {{- end }}
@@ -82,14 +98,15 @@ app.kubernetes.io/component: test
 {{- if not .Values.externalRegistry.url }}true{{ end }}
 {{- end }}
 
-{{/* Host of the Service of the registry. */}}
+{{/* Host of a Service: a list of the context, and of what its name has after that of the release. */}}
 {{- define "ocm-operator.serviceHost" -}}
-{{- printf "%s.%s.svc.%s" (include "ocm-operator.fullname" .) .Release.Namespace .Values.clusterDomain }}
+{{- $root := index . 0 }}
+{{- printf "%s%s.%s.svc.%s" (include "ocm-operator.fullname" $root) (index . 1) $root.Release.Namespace $root.Values.clusterDomain }}
 {{- end }}
 
 {{/* Host and port under which Flux reaches the registry. */}}
 {{- define "ocm-operator.registryAddress" -}}
-{{- default (printf "%s:%d" (include "ocm-operator.serviceHost" .) (int .Values.registry.service.port)) .Values.registry.address }}
+{{- default (printf "%s:%d" (include "ocm-operator.serviceHost" (list . "")) (int .Values.registry.service.port)) .Values.registry.address }}
 {{- end }}
 
 {{/* Host of that, without port and brackets. */}}

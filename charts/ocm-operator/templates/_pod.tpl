@@ -4,47 +4,14 @@
 {{- $labels := include "ocm-operator.selectorLabels" . | fromYaml }}
 metadata:
   labels:
-    {{- mergeOverwrite dict (deepCopy .Values.commonLabels) (deepCopy .Values.podLabels) $labels | toYaml | nindent 4 }}
+    {{- mergeOverwrite dict (default dict .Values.commonLabels | deepCopy) (default dict .Values.podLabels | deepCopy) $labels | toYaml | nindent 4 }}
   annotations:
-    {{- mergeOverwrite (dict "kubectl.kubernetes.io/default-container" "operator") (deepCopy .Values.commonAnnotations) (deepCopy .Values.podAnnotations) | toYaml | nindent 4 }}
+    {{- mergeOverwrite (dict "kubectl.kubernetes.io/default-container" "operator") (default dict .Values.commonAnnotations | deepCopy) (default dict .Values.podAnnotations | deepCopy) | toYaml | nindent 4 }}
 spec:
   serviceAccountName: {{ include "ocm-operator.serviceAccountName" . | quote }}
   automountServiceAccountToken: {{ .Values.serviceAccount.automount }}
-  enableServiceLinks: false
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
-  {{- with .Values.imagePullSecrets }}
-  imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . | quote }}
-  {{- end }}
-  {{- if not (kindIs "invalid" .Values.hostUsers) }}
-  hostUsers: {{ .Values.hostUsers }}
-  {{- end }}
-  {{- with .Values.dnsPolicy }}
-  dnsPolicy: {{ . }}
-  {{- end }}
-  {{- with .Values.dnsConfig }}
-  dnsConfig:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.podSecurityContext }}
-  securityContext:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "ocm-operator.placement" . | nindent 2 }}
   {{- if .Values.topologySpreadConstraints }}
   topologySpreadConstraints:
     {{- range .Values.topologySpreadConstraints }}
@@ -149,6 +116,44 @@ spec:
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end }}
+
+{{/* Where and how each pod of the release runs: those of the operator, of `helm test` and of the hook of an uninstallation. */}}
+{{- define "ocm-operator.placement" -}}
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.hostUsers) }}
+hostUsers: {{ .Values.hostUsers }}
+{{- end }}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* The inside of an emptyDir, of its sizeLimit and medium. */}}

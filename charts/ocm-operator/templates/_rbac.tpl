@@ -43,63 +43,43 @@ Names of objects that only the values know: in the files they are the flag that 
 {{- end -}}
 
 {{/*
-Rules as YAML. It takes a dictionary: root, the context of the chart; kind, which roles of the files are meant, ClusterRole or Role;
-and scope, which of their rules: cluster, those of what is in no namespace, namespaced, the others, or nothing, which is all.
-Rules of the same resources are joined, so that none is there twice.
+Rules as YAML, as they are in the files, with names in place of flags. It takes a dictionary: root, the context of the chart; kind, which
+roles of the files are meant, ClusterRole or Role; scope, which of their rules: cluster, those of what is in no namespace, namespaced, the
+others, or nothing, which is all; and parts, the names of the files, if not all that count.
 */}}
 {{- define "ocm-operator.rbac.rules" -}}
 {{- $root := .root -}}{{- $kind := .kind -}}{{- $scope := .scope | default "" -}}
 {{- $clusterGroups := list "apiextensions.k8s.io" "authentication.k8s.io" "authorization.k8s.io" -}}
 {{- $known := include "ocm-operator.rbac.names" $root | fromJson -}}
-{{- $parts := include "ocm-operator.rbac.parts" $root | fromJsonArray -}}
-{{- $verbs := dict -}}
-{{- if .also -}}{{- $parts = list .also -}}{{- $kind = "ClusterRole" -}}{{- end -}}
-{{- range $part := $parts -}}
+{{- $rules := list -}}
+{{- range $part := .parts | default (include "ocm-operator.rbac.parts" $root | fromJsonArray) -}}
 {{- range $text := splitList "\n---\n" ($root.Files.Get (printf "files/rbac/%s.yaml" $part)) -}}
 {{- $role := fromYaml $text -}}
 {{- if eq ($role.kind | default "") $kind -}}
 {{- range $rule := $role.rules -}}
+{{- $groups := list -}}
+{{- range $group := $rule.apiGroups -}}
+{{- if or (eq $scope "") (eq (has $group $clusterGroups) (eq $scope "cluster")) -}}{{- $groups = append $groups $group -}}{{- end -}}
+{{- end -}}
 {{- $names := list -}}
 {{- range $name := $rule.resourceNames -}}
 {{- if hasPrefix "--" $name -}}{{- $name = get $known $name -}}{{- end -}}
 {{- if $name -}}{{- $names = append $names $name -}}{{- end -}}
 {{- end -}}
-{{- $named := hasKey $rule "resourceNames" -}}
-{{- range $group := $rule.apiGroups -}}
-{{- $cluster := has $group $clusterGroups -}}
-{{- if and (or (not $named) $names) (or (eq $scope "") (eq $cluster (eq $scope "cluster"))) -}}
-{{- range $resource := $rule.resources -}}
-{{- range $name := ternary $names (list "") $named -}}
-{{- $key := join "|" (list $group $resource $name) -}}
-{{- $verbs = set $verbs $key (concat (get $verbs $key | default list) $rule.verbs | uniq | sortAlpha) -}}
+{{- /* A rule that has lost all its names is dropped: without names it would be about everything. */ -}}
+{{- if and $groups (or $names (not (hasKey $rule "resourceNames"))) -}}
+{{- $rules = append $rules (dict "groups" $groups "names" $names "resources" $rule.resources "verbs" $rule.verbs) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- /* The same verbs on several names of a resource are one rule, and on several resources of a group as well. */ -}}
-{{- $byName := dict -}}
-{{- range $key, $list := $verbs -}}
-{{- $at := splitList "|" $key -}}
-{{- $to := join "|" (list (index $at 0) (index $at 1) (join "," $list) (ternary "named" "" (ne (index $at 2) ""))) -}}
-{{- $byName = set $byName $to (append (get $byName $to | default list) (index $at 2)) -}}
-{{- end -}}
-{{- $rules := dict -}}
-{{- range $key, $names := $byName -}}
-{{- $at := splitList "|" $key -}}
-{{- $to := join "|" (list (index $at 0) (join "," (sortAlpha (compact $names))) (index $at 2)) -}}
-{{- $rules = set $rules $to (append (get $rules $to | default list) (index $at 1)) -}}
-{{- end -}}
-{{- range $key, $resources := $rules }}
-{{- $at := splitList "|" $key }}
-- apiGroups: [{{ index $at 0 | quote }}]
-  resources: [{{ sortAlpha $resources | join ", " }}]
-{{- if index $at 1 }}
-  resourceNames: {{ index $at 1 | splitList "," | toJson }}
+{{- range uniq $rules }}
+- apiGroups: {{ toJson .groups }}
+  resources: {{ toJson .resources }}
+{{- with .names }}
+  resourceNames: {{ toJson . }}
 {{- end }}
-  verbs: [{{ index $at 2 | splitList "," | join ", " }}]
+  verbs: {{ toJson .verbs }}
 {{- end }}
 {{- end -}}

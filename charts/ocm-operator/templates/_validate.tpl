@@ -1,6 +1,7 @@
 {{/* Ends with an error for values that can't work together, and says what to do. */}}
 {{- define "ocm-operator.validate" -}}
 {{- include "ocm-operator.validateNames" . }}
+{{- include "ocm-operator.validateTexts" . }}
 {{- include "ocm-operator.validateTimes" . }}
 {{- include "ocm-operator.validateFeatures" . }}
 {{- include "ocm-operator.validateReplicas" . }}
@@ -33,6 +34,9 @@
 {{- if not (hasKey $requires $kind) }}
 {{- fail (printf "controllers.concurrentKinds: unknown kind %q, known are %s" $kind ($requires | keys | sortAlpha | join ", ")) }}
 {{- end }}
+{{- end }}
+{{- if and .Values.rbac.aggregateDeployers (not .Values.rbac.aggregate) }}
+{{- fail "rbac.aggregateDeployers adds to what rbac.aggregate grants: switch on both, or neither" }}
 {{- end }}
 {{- if and .Values.security.noCrossNamespaceRefs .Values.git.crossNamespaceRefs }}
 {{- fail "git.crossNamespaceRefs has no effect with security.noCrossNamespaceRefs, which refuses all references to other namespaces: switch off one of them" }}
@@ -99,12 +103,21 @@
 {{- end }}
 {{- end }}
 {{- if and $temp .Values.temp.emptyDir.sizeLimit }}
-{{- $limit := include "ocm-operator.bytes" (dict "value" .Values.temp.emptyDir.sizeLimit "name" "temp.emptyDir.sizeLimit") }}
+{{- $limit := include "ocm-operator.tempLimit" . }}
 {{- if gt (int64 $temp) (int64 $limit) }}
 {{- fail (printf "archives.tempSize is %s bytes, and temp.emptyDir.sizeLimit, which they are in, %s: the pod would be evicted; give the second more" $temp $limit) }}
 {{- end }}
 {{- if lt (int64 $temp) 1048576 }}
 {{- fail (printf "temp.emptyDir.sizeLimit is %s bytes, of which archives get %s: they need 1Mi at least" $limit $temp) }}
+{{- end }}
+{{- if not (include "ocm-operator.embedded" .) }}
+{{- $staged := include "ocm-operator.stagedSize" . }}
+{{- if gt (add (int64 $temp) (int64 $staged)) (int64 $limit) }}
+{{- fail (printf "archives.tempSize is %s bytes and externalRegistry.stagedSize %s, and temp.emptyDir.sizeLimit, which both are in, %s: the pod would be evicted; give the third more" $temp $staged $limit) }}
+{{- end }}
+{{- if lt (int64 $staged) 1048576 }}
+{{- fail (printf "temp.emptyDir.sizeLimit is %s bytes, of which archives.tempSize leaves %s for what is on its way to externalRegistry.url: it needs 1Mi at least" $limit $staged) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -113,6 +126,29 @@
 {{- $name := include "ocm-operator.fullname" . }}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
 {{- fail (printf "all objects would be called %q, and a Service must have a name of small letters, digits and dashes that begins with a letter: set fullnameOverride" $name) }}
+{{- end }}
+{{- end }}
+
+{{/* Texts for which a pattern in the schema would say that they are wrong, and hardly how they are right. */}}
+{{- define "ocm-operator.validateTexts" -}}
+{{- range $name, $address := dict "registry.address" .Values.registry.address "externalArtifacts.address" .Values.externalArtifacts.address }}
+{{- if $address }}
+{{- if or (not (regexMatch "^([^:/ ]+|\\[[0-9a-fA-F:]+\\]):[1-9][0-9]{0,4}$" $address)) (gt (regexFind "[0-9]+$" $address | int) 65535) }}
+{{- fail (printf "%s is %q: want host:port, as in registry.example.com:443" $name $address) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.rbac.secrets.labelSelector }}
+{{- $word := "[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?" }}
+{{- $value := printf "(%s)?" $word }}
+{{- $compared := printf " *(=|==|!=) *%s" $value }}
+{{- $counted := " *[<>] *[0-9]+" }}
+{{- $listed := printf " +(in|notin) *\\( *%s( *, *%s)* *\\)" $value $value }}
+{{- $label := printf "([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?%s" $word }}
+{{- $one := printf "(! *%s|%s(%s|%s|%s)?)" $label $label $compared $counted $listed }}
+{{- if not (regexMatch (printf "^ *%s *(, *%s *)*$" $one $one) .) }}
+{{- fail (printf "rbac.secrets.labelSelector is %q: want a selector of labels, as in reconcile.fluxcd.io/watch=Enabled or app=web,tier!=test" .) }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -273,9 +309,15 @@ operator first, so it would need the right to do that, and would do it when it i
 {{- end }}
 
 {{- define "ocm-operator.validateNetwork" -}}
-{{- with .Values.registry.service }}
-{{- if and (eq .type "ClusterIP") (not (kindIs "invalid" .nodePort)) }}
-{{- fail "registry.service.nodePort is not used with registry.service.type ClusterIP: set the type to NodePort or LoadBalancer, or drop the port" }}
+{{- $service := .Values.registry.service }}
+{{- range $name := list "nodePort" "externalTrafficPolicy" }}
+{{- if and (eq $service.type "ClusterIP") (get $service $name) }}
+{{- fail (printf "registry.service.%s is not used with registry.service.type ClusterIP: set the type to NodePort or LoadBalancer, or drop it" $name) }}
+{{- end }}
+{{- end }}
+{{- range $name := list "loadBalancerClass" "loadBalancerSourceRanges" }}
+{{- if and (ne $service.type "LoadBalancer") (get $service $name) }}
+{{- fail (printf "registry.service.%s is not used with registry.service.type %s: set the type to LoadBalancer, or drop it" $name $service.type) }}
 {{- end }}
 {{- end }}
 {{- with .Values.networkPolicy }}
