@@ -10,28 +10,39 @@ usage: hack/adopt.sh [options] check | prepare | finish | undo
   check     looks whether everything is as expected, and changes nothing
   prepare   ends the old controllers, holds back what Flux applies for FluxDeployers, and hands the definitions of the kinds to the Helm release
   finish    after `helm install`: waits until the operator has taken over, lets Flux go on, and removes old Snapshots
-  undo      lets the old controllers and Flux go on; after `helm uninstall`, if the operator was installed already
+  undo      takes back what prepare has done: the old controllers and Flux go on; after `helm uninstall`, if the operator was installed already
 
   --dry-run               say what would be done, and do nothing
   --context NAME          of the kubeconfig
   --old-namespace NAME    where the old controllers are; default ocm-system
+  --no-old-controllers    go on when none is found there: there are none, or they have other names and were ended by hand
+  --other NAMESPACE/NAME  a Deployment that has the name of an old controller and is something else; may be said again for another one
   --release NAME          of Helm, of the operator; default ocm-operator
   --namespace NAME        where the operator is installed; default ocm-operator-system
   --timeout SECONDS       how long to wait for the next thing to happen; default 300
+  --despite-warnings      let prepare go on when check warns
 
 It ends with 0 when everything was seen to be as it says, with 1 when not, and with 2 when it is called in another way.
 END
 }
 
 readonly group=delivery.ocm.software
-readonly mark=$group/adopt-suspended replicas=$group/adopt-replicas
+# What the script writes onto objects: that it has suspended them, how many replicas they had, and who was said to manage them, which
+# is unmanaged when that was nobody. No label is a single dash.
+readonly mark=$group/adopt-suspended replicas=$group/adopt-replicas managed=$group/adopt-managed-by unmanaged=-
+# And onto the definition of Snapshots, that it has begun to delete them.
+readonly finished=$group/adopt-finished
+# What the operator writes onto what it has taken over, and Helm onto what belongs to a release.
+readonly applied=$group/applied-digest managed_by=app.kubernetes.io/managed-by
 readonly kinds=({componentdescriptors,componentsubscriptions,componentversions,configurations,fluxdeployers,gitsyncs,localizations,resources,snapshots}".$group")
 readonly controllers='ocm-controller replication-controller git-controller'
 readonly sources=ocirepositories.source.toolkit.fluxcd.io
 readonly kustomizations=kustomizations.kustomize.toolkit.fluxcd.io helmreleases=helmreleases.helm.toolkit.fluxcd.io
+readonly applications=applications.argoproj.io
 readonly tls_secret=ocm-registry-tls-certs
 
 dry_run='' context=() old_namespace=ocm-system release=ocm-operator namespace=ocm-operator-system timeout=300 verb=''
+none_expected='' others=() despite_warnings=''
 while [ $# -gt 0 ]; do
   case $1 in
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
@@ -40,6 +51,9 @@ while [ $# -gt 0 ]; do
   --dry-run) dry_run=yes ;;
   --context) context=(--context "${2:?--context needs a name}") && shift ;;
   --old-namespace) old_namespace=${2:?--old-namespace needs a name} && shift ;;
+  --no-old-controllers) none_expected=yes ;;
+  --other) others+=("${2:?--other needs NAMESPACE/NAME}") && shift ;;
+  --despite-warnings) despite_warnings=yes ;;
   --release) release=${2:?--release needs a name} && shift ;;
   --namespace) namespace=${2:?--namespace needs a name} && shift ;;
   --timeout) timeout=${2:?--timeout needs a number} && shift ;;
@@ -109,13 +123,15 @@ may() {
 }
 
 # What the cluster has, by "resource namespace/name" where it is about objects, and by name where it is about definitions.
-declare -A helm keeper uid owner suspended marked deleted taken ready pulled count moving before selector
+declare -A helm manager managed_before keeper uid owner suspended marked deleted taken ready pulled count moving before selector elsewhere
 
 annotation() { printf '{{with .metadata.annotations}}{{with index . "%s"}}{{.}}{{end}}{{end}}' "$1"; }
 label() { printf '{{with .metadata.labels}}{{with index . "%s"}}{{.}}{{end}}{{end}}' "$1"; }
-# keepers is how Flux marks what it has applied: by resource and object.
+# keepers is how Flux and Argo CD mark what they have applied: by resource and object, each with a semicolon behind.
 keepers() {
-  printf '%s' "{{with .metadata.labels}}{{with index . \"kustomize.toolkit.fluxcd.io/name\"}}$kustomizations {{index \$o.metadata.labels \"kustomize.toolkit.fluxcd.io/namespace\"}}/{{.}}{{end}}{{with index . \"helm.toolkit.fluxcd.io/name\"}}$helmreleases {{index \$o.metadata.labels \"helm.toolkit.fluxcd.io/namespace\"}}/{{.}}{{end}}{{end}}"
+  printf '%s' "{{with .metadata.labels}}{{with index . \"kustomize.toolkit.fluxcd.io/name\"}}$kustomizations {{index \$o.metadata.labels \"kustomize.toolkit.fluxcd.io/namespace\"}}/{{.}};{{end}}{{with index . \"helm.toolkit.fluxcd.io/name\"}}$helmreleases {{index \$o.metadata.labels \"helm.toolkit.fluxcd.io/namespace\"}}/{{.}};{{end}}{{with index . \"argocd.argoproj.io/instance\"}}$applications {{.}};{{end}}{{end}}"
+  # It begins with the name of the Application.
+  printf '%s' "{{with .metadata.annotations}}{{with index . \"argocd.argoproj.io/tracking-id\"}}$applications {{.}};{{end}}{{end}}"
 }
 
 # list asks for what a template says of each object of a resource, $o, on a line.
@@ -123,17 +139,20 @@ list() {
   local resource=$1 template=$2
   shift 2
   # shellcheck disable=SC2016 # $o is of the template
-  ask get "$resource" "$@" --show-managed-fields -o go-template='{{range $o := .items}}'"$template"'{{"\n"}}{{end}}'
+  ask get "$resource" "$@" -o go-template='{{range $o := .items}}'"$template"'{{"\n"}}{{end}}'
 }
 
-# load_definitions reads which kinds there are, and who keeps their definitions.
+# load_definitions reads which kinds there are, who keeps their definitions, and whether there is a way back.
+began=''
 load_definitions() {
-  local name by fields flux
-  list customresourcedefinitions "{{.metadata.name}}|$(annotation meta.helm.sh/release-namespace)/$(annotation meta.helm.sh/release-name)|$(keepers)|{{range .spec.versions}}{{with .schema}}{{with .openAPIV3Schema}}{{with .properties}}{{with .spec}}{{with .properties}}{{if .componentRef}}theirs{{end}}{{end}}{{end}}{{end}}{{end}}{{end}}{{end}}"
-  while IFS='|' read -r name by flux fields; do
+  local name by label former begun kept fields
+  helm=() manager=() managed_before=() began=''
+  list customresourcedefinitions "{{.metadata.name}}|$(annotation meta.helm.sh/release-namespace)/$(annotation meta.helm.sh/release-name)|$(label $managed_by)|$(annotation $managed)|$(annotation $finished)|$(keepers)|{{range .spec.versions}}{{with .schema}}{{with .openAPIV3Schema}}{{with .properties}}{{with .spec}}{{with .properties}}{{if .componentRef}}theirs{{end}}{{end}}{{end}}{{end}}{{end}}{{end}}{{end}}"
+  while IFS='|' read -r name by label former begun kept fields; do
     [ -n "$name" ] || continue
-    helm[$name]=$by keeper[$name]=$flux
-    if [ "$name $fields" = "resources.$group theirs" ]; then
+    helm[$name]=$by manager[$name]=$label managed_before[$name]=$former keeper[$name]=$kept began+=$begun
+    # Each version says it.
+    if [[ $name = "resources.$group" && $fields = theirs* ]]; then
       stop "$name is that of the controllers that came after ocm-controller; this operator can't run beside them, see docs/guides/migration.md"
     fi
   done <<<"$answer"
@@ -157,7 +176,7 @@ load_flux() {
   resources=$(present "fluxdeployers.$group" "$sources" "$kustomizations" "$helmreleases")
   [ -n "$resources" ] || return 0
   # shellcheck disable=SC2016 # $o and the others are of the template
-  list "$resources" '{{.kind}}|{{.metadata.namespace}}/{{.metadata.name}}|{{.metadata.uid}}|{{range .metadata.ownerReferences}}{{if eq .kind "FluxDeployer"}}{{.uid}}{{end}}{{end}}|{{with .spec.suspend}}{{.}}{{end}}|'"$(annotation $mark)"'|{{with .metadata.deletionTimestamp}}{{.}}{{end}}|{{range .metadata.managedFields}}{{if eq .operation "Apply"}}{{if eq .manager "ocm-controller"}}yes{{end}}{{end}}{{end}}|{{with .spec.url}}{{.}}{{end}}{{with .spec.ref}}{{with .digest}}@{{.}}{{end}}{{with .tag}}:{{.}}{{end}}{{end}}|{{$g := .metadata.generation}}{{with .status}}{{$s := .observedGeneration}}{{range .conditions}}{{if eq .type "Ready"}}{{if eq .status "True"}}{{if eq $s $g}}True{{else}}not looked at yet{{end}}{{else}}{{printf "%s: %q" .reason .message}}{{end}}{{end}}{{end}}{{end}}' -A
+  list "$resources" '{{.kind}}|{{.metadata.namespace}}/{{.metadata.name}}|{{.metadata.uid}}|{{range .metadata.ownerReferences}}{{if eq .kind "FluxDeployer"}}{{.uid}}{{end}}{{end}}|{{with .spec.suspend}}{{.}}{{end}}|'"$(annotation $mark)"'|{{with .metadata.deletionTimestamp}}{{.}}{{end}}|'"$(annotation $applied)"'|{{with .spec.url}}{{.}}{{end}}{{with .spec.ref}}{{with .digest}}@{{.}}{{end}}{{with .tag}}:{{.}}{{end}}{{end}}|{{$g := .metadata.generation}}{{with .status}}{{$s := .observedGeneration}}{{range .conditions}}{{if eq .type "Ready"}}{{if eq .status "True"}}{{if eq $s $g}}True{{else}}not looked at yet{{end}}{{else}}{{printf "%s: %q" .reason .message}}{{end}}{{end}}{{end}}{{end}}' -A
   while IFS='|' read -r kind key key_uid key_owner key_suspended key_marked key_deleted key_taken key_pulled key_ready; do
     case $kind in
     FluxDeployer) key="fluxdeployers.$group $key" ;;
@@ -178,20 +197,39 @@ names() {
     [ "${key%% *}" != "$1" ] || printf '%s\n' "${key#* }"
   done | sort
 }
-# load_controllers reads the Deployments of the old controllers. Their selectors are kept: they choose the pods also when a
-# Deployment is gone.
+# load_controllers reads the Deployments of the old controllers, and of those that may be some in other namespaces the ones that run
+# or were ended by the script. Selectors are kept: they choose the pods also when a Deployment is gone.
 load_controllers() {
-  local name wanted generation observed running recorded chosen flux
-  count=() moving=() before=()
+  local place name wanted generation observed running recorded chosen kept
+  count=() moving=() before=() elsewhere=()
   # shellcheck disable=SC2016 # $k and the others are of the template
-  list deployments.apps '{{.metadata.name}}|{{.spec.replicas}}|{{.metadata.generation}}|{{with .status}}{{with .observedGeneration}}{{.}}{{end}}|{{with .replicas}}{{.}}{{end}}{{else}}|{{end}}|'"$(annotation $replicas)"'|{{with .spec.selector}}{{range $k, $v := .matchLabels}}{{$k}}={{$v}},{{end}}{{range .matchExpressions}}{{if eq .operator "Exists"}}{{.key}},{{else if eq .operator "DoesNotExist"}}!{{.key}},{{else}}{{.key}} {{if eq .operator "In"}}in{{else}}notin{{end}} ({{range $i, $v := .values}}{{if $i}},{{end}}{{$v}}{{end}}),{{end}}{{end}}{{end}}|'"$(keepers)" -n "$old_namespace"
-  while IFS='|' read -r name wanted generation observed running recorded chosen flux; do
-    case " $controllers " in
-    *" $name "*) ;;
-    *) continue ;;
-    esac
-    count[$name]=$wanted before[$name]=$recorded keeper[$name]=$flux selector[$name]=${chosen%,} moving[$name]=$running
+  list deployments.apps '{{.metadata.namespace}}|{{.metadata.name}}|{{.spec.replicas}}|{{.metadata.generation}}|{{with .status}}{{with .observedGeneration}}{{.}}{{end}}|{{with .replicas}}{{.}}{{end}}{{else}}|{{end}}|'"$(annotation $replicas)"'|{{with .spec.selector}}{{range $k, $v := .matchLabels}}{{$k}}={{$v}},{{end}}{{range .matchExpressions}}{{if eq .operator "Exists"}}{{.key}},{{else if eq .operator "DoesNotExist"}}!{{.key}},{{else}}{{.key}} {{if eq .operator "In"}}in{{else}}notin{{end}} ({{range $i, $v := .values}}{{if $i}},{{end}}{{$v}}{{end}}),{{end}}{{end}}{{end}}|'"$(keepers)" -A
+  while IFS='|' read -r place name wanted generation observed running recorded chosen kept; do
+    [[ " $controllers " = *" $name "* && " ${others[*]} " != *" $place/$name "* ]] || continue
+    if [ "$place" != "$old_namespace" ]; then
+      [ "$wanted$recorded" = 0 ] || elsewhere[$place/$name]=$recorded
+      continue
+    fi
+    count[$name]=$wanted before[$name]=$recorded keeper[$name]=$kept selector[$name]=${chosen%,} moving[$name]=$running
     [ "$generation" = "$observed" ] || moving[$name]='not looked at yet'
+  done <<<"$answer"
+}
+
+# load_applications reads whether Argo CD syncs its Applications by itself: one that waits to be told is as good as suspended. A mark
+# may have the namespace of the Application before its name. Where Argo CD keeps nothing, nobody needs a right to look.
+load_applications() {
+  local place name automated key
+  [[ "${keeper[*]}" = *"$applications "* ]] || return 0
+  served "$applications" || return 0
+  # shellcheck disable=SC2016 # $k and $v are of the template
+  list "$applications" '{{.metadata.namespace}}|{{.metadata.name}}|{{with .spec.syncPolicy}}{{range $k, $v := .}}{{if eq $k "automated"}}{{$v}}{{end}}{{end}}{{end}}' -A
+  while IFS='|' read -r place name automated; do
+    for key in "$applications $name" "$applications ${place}_$name"; do
+      case $automated in
+      '' | *enabled:false*) suspended[$key]=${suspended[$key]-true} ;;
+      *) suspended[$key]='' ;;
+      esac
+    done
   done <<<"$answer"
 }
 
@@ -206,10 +244,16 @@ load_workload() {
   done <<<"$answer"
 }
 
-# undone says who would undo what is done to something: a Kustomization or a HelmRelease of Flux that is not suspended.
+# undone says who would undo what is done to something: a Kustomization or a HelmRelease of Flux that is not suspended, or an
+# Application of Argo CD. That one may also be in another cluster, where nobody can look whether it is.
 undone() {
-  local by=${keeper[$1]:-}
-  [ -z "$by" ] || [ "${suspended[$by]:-}" = true ] || printf '%s' "$by"
+  local by
+  local -a all
+  IFS=';' read -ra all <<<"${keeper[$1]:-}"
+  for by in "${all[@]}"; do
+    by=${by%%:*}
+    [ "${suspended[$by]:-}" = true ] || { printf '%s' "$by" && return; }
+  done
 }
 
 check() {
@@ -227,6 +271,7 @@ check() {
   may delete "snapshots.$group" -A
   load_flux
   load_controllers
+  load_applications
   check_definitions
   check_controllers
   check_deployers
@@ -241,19 +286,29 @@ check_definitions() {
     by=${helm[$kind]:-/}
     case $by in
     / | "$namespace/$release") ;;
-    *) stop "$kind belongs to the Helm release $by, whose removal would delete it with all its objects: see docs/guides/migration.md, \"Definitions that somebody keeps\"" ;;
+    *) stop "$kind belongs to the Helm release $by, whose removal would delete it with all its objects: see docs/guides/migration.md, \"What somebody keeps\"" ;;
     esac
     by=$(undone "$kind")
-    [ -z "$by" ] || stop "$kind is kept by $by: suspend that first, and see docs/guides/migration.md, \"Definitions that somebody keeps\""
+    [ -z "$by" ] || stop "$kind is kept by $by: suspend that first, and see docs/guides/migration.md, \"What somebody keeps\""
   done
+}
+
+# expect_controllers ends the script when the old controllers are not where they are said to be. One that nobody sees goes on, and
+# writes the same objects as the operator.
+expect_controllers() {
+  local one
+  for one in "${!elsewhere[@]}"; do
+    stop "Deployment $one is not in the namespace $old_namespace: say where the old controllers are by --old-namespace, scale down what runs of them elsewhere, or say by --other $one that it is something else"
+  done
+  [ "${#count[@]}" -gt 0 ] || [ -n "$none_expected" ] || stop "no Deployment in the namespace $old_namespace has the name of an old controller ($controllers): say where they are by --old-namespace, or by --no-old-controllers that there are none in the cluster; those of other names have to be ended by hand"
 }
 
 check_controllers() {
   local name by
-  [ "${#count[@]}" -gt 0 ] || say "none of the old controllers is in the namespace $old_namespace (see --old-namespace)"
+  expect_controllers
   for name in "${!count[@]}"; do
     by=$(undone "$name")
-    [ -z "$by" ] || stop "Deployment $old_namespace/$name is kept by $by, which would start it again: suspend that first"
+    [ -z "$by" ] || stop "Deployment $old_namespace/$name is kept by $by, which would start it again: suspend that first, and see docs/guides/migration.md, \"What somebody keeps\""
   done
 }
 
@@ -295,7 +350,7 @@ check_finalizers() {
 prepare() {
   check
   local name object resource
-  local -a ours=()
+  [ "$complaints" -eq 0 ] || [ -n "$despite_warnings" ] || stop 'nothing was changed: see the warnings, and run prepare with --despite-warnings if they are of no concern'
   say '--- old controllers end'
   for name in $controllers; do
     case ${count[$name]:-0} in
@@ -314,11 +369,8 @@ prepare() {
   done
   say "--- definitions go to the Helm release $release in namespace $namespace"
   for name in "${kinds[@]}"; do
-    [ "${helm[$name]:-}" != / ] || ours+=("$name")
+    [ "${helm[$name]:-}" != / ] || hand_over "$name"
   done
-  if [ "${#ours[@]}" -gt 0 ]; then
-    change patch customresourcedefinition "${ours[@]}" --type=merge -p "{\"metadata\":{\"labels\":{\"app.kubernetes.io/managed-by\":\"Helm\"},\"annotations\":{\"meta.helm.sh/release-name\":\"$release\",\"meta.helm.sh/release-namespace\":\"$namespace\"}}}"
-  fi
   say "--- now install the chart: helm install $release charts/ocm-operator --namespace $namespace --create-namespace --wait (with Helm 4 also --force-conflicts)"
   say '    then: hack/adopt.sh finish, with the same options'
 }
@@ -340,6 +392,14 @@ controllers_gone() {
   done
 }
 
+# hand_over gives a definition to the Helm release, and hand_back takes it back from there.
+hand_over() { change patch customresourcedefinition "$1" --type=merge -p "{\"metadata\":{\"labels\":{\"$managed_by\":\"Helm\"},\"annotations\":{\"$managed\":\"${manager[$1]:-$unmanaged}\",\"meta.helm.sh/release-name\":\"$release\",\"meta.helm.sh/release-namespace\":\"$namespace\"}}}"; }
+hand_back() {
+  local label="\"${managed_before[$1]}\""
+  [ "${managed_before[$1]}" != "$unmanaged" ] || label=null
+  change patch customresourcedefinition "$1" --type=merge -p "{\"metadata\":{\"labels\":{\"$managed_by\":$label},\"annotations\":{\"$managed\":null,\"meta.helm.sh/release-name\":null,\"meta.helm.sh/release-namespace\":null}}}"
+}
+
 suspend() {
   local key="$1 $2"
   exists "$1" "$2" || return 0
@@ -350,7 +410,9 @@ suspend() {
   change -n "${2%/*}" patch "$1" "${2#*/}" --type=merge -p "{\"metadata\":{\"annotations\":{\"$mark\":\"true\"}},\"spec\":{\"suspend\":true}}"
 }
 
+# resume lets Flux go on, and forget lets the operator take over anew what it has taken over before.
 resume() { change -n "${2%/*}" patch "$1" "${2#*/}" --type=merge -p "{\"metadata\":{\"annotations\":{\"$mark\":null}},\"spec\":{\"suspend\":null}}"; }
+forget() { change -n "${2%/*}" patch "$1" "${2#*/}" --type=merge -p "{\"metadata\":{\"annotations\":{\"$applied\":null}}}"; }
 
 # await looks again and again until a look finds nothing pending. It ends the script when nothing has happened for too long.
 pending=() progress=''
@@ -380,6 +442,7 @@ finish() {
   load_workload
   [ "${#workload[@]}" -gt 0 ] || stop "the operator is not in the namespace $namespace: run helm install first"
   load_controllers
+  expect_controllers
   for name in "${!count[@]}"; do
     [ "${count[$name]}" = 0 ] || stop "Deployment $old_namespace/$name has ${count[$name]} replicas, and both would write the same objects: run hack/adopt.sh prepare again"
   done
@@ -467,6 +530,10 @@ finish_snapshots() {
       complain "Snapshot $object stays: $writer has no other one yet"
       continue
     fi
+    if [ -z "$began" ]; then
+      change patch customresourcedefinition "snapshots.$group" --type=merge -p "{\"metadata\":{\"annotations\":{\"$finished\":\"true\"}}}"
+      began=true
+    fi
     change -n "${object%/*}" delete "snapshots.$group" "${object#*/}" --wait=false --ignore-not-found
   done <<<"$answer"
   await 'deleted Snapshots are gone' snapshots_gone "their finalizer is taken away by the operator; see its log, and run finish again"
@@ -498,6 +565,7 @@ leftovers() {
 undo() {
   local name key by
   load_definitions
+  [ -z "$began" ] || stop "finish has deleted Snapshots of the old controllers, so nothing can be as it was: see docs/guides/migration.md, \"Go back\""
   by=${helm[fluxdeployers.$group]:-/}
   case $by in
   / | "$namespace/$release") ;;
@@ -506,6 +574,9 @@ undo() {
   load_workload
   [ "${#workload[@]}" -eq 0 ] || stop "the operator is still in the namespace $namespace (${workload[*]}), and both would write the same objects: run helm uninstall first, and wait until its pods are gone"
   load_controllers
+  for name in "${!elsewhere[@]}"; do
+    [ -z "${elsewhere[$name]}" ] || stop "prepare has scaled down Deployment $name, which is not in the namespace $old_namespace: say so by --old-namespace"
+  done
   load_flux
   say '--- old controllers go on'
   for name in "${!count[@]}"; do
@@ -514,7 +585,12 @@ undo() {
   done
   say '--- Flux goes on'
   for key in "${!uid[@]}"; do
+    [ -z "${taken[$key]}" ] || forget "${key%% *}" "${key#* }"
     [ -z "${marked[$key]}" ] || resume "${key%% *}" "${key#* }"
+  done
+  say '--- definitions go back'
+  for name in "${kinds[@]}"; do
+    [ -z "${managed_before[$name]:-}" ] || hand_back "$name"
   done
 }
 

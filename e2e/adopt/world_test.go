@@ -3,11 +3,11 @@ package adopt_test
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -17,14 +17,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -45,6 +46,8 @@ const (
 	imageRegistry = "ghcr.io/phoban01"
 	// newNamespace is where the operator is installed, and oldNamespace where the controllers before it are.
 	newNamespace, oldNamespace = "ocm-operator-system", "ocm-system"
+	// meanwhilePause is how long those wait who do what nobody does here.
+	meanwhilePause = 100 * time.Millisecond
 )
 
 // definition is the kind of definitions of kinds.
@@ -66,26 +69,25 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	program := build(t)
-	c := clustertest.Start(t, cluster.Options{ControllerManager: true, Flux: true})
+	w := open(t, cluster.Options{ControllerManager: true, Flux: true})
+	w.program = program
+	w.define()
+	w.serve()
+	w.meanwhile(w.release)
+	w.deliver()
+	return w
+}
+
+// open starts a cluster that is empty as yet.
+func open(t *testing.T, options cluster.Options) *world {
+	t.Helper()
+	c := clustertest.Start(t, options)
 	root, err := operator.ModuleRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), appsv1.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	kubernetes, err := client.NewWithWatch(c.Config(), client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := &e2etest.Env{Cluster: c, Client: kubernetes, Namespace: clustertest.Namespace(t, c.Config())}
-	w := &world{Env: env, t: t, root: root, program: program}
-	w.Env = env.ForTest(t).In(t, env.Namespace)
-	w.define()
-	w.serve()
-	w.deliver()
-	return w
+	noLog := func(context.Context) (string, error) { return "", nil } // until there is an operator
+	return &world{Env: e2etest.Installed(t, c, clustertest.Namespace(t, c.Config()), noLog), t: t, root: root}
 }
 
 // define defines the old kinds, as Helm does it for the folder crds of a chart.
@@ -104,7 +106,7 @@ func (w *world) define() {
 	w.Kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 }
 
-// serve starts the old registry, with the content of the two old Snapshots, and the registry of components.
+// serve starts the old registry, with the content of the old Snapshots, and the registry of components.
 func (w *world) serve() {
 	w.t.Helper()
 	plain, err := server.StartRegistry(w.t.Context(), server.Registry{Kind: server.ContainerRegistryMemory, Progress: w.t.Output()})
@@ -115,31 +117,52 @@ func (w *world) serve() {
 	w.registry = httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: plain.Address()}))
 	w.t.Cleanup(w.registry.Close)
 
+	repository, contents := w.publish()
+	values := []string{
+		"${REPOSITORY}", repository, "${REGISTRY}", w.registry.Listener.Addr().String(),
+		"${CA}", base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.registry.Certificate().Raw})),
+	}
+	for name, content := range contents {
+		manifest, err := content.artifact.Publish(w.t.Context(), "http://"+plain.Address()+"/"+content.at, ocm.Options{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		values = append(values, "${DIGEST_OF_"+name+"}", digest.FromBytes(content.artifact.Layers[0].Content).String(), "${MANIFEST_OF_"+name+"}", manifest.String())
+	}
+	for _, obj := range w.documents("objects.yaml", values...) {
+		w.leave(obj)
+	}
+}
+
+// content is what the old registry has of a Snapshot: where, and what.
+type content struct {
+	at       string
+	artifact ocmtest.Artifact
+}
+
+// publish publishes the component with a chart beside its manifests, and returns where, and what the old controllers made of it.
+func (w *world) publish() (repository string, contents map[string]content) {
+	w.t.Helper()
 	o := podinfo.Options{Version: version, ImageRegistry: imageRegistry}
 	components, err := podinfo.Components(o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	manifests := components[1].Resources[0].Content
-	source := ocmtest.Start(w.t)
-	if err := podinfo.Publish(w.t.Context(), source.URL+"/phoban01", o, ocm.Options{}); err != nil {
-		w.t.Fatal(err)
-	}
-	values := []string{
-		"${REPOSITORY}", source.URL + "/phoban01", "${REGISTRY}", w.registry.Listener.Addr().String(),
-		"${CA}", base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.registry.Certificate().Raw})),
-	}
-	for name, content := range map[string][]byte{"MANIFESTS": manifests, "LOCALIZED": localized(w.t, manifests, o.Image())} {
-		layer := packed(w.t, content)
-		repository := map[string]string{"MANIFESTS": "sha-1001", "LOCALIZED": "sha-1002"}[name]
-		artifact := ocmtest.Artifact{Layers: []ocmtest.Layer{{MediaType: "application/vnd.oci.image.layer.v1.tar+gzip", Content: layer}}}
-		if _, err := artifact.Publish(w.t.Context(), "http://"+plain.Address()+"/"+repository+":latest", ocm.Options{}); err != nil {
+	manifests, chart := components[1].Resources[0].Content, helmChart(w.t)
+	components[1].Resources = append(components[1].Resources, ocmtest.Resource{Name: "chart", Type: "helmChart", MediaType: chart.Layers[0].MediaType, Content: chart.Layers[0].Content})
+	repository = ocmtest.Start(w.t).URL + "/phoban01"
+	for _, component := range components {
+		if _, err := component.Publish(w.t.Context(), repository, ocm.Options{}); err != nil {
 			w.t.Fatal(err)
 		}
-		values = append(values, "${DIGEST_OF_"+name+"}", digest.FromBytes(layer).String())
 	}
-	for _, obj := range w.documents("objects.yaml", values...) {
-		w.leave(obj)
+	layer := func(content []byte) ocmtest.Artifact {
+		return ocmtest.Artifact{Layers: []ocmtest.Layer{{MediaType: "application/vnd.oci.image.layer.v1.tar+gzip", Content: packed(w.t, content)}}}
+	}
+	return repository, map[string]content{
+		"MANIFESTS": {"sha-1001:latest", layer(manifests)},
+		"LOCALIZED": {"sha-1002:latest", layer(localized(w.t, manifests, o.Image()))},
+		"CHART":     {"sha-1003:" + version, chart},
 	}
 }
 
@@ -165,11 +188,10 @@ func (w *world) leave(obj *unstructured.Unstructured) {
 	}
 }
 
-// deliver waits until Flux has applied what is in the old registry.
+// deliver waits until Flux has applied what is in the old registry, and everybody has seen what there is.
 func (w *world) deliver() {
 	w.t.Helper()
-	w.Wait("OCIRepository", "podinfo", e2etest.Ready)
-	w.Wait("Kustomization", "podinfo", e2etest.Ready)
+	w.flows()
 	w.Wait("OCIRepository", "held", e2etest.Ready)
 	// What a person suspends is that person's field.
 	suspended := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"suspend": true}}}
@@ -179,7 +201,41 @@ func (w *world) deliver() {
 	if err := w.Client.Apply(w.t.Context(), client.ApplyConfigurationFromUnstructured(suspended), client.FieldOwner("flux")); err != nil {
 		w.t.Fatal(err)
 	}
-	w.Wait("Deployment", "podinfo")
+	w.Wait("Kustomization", "held", func(obj *unstructured.Unstructured) error {
+		if len(obj.GetFinalizers()) == 0 {
+			return errors.New("Flux has not seen it")
+		}
+		return nil
+	})
+	w.settle()
+}
+
+// settle waits until the Deployments have their pods, which nobody runs.
+func (w *world) settle() {
+	w.t.Helper()
+	w.Eventually("there are pods", func() error {
+		list := &appsv1.DeploymentList{}
+		if err := w.Client.List(w.t.Context(), list); err != nil {
+			return err
+		}
+		if len(list.Items) < 4 {
+			return fmt.Errorf("there are only %d Deployments", len(list.Items))
+		}
+		for i := range list.Items {
+			if have, want := list.Items[i].Status.Replicas, *list.Items[i].Spec.Replicas; have != want {
+				return fmt.Errorf("%s has %d replicas, want %d", list.Items[i].Name, have, want)
+			}
+		}
+		return nil
+	})
+}
+
+// flows waits until Flux has delivered what is wanted now.
+func (w *world) flows() {
+	w.t.Helper()
+	for _, one := range [][2]string{{"OCIRepository", "podinfo"}, {"Kustomization", "podinfo"}, {"OCIRepository", "chart"}, {"HelmRelease", "chart"}} {
+		w.Wait(one[0], one[1], e2etest.Ready)
+	}
 }
 
 // documents returns the objects of a file of the test data, with placeholders replaced.
@@ -227,6 +283,7 @@ func (w *world) mustAdopt(args ...string) string {
 func (w *world) run(program string, args ...string) (string, error) {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.t.Context(), program, args...)
+	cmd.Dir = w.root
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Cluster.Kubeconfig(), "HOME="+w.Cluster.Dir(),
 		"PATH="+filepath.Dir(w.Cluster.State().Kubectl)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
@@ -240,7 +297,7 @@ func build(t *testing.T) func() (string, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		built, err = operator.Build(t.Context(), dir)
+		built, err = operator.Built(t.Context(), dir)
 	}()
 	wait := func() (string, error) {
 		<-done
@@ -271,6 +328,25 @@ func (w *world) startOperator() {
 		if err := w.Operator.Stop(context.WithoutCancel(w.t.Context())); err != nil {
 			w.t.Error(err)
 		}
+	})
+}
+
+// meanwhile does something again and again until the test ends. Who else writes an object at that moment is first.
+func (w *world) meanwhile(step func(ctx context.Context) error) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if err := step(ctx); err != nil && ctx.Err() == nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+				w.t.Error(err)
+			}
+			e2etest.Pause(ctx, meanwhilePause)
+		}
+	}()
+	w.t.Cleanup(func() {
+		cancel()
+		<-done
 	})
 }
 
@@ -309,13 +385,9 @@ func localized(t *testing.T, folder []byte, image string) []byte {
 // packed compresses what the old registry has compressed.
 func packed(t *testing.T, content []byte) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
-	if _, err := w.Write(content); err != nil {
+	out, err := ocmtest.Gzip(content)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	return out
 }

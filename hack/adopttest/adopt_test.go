@@ -18,7 +18,7 @@ func prepared(t *testing.T) *world {
 // undoable returns a cluster from which the operator was removed again.
 func undoable(t *testing.T) *world {
 	t.Helper()
-	return newWorld(t, handedOver)
+	return newWorld(t, handedOver, operator, uninstalled)
 }
 
 // handedOver is what prepare does; TestWay looks whether it is that.
@@ -41,8 +41,12 @@ func handedOver(c *cluster) {
 		if !strings.HasSuffix(name, "."+group) || strings.HasPrefix(name, "syncs.") {
 			continue
 		}
-		set(crd, "Helm", "metadata", "labels", "app.kubernetes.io/managed-by")
-		set(crd, object{"meta.helm.sh/release-name": "ocm-operator", "meta.helm.sh/release-namespace": newNamespace}, "metadata", "annotations")
+		was := field[string](crd, "metadata", "labels", managedBy)
+		if was == "" {
+			was = "-"
+		}
+		set(crd, "Helm", "metadata", "labels", managedBy)
+		set(crd, object{"meta.helm.sh/release-name": "ocm-operator", "meta.helm.sh/release-namespace": newNamespace, handed: was}, "metadata", "annotations")
 	}
 }
 
@@ -57,7 +61,7 @@ func TestWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.mustAdopt("prepare")
-	if diff := cmp.Diff(undoable(t).objects(), w.objects()); diff != "" {
+	if diff := cmp.Diff(newWorld(t, handedOver).objects(), w.objects()); diff != "" {
 		t.Errorf("after prepare (-want +got):\n%s", diff)
 	}
 	for _, name := range []string{"ocm-controller", "git-controller"} {
@@ -80,6 +84,7 @@ func TestWay(t *testing.T) {
 	if got := len(w.load().Objects["snapshots."+group]); got != 1 {
 		t.Errorf("there are %d Snapshots, want that of the operator", got)
 	}
+	w.then(uninstalled).refuses("finish has deleted Snapshots", "undo")
 }
 
 func (w *world) suspended(name string) [2]bool {
@@ -88,23 +93,28 @@ func (w *world) suspended(name string) [2]bool {
 	return [2]bool{field[bool](c.named(oci, name), "spec", "suspend"), field[bool](c.named(kustomize, name), "spec", "suspend")}
 }
 
+// TestUndo wants everything to be as it was before prepare, however far the way had been gone.
 func TestUndo(t *testing.T) {
 	t.Parallel()
-	before := newWorld(t)
-	w := undoable(t)
-	w.mustAdopt("undo")
-	for _, name := range []string{"ocm-controller", "git-controller"} {
-		got, want := w.load().named("deployments.apps", name)["spec"], before.load().named("deployments.apps", name)["spec"]
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("Deployment %s (-before +after):\n%s", name, diff)
-		}
-	}
-	for _, name := range []string{"podinfo", "held"} {
-		if got, want := w.suspended(name), before.suspended(name); got != want {
-			t.Errorf("%s: suspended are %v, want %v", name, got, want)
-		}
+	for name, far := range map[string][]func(c *cluster){
+		"prepared":             {handedOver},
+		"taken over":           {handedOver, operator, uninstalled},
+		"partly finished":      {handedOver, operator, resumed, uninstalled},
+		"prepared for nothing": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, far...)
+			w.mustAdopt("undo")
+			if diff := cmp.Diff(newWorld(t).then(withoutPods).objects(), w.then(withoutPods).objects()); diff != "" {
+				t.Errorf("after undo (-before +after):\n%s", diff)
+			}
+		})
 	}
 }
+
+// withoutPods forgets the pods, which nobody makes here when a Deployment has replicas again.
+func withoutPods(c *cluster) { c.Objects["pods"] = nil }
 
 func TestTwice(t *testing.T) {
 	t.Parallel()

@@ -96,7 +96,7 @@ func parse(args []string) (request, error) {
 			r.names = append(r.names, strings.TrimPrefix(value(), "metadata.name="))
 		case arg == "--ignore-not-found":
 			r.ignoreNotFound = true
-		case slices.Contains([]string{"--request-timeout=60s", "--show-managed-fields", "--type=merge", "--wait=false"}, arg):
+		case slices.Contains([]string{"--request-timeout=60s", "--type=merge", "--wait=false"}, arg):
 		case strings.HasPrefix(arg, "-"):
 			return r, fmt.Errorf("unknown flag %s", arg)
 		default:
@@ -303,7 +303,7 @@ func set(obj object, value any, path ...string) {
 	obj[path[len(path)-1]] = value
 }
 
-// merge applies a JSON merge patch.
+// merge applies a JSON merge patch. As in a server, nothing is left of metadata without a value.
 func merge(obj, patch object) {
 	for name, value := range patch {
 		inner, ok := value.(map[string]any)
@@ -315,6 +315,9 @@ func merge(obj, patch object) {
 				obj[name] = object{}
 			}
 			merge(field[map[string]any](obj, name), inner)
+			if len(field[map[string]any](obj, name)) == 0 {
+				delete(obj, name)
+			}
 		default:
 			obj[name] = value
 		}

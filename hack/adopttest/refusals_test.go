@@ -3,6 +3,8 @@ package adopttest
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // refusals are clusters that are not as expected, and what check and prepare say about them.
@@ -20,7 +22,8 @@ var refusals = map[string]struct {
 	"nothing at all":          {func(c *cluster) { c.Objects = map[string][]object{} }, "there is nothing to adopt"},
 	"kinds of those that came after": {func(c *cluster) {
 		properties := object{"spec": object{"properties": object{"componentRef": object{"type": "object"}}}}
-		set(c.named(definitions, "resources."+group), []any{object{"schema": object{"openAPIV3Schema": object{"properties": properties}}}}, "spec", "versions")
+		version := object{"schema": object{"openAPIV3Schema": object{"properties": properties}}}
+		set(c.named(definitions, "resources."+group), []any{version, version}, "spec", "versions")
 	}, "can't run beside them"},
 	"definitions of a release": {func(c *cluster) {
 		set(c.named(definitions, "snapshots."+group), object{"meta.helm.sh/release-name": "ocm", "meta.helm.sh/release-namespace": "x"}, "metadata", "annotations")
@@ -31,6 +34,16 @@ var refusals = map[string]struct {
 	"controllers of a HelmRelease": {func(c *cluster) {
 		set(c.named("deployments.apps", "git-controller"), object{"helm.toolkit.fluxcd.io/name": "git", "helm.toolkit.fluxcd.io/namespace": "team"}, "metadata", "labels")
 	}, "git-controller is kept by " + helm + " team/git"},
+	"controllers of an Application":          {keptByArgo(object{"automated": object{}}), "git-controller is kept by " + argo + " git,"},
+	"controllers of an Application far away": {marked("git", "metadata", "labels", "argocd.argoproj.io/instance"), "git-controller is kept by " + argo + " git,"},
+	"definitions of an Application of a namespace": {func(c *cluster) {
+		keptByArgo(nil)(c)
+		keptByArgo(object{"automated": object{"selfHeal": true}})(c)
+		set(c.named(definitions, "snapshots."+group), "team_git:apiextensions.k8s.io/CustomResourceDefinition:/snapshots."+group, "metadata", "annotations", trackingID)
+	}, "snapshots." + group + " is kept by " + argo + " team_git:"},
+	"controllers elsewhere": {another("ocm", 1), "Deployment ocm/git-controller is not in the namespace " + oldNamespace},
+	"no controllers":        {withoutControllers, "no Deployment in the namespace " + oldNamespace + " has the name of an old controller"},
+	"finalizer of somebody": {foreignFinalizer, "Resource team/manifests has example.com/mine"},
 	"object of somebody else": {func(c *cluster) {
 		delete(field[map[string]any](c.named(kustomize, "podinfo"), "metadata"), "ownerReferences")
 	}, kustomize + " team/podinfo was not made for the FluxDeployer"},
@@ -43,6 +56,47 @@ var refusals = map[string]struct {
 	"namespace of the old registry": {func(c *cluster) {
 		set(c.named("secrets", "ocm-registry-tls-certs"), newNamespace, "metadata", "namespace")
 	}, "has the Secret ocm-registry-tls-certs of the old registry"},
+}
+
+// trackingID is how Argo CD marks what is of an Application.
+const trackingID = "argocd.argoproj.io/tracking-id"
+
+// marked marks the Deployment of an old controller.
+func marked(value string, path ...string) func(c *cluster) {
+	return func(c *cluster) { set(c.named("deployments.apps", "git-controller"), value, path...) }
+}
+
+// keptByArgo marks a Deployment as that of an Application that is synced as a policy says.
+func keptByArgo(policy object) func(c *cluster) {
+	return func(c *cluster) {
+		c.define(argo)
+		c.Objects[argo] = append(c.Objects[argo], object{"metadata": object{"name": "git", "namespace": "team"}, "spec": object{"syncPolicy": policy}})
+		marked("git:apps/Deployment:ocm-system/git-controller", "metadata", "annotations", trackingID)(c)
+	}
+}
+
+// another adds a Deployment that has the name of an old controller.
+func another(namespace string, replicas float64) func(c *cluster) {
+	return func(c *cluster) {
+		c.Objects["deployments.apps"] = append(c.Objects["deployments.apps"], object{"kind": "Deployment", "metadata": object{"name": "git-controller", "namespace": namespace}, "spec": object{"replicas": replicas}})
+	}
+}
+
+// moved has the old controllers in another namespace.
+func moved(c *cluster) {
+	for _, resource := range []string{"deployments.apps", "pods"} {
+		for _, obj := range c.Objects[resource] {
+			set(obj, "ocm", "metadata", "namespace")
+		}
+	}
+}
+
+func withoutControllers(c *cluster) {
+	c.Objects["deployments.apps"], c.Objects["pods"] = nil, nil
+}
+
+func foreignFinalizer(c *cluster) {
+	set(c.named("resources."+group, "manifests"), []any{"example.com/mine"}, "metadata", "finalizers")
 }
 
 func denied(right string) func(c *cluster) {
@@ -61,17 +115,37 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestCheck wants a warning to be no success, and nothing to be changed.
-func TestCheck(t *testing.T) {
+// TestAccepted are clusters with which check and prepare go on, some when they are told to.
+func TestAccepted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	if out := w.mustAdopt("check"); !strings.Contains(out, "as expected") {
-		t.Errorf("check says %s", out)
+	for name, tc := range map[string]struct {
+		change func(c *cluster)
+		args   []string
+	}{
+		"as left":                       {func(*cluster) {}, nil},
+		"Application waits":             {keptByArgo(object{"syncOptions": []any{"A=true"}}), nil},
+		"Application has no policy":     {keptByArgo(nil), nil},
+		"Application is switched off":   {keptByArgo(object{"automated": object{"enabled": false, "selfHeal": true}}), nil},
+		"controllers have another name": {withoutControllers, []string{"--no-old-controllers"}},
+		"controllers are elsewhere":     {moved, []string{"--old-namespace=ocm"}},
+		"something of the name":         {another("shop", 1), []string{"--other", "shop/ocm-controller", "--other=shop/git-controller"}},
+		"others have ended":             {another("ocm", 0), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, tc.change)
+			if out := w.mustAdopt(append(tc.args, "check")...); !strings.HasSuffix(out, "as expected\n") {
+				t.Errorf("check says %s", out)
+			}
+			w.mustAdopt(append(tc.args, "prepare")...)
+			w.then(operator).mustAdopt(append(tc.args, "finish")...)
+		})
 	}
-	w.then(func(c *cluster) {
-		set(c.named("resources."+group, "manifests"), []any{"example.com/mine"}, "metadata", "finalizers")
-	})
-	w.refuses("Resource team/manifests has example.com/mine", "check")
+	w := newWorld(t, foreignFinalizer)
+	w.mustAdopt("prepare", "--despite-warnings")
+	if diff := cmp.Diff(newWorld(t, foreignFinalizer, handedOver).objects(), w.objects()); diff != "" {
+		t.Errorf("after prepare (-want +got):\n%s", diff)
+	}
 }
 
 func TestFinishRefuses(t *testing.T) {
@@ -85,6 +159,8 @@ func TestFinishRefuses(t *testing.T) {
 		"old controllers run": {[]func(c *cluster){handedOver, operator, func(c *cluster) {
 			set(c.named("deployments.apps", "git-controller"), 1.0, "spec", "replicas")
 		}}, "git-controller has 1 replicas"},
+		"old controllers run elsewhere": {[]func(c *cluster){handedOver, operator, another("ocm", 1)}, "Deployment ocm/git-controller is not in the namespace " + oldNamespace},
+		"old controllers are not seen":  {[]func(c *cluster){handedOver, withoutControllers, operator}, "or by --no-old-controllers that there are none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,6 +183,10 @@ func TestUndoRefuses(t *testing.T) {
 			deployments := c.Objects["deployments.apps"]
 			c.Objects["deployments.apps"] = deployments[:len(deployments)-1]
 		}, nil, "(Pod/ocm-operator-1)"},
+		"other controllers": {moved, nil, ", which is not in the namespace " + oldNamespace},
+		"no way back": {func(c *cluster) {
+			set(c.named(definitions, "snapshots."+group), "true", "metadata", "annotations", group+"/adopt-finished")
+		}, nil, "finish has deleted Snapshots"},
 		"another namespace": {operator, []string{"--namespace", "elsewhere"}, "belong to the Helm release " + newNamespace + "/ocm-operator"},
 		"another release":   {operator, []string{"--release=other"}, "belong to the Helm release " + newNamespace + "/ocm-operator"},
 	} {
@@ -126,7 +206,7 @@ func TestInVain(t *testing.T) {
 		want, not string
 	}{
 		"pods stay":  {[]func(c *cluster){func(c *cluster) { c.Stuck = true }}, "prepare", "Pod ocm-system/git-controller-1 of git-controller is still there", "patch " + oci},
-		"not taken":  {[]func(c *cluster){handedOver, operator, without("managedFields")}, "finish", "podinfo is not taken over by the operator", "delete"},
+		"not taken":  {[]func(c *cluster){handedOver, operator, notTaken}, "finish", "podinfo is not taken over by the operator", "delete"},
 		"not ready":  {[]func(c *cluster){handedOver, operator, notReady}, "finish", `team/podinfo: Failed: "no such digest"`, "delete"},
 		"no owner":   {[]func(c *cluster){handedOver, operator, withoutDeployers}, "finish", "its FluxDeployer is gone", "delete"},
 		"finalizers": {[]func(c *cluster){handedOver, operator, resumed, func(c *cluster) { c.Stuck = true }}, "finish", "Snapshot team/old is still being deleted", "patch snapshots"},
@@ -150,8 +230,8 @@ func TestInVain(t *testing.T) {
 	}
 }
 
-func without(name string) func(c *cluster) {
-	return func(c *cluster) { delete(field[map[string]any](c.named(kustomize, "podinfo"), "metadata"), name) }
+func notTaken(c *cluster) {
+	delete(field[map[string]any](c.named(kustomize, "podinfo"), "metadata", "annotations"), applied)
 }
 
 // resumed is what finish does first.

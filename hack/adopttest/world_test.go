@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,9 +19,13 @@ const (
 	newNamespace = "ocm-operator-system"
 	group        = "delivery.ocm.software"
 	mark         = group + "/adopt-suspended"
+	handed       = group + "/adopt-managed-by"
+	applied      = group + "/applied-digest"
+	managedBy    = "app.kubernetes.io/managed-by"
 	oci          = "ocirepositories.source.toolkit.fluxcd.io"
 	kustomize    = "kustomizations.kustomize.toolkit.fluxcd.io"
 	helm         = "helmreleases.helm.toolkit.fluxcd.io"
+	argo         = "applications.argoproj.io"
 	definitions  = "customresourcedefinitions"
 )
 
@@ -72,6 +77,7 @@ func newWorld(t *testing.T, changes ...func(c *cluster)) *world {
 	}
 	c.define(oci)
 	c.define(kustomize)
+	set(c.named(definitions, "localizations."+group), "kustomize-v5", "metadata", "labels", managedBy)
 	for _, change := range changes {
 		change(c)
 	}
@@ -102,10 +108,17 @@ func operator(c *cluster) {
 	c.Objects["pods"] = append(c.Objects["pods"], object{"kind": "Pod", "metadata": object{"name": "ocm-operator-1", "namespace": newNamespace, "labels": labels}, "status": object{"phase": "Running"}})
 	for _, resource := range []string{oci, kustomize} {
 		for _, obj := range c.Objects[resource] {
-			set(obj, []any{object{"manager": "ocm-controller", "operation": "Apply"}}, "metadata", "managedFields")
+			set(obj, "1234", "metadata", "annotations", applied)
 		}
 	}
 	set(c.named("resources."+group, "manifests"), "new", "status", "snapshotName")
+}
+
+// uninstalled is what `helm uninstall` does after that: what the operator has taken over stays as it is.
+func uninstalled(c *cluster) {
+	for _, resource := range []string{"deployments.apps", "pods"} {
+		c.Objects[resource] = slices.DeleteFunc(c.Objects[resource], func(obj object) bool { return field[string](obj, "metadata", "namespace") == newNamespace })
+	}
 }
 
 func (w *world) load() *cluster {
