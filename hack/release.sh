@@ -32,10 +32,26 @@ notes() {
     }' CHANGELOG.md
 }
 
+# Has links of the changelog, which lead from its folder, lead to the files of a version: notes are read elsewhere.
+links() {
+  sed -E "s|\]\(([^#):][^):]*)\)|](https://github.com/${repository#*/}/blob/$1/\1)|g"
+}
+
+# The image of these platforms, made of the programs in dist.
+image() {
+  go run ./hack/image -tag "$repository:$version" -platforms "linux/${2// /,linux/}" -binary 'dist/ocm-operator_linux_{arch}' -o "$1"
+}
+
+# What something contains, in both formats.
+bills() {
+  syft scan --quiet "$1" --source-name "$2" --source-version "$version" -o "spdx-json=$3.spdx.json" -o "cyclonedx-json=$3.cdx.json"
+}
+
 dry=
 case ${1:-} in
 --notes)
-  notes "${2:?usage: hack/release.sh --notes <version>}" || fail "CHANGELOG.md has no section '## [${2#v}]' with text in it"
+  version=${2:?usage: hack/release.sh --notes <version>}
+  notes "$version" | links "$version" || fail "CHANGELOG.md has no section '## [${version#v}]' with text in it"
   exit
   ;;
 --dry-run)
@@ -55,7 +71,7 @@ export VERSION=$version
 rm -rf dist
 mkdir -p dist
 echo "--- release $version: notes"
-notes "$version" >dist/release-notes.md || { [ -n "$dry" ] && notes Unreleased >dist/release-notes.md; } ||
+{ notes "$version" || { [ -n "$dry" ] && notes Unreleased; }; } | links "$version" >dist/release-notes.md ||
   fail "CHANGELOG.md has no section '## [${version#v}]' with text in it; move what is under Unreleased there, with the date"
 
 for arch in $platforms; do
@@ -64,8 +80,7 @@ for arch in $platforms; do
 done
 
 echo "--- release $version: image"
-go run ./hack/image -tag "$repository:$version" -platforms "linux/${platforms// /,linux/}" -binary 'dist/ocm-operator_linux_{arch}' \
-  -o dist/ocm-operator_image.tar | tee dist/image.txt
+image dist/ocm-operator_image.tar "$platforms" | tee dist/image.txt
 
 echo "--- release $version: chart and manifests"
 make chart
@@ -74,10 +89,14 @@ for file in "ocm-operator-${version#v}.tgz" install.yaml; do
 done
 
 if command -v syft >/dev/null; then
+  tmp=$(mktemp -d)
+  trap 'rm -rf "$tmp"' EXIT
   for arch in $platforms; do
     echo "--- release $version: bills of materials for linux/$arch"
-    syft scan --quiet "file:dist/ocm-operator_linux_$arch" --source-name ocm-operator --source-version "$version" \
-      -o "spdx-json=dist/ocm-operator_linux_$arch.spdx.json" -o "cyclonedx-json=dist/ocm-operator_linux_$arch.cdx.json"
+    bills "file:dist/ocm-operator_linux_$arch" ocm-operator "dist/ocm-operator_linux_$arch"
+    # Alone in its archive, the image of a platform is the same manifest as among the others, and needs no choice.
+    image "$tmp/$arch.tar" "$arch" >/dev/null
+    bills "oci-archive:$tmp/$arch.tar" "$repository" "dist/image_linux_$arch"
   done
 elif [ -z "$dry" ]; then
   fail 'syft is not in PATH, and a release has bills of materials'

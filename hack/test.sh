@@ -29,7 +29,8 @@ case " $* " in
   # program waits until it is there.
   echo '--- test: building what is missing of the programs of the test cluster, beside the first tests'
   go build -o "$tmp/testcluster" ./e2e/cluster/cmd/testcluster
-  nice -n 19 "$tmp/testcluster" build >"$tmp/programs" 2>&1 &
+  # Of this script that is killed, nothing is left to end it but the kernel.
+  setpriv --pdeathsig TERM nice -n 19 "$tmp/testcluster" build >"$tmp/programs" 2>&1 &
   building=$!
   ;;
 *' ./e2e/'*)

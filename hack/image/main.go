@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ocm-operator/ocm-operator/hack/image/push"
 	"github.com/ocm-operator/ocm-operator/hack/image/scratch"
 )
 
@@ -65,7 +66,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	for _, name := range o.names {
 		if o.push {
-			if err := push(ctx, o.output, root, name, o.plainHTTP); err != nil {
+			if err := push.Archive(ctx, o.output, root, name, o.plainHTTP); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package release
 import (
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -144,6 +145,76 @@ func TestNodesAreRequired(t *testing.T) {
 		}
 	}
 	t.Error("no step of ci.yaml runs .ci/run as root and with REQUIRE_NODES=1")
+}
+
+// TestLittleIsCompiledWhereSomethingCanBePublished: a module of it that turns bad could publish whatever it likes.
+func TestLittleIsCompiledWhereSomethingCanBePublished(t *testing.T) {
+	t.Parallel()
+	programs := map[string]bool{}
+	for _, step := range workflows(t)["release.yaml"].Jobs["publish"].Steps {
+		for _, match := range regexp.MustCompile(`\bgo run (\S+)`).FindAllStringSubmatch(step.Run, -1) {
+			programs[match[1]] = true
+		}
+	}
+	if len(programs) == 0 {
+		t.Fatal("the job that publishes runs no program of ours; this test looks at the wrong place")
+	}
+	known := []string{
+		"github.com/ocm-operator/ocm-operator", "github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec",
+		"go.yaml.in/yaml/v2", "golang.org/x/sync", "oras.land/oras-go/v2", "sigs.k8s.io/yaml",
+	}
+	for program := range programs {
+		list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", program)
+		list.Dir = "../.."
+		out, err := list.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", program, err)
+		}
+		for _, module := range slices.Compact(slices.Sorted(strings.FieldsSeq(string(out)))) {
+			if !slices.Contains(known, module) {
+				t.Errorf("%s is made of %s, too; what it is for may be done in the job that can publish nothing", program, module)
+			}
+		}
+	}
+}
+
+// TestProgramsAreKeptByWhatTheyAreBuiltOf: a key that stays while programs become others is hit and never written again, so that every
+// run builds them anew.
+func TestProgramsAreKeptByWhatTheyAreBuiltOf(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../.github/workflows/ci.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := regexp.MustCompile(`key: programs-.*hashFiles\((.*)\)`).FindSubmatch(text)
+	if key == nil {
+		t.Fatal("ci.yaml keeps no programs by a hash of files")
+	}
+	var patterns []string
+	for _, quoted := range regexp.MustCompile(`'([^']*)'`).FindAllSubmatch(key[1], -1) {
+		patterns = append(patterns, string(quoted[1]))
+	}
+	list := exec.CommandContext(t.Context(), "git", "ls-files", "--cached", "--", "hack/tools", "hack/charttools", "e2e")
+	list.Dir = "../.."
+	files, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := map[string]bool{"e2e/cluster/binaries": true} // how they are built
+	for file := range strings.FieldsSeq(string(files)) {
+		if path.Base(file) == "go.mod" && file != "e2e/forges/go.mod" { // nothing but tests
+			modules[path.Dir(file)] = true
+		}
+	}
+	for file := range strings.FieldsSeq(string(files)) {
+		hashed := slices.ContainsFunc(patterns, func(pattern string) bool {
+			matches, err := path.Match(pattern, file)
+			return err == nil && matches
+		})
+		if modules[path.Dir(file)] && path.Ext(file) != ".md" && !hashed {
+			t.Errorf("%s is not in the key of ci.yaml under which programs are kept", file)
+		}
+	}
 }
 
 // TestDependabotKnowsEveryModule: those that are left out are raised together with a release of Kubernetes, Flux or Gitea.

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	_ "crypto/sha256" // for digests, which know it by name only
 	"errors"
 	"fmt"
 	"io"

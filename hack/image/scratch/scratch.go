@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -92,6 +93,20 @@ type Archive struct {
 	Images []Image
 	// Annotations are those of the index, if there is one.
 	Annotations map[string]string
+}
+
+// nobody is the user of programs that don't care who they are: a number that needs no name.
+const nobody = "65532:65532"
+
+// Program is the image of one static program for this machine, with nothing else in it.
+func Program(name, path string) Archive {
+	inside := "/" + filepath.Base(path)
+	return Archive{Names: []string{name}, Images: []Image{{
+		Platform:   Platform{OS: "linux", Architecture: runtime.GOARCH},
+		Files:      []File{{Name: inside, Mode: 0o755, Path: path}},
+		Entrypoint: []string{inside},
+		User:       nobody,
+	}}}
 }
 
 // Write writes the archive and returns what its names lead to.

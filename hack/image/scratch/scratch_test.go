@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -204,6 +205,27 @@ func TestOnePlatformIsAnImage(t *testing.T) {
 		entries[0].Config != "blobs/sha256/"+manifest.Config.Digest.Encoded() ||
 		!slices.Equal(entries[0].Layers, []string{"blobs/sha256/" + manifest.Layers[0].Digest.Encoded()}) {
 		t.Errorf("manifest.json = %+v, want the image %+v", entries, manifest)
+	}
+}
+
+func TestAProgramIsAnImage(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "server")
+	if err := os.WriteFile(program, []byte("not really a program"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	root, err := scratch.Program(name, program).Write(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := decode[ocispec.Manifest](t, contentOf(t, out.Bytes(), "blobs/sha256/"+root.Digest.Encoded()))
+	got := decode[ocispec.Image](t, contentOf(t, out.Bytes(), "blobs/sha256/"+manifest.Config.Digest.Encoded()))
+	if diff := cmp.Diff(ocispec.ImageConfig{User: "65532:65532", Entrypoint: []string{"/server"}}, got.Config); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+	if got.OS != "linux" || got.Architecture != runtime.GOARCH {
+		t.Errorf("platform = %s/%s, want that of this machine", got.OS, got.Architecture)
 	}
 }
 
