@@ -9,11 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ocm-operator/ocm-operator/e2e/operator"
+	"github.com/ocm-operator/ocm-operator/hack/image/push"
 	"github.com/ocm-operator/ocm-operator/hack/image/scratch"
 	"github.com/ocm-operator/ocm-operator/ocm"
 	"github.com/ocm-operator/ocm-operator/ocm/descriptor"
@@ -88,20 +88,17 @@ func (r *releases) image(ctx context.Context, version string) (string, digest.Di
 		}
 	}
 	name, file := r.registry+"/web:"+version, filepath.Join(r.dir, "web-"+version+".tar")
-	root, err := scratch.Archive{
-		Names: []string{name}, Digests: true,
-		Images: []scratch.Image{{
-			Platform: platform(), Entrypoint: []string{"/web"}, User: user,
-			Files: []scratch.File{{Name: "/web", Mode: 0o755, Path: program}, {Name: "/version", Content: []byte(version)}},
-		}},
-	}.WriteFile(file)
+	archive := scratch.Program(name, program)
+	archive.Digests = true
+	archive.Images[0].Files = append(archive.Images[0].Files, scratch.File{Name: "/version", Content: []byte(version)})
+	root, err := archive.WriteFile(file)
 	if err != nil {
 		return "", "", err
 	}
 	if err := r.load(ctx, file); err != nil {
 		return "", "", err
 	}
-	return name, root.Digest, push(ctx, file, "http://"+name, root)
+	return name, root.Digest, push.Archive(ctx, file, root, name, true)
 }
 
 // directory packs a folder of the component.
@@ -121,11 +118,6 @@ func directory(name string) ([]byte, error) {
 	return ocmtest.Tar(files...)
 }
 
-// user is who programs in containers are: nobody whose name has to be known.
-const user = "65532:65532"
-
-func platform() scratch.Platform { return scratch.Platform{OS: "linux", Architecture: runtime.GOARCH} }
-
 // build builds a program of this clone as it is in an image: static, and without anything that is only good for looking into it.
 func build(ctx context.Context, pkg, path string) error {
 	root, err := operator.ModuleRoot()
@@ -139,17 +131,4 @@ func build(ctx context.Context, pkg, path string) error {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, bytes.TrimSpace(out))
 	}
 	return nil
-}
-
-// program makes the image of a program that was built elsewhere, and returns the file.
-func program(dir, name, path string) (string, error) {
-	file := filepath.Join(dir, filepath.Base(path)+"-"+digest.FromString(name).Encoded()[:8]+".tar")
-	_, err := scratch.Archive{
-		Names: []string{name},
-		Images: []scratch.Image{{
-			Platform: platform(), Entrypoint: []string{"/" + filepath.Base(path)}, User: user,
-			Files: []scratch.File{{Name: "/" + filepath.Base(path), Mode: 0o755, Path: path}},
-		}},
-	}.WriteFile(file)
-	return file, err
 }

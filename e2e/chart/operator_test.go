@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -98,33 +99,38 @@ func (w *world) operates(replicas int) []corev1.Pod {
 	return pods
 }
 
-// memory returns the working set of the pods of a namespace by their names, as kubelets tell it.
-func (w *world) memory(namespace string) map[string]int64 {
+// usage is how much memory a pod had at a time.
+type usage struct {
+	Time            time.Time `json:"time"`
+	WorkingSetBytes int64     `json:"workingSetBytes"`
+}
+
+// String is what people read of it.
+func (u usage) String() string {
+	return fmt.Sprintf("%.1f MiB at %s", float64(u.WorkingSetBytes)/mebi, u.Time.Format(time.TimeOnly))
+}
+
+// memory returns what the kubelet of a pod has measured last, and nothing if it has not measured it yet.
+func (w *world) memory(pod *corev1.Pod) usage {
 	w.t.Helper()
-	sets := map[string]int64{}
-	for _, node := range []string{w.apps.Name, w.other.Name} {
-		raw := w.env.Kubectl("get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary")
-		var summary struct {
-			Pods []struct {
-				PodRef struct {
-					Name      string `json:"name"`
-					Namespace string `json:"namespace"`
-				} `json:"podRef"`
-				Memory struct {
-					WorkingSetBytes int64 `json:"workingSetBytes"`
-				} `json:"memory"`
-			} `json:"pods"`
-		}
-		if err := json.Unmarshal([]byte(raw), &summary); err != nil {
-			w.t.Fatalf("read what kubelet of %s says of memory: %v", node, err)
-		}
-		for _, pod := range summary.Pods {
-			if pod.PodRef.Namespace == namespace {
-				sets[pod.PodRef.Name] = pod.Memory.WorkingSetBytes
-			}
+	var summary struct {
+		Pods []struct {
+			PodRef struct {
+				UID types.UID `json:"uid"`
+			} `json:"podRef"`
+			Memory usage `json:"memory"`
+		} `json:"pods"`
+	}
+	raw := w.env.Kubectl("get", "--raw", "/api/v1/nodes/"+pod.Spec.NodeName+"/proxy/stats/summary")
+	if err := json.Unmarshal([]byte(raw), &summary); err != nil {
+		w.t.Fatalf("read what kubelet of %s says of memory: %v", pod.Spec.NodeName, err)
+	}
+	for _, of := range summary.Pods {
+		if of.PodRef.UID == pod.UID {
+			return of.Memory
 		}
 	}
-	return sets
+	return usage{}
 }
 
 // kubectl runs the kubectl of the cluster with all rights.

@@ -2,11 +2,14 @@ package chart_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,63 +97,46 @@ func deletePod(_ *testing.T, w *world) {
 	w.replaced(before)
 }
 
-// killLeader kills the program of the leader as a crash does: nobody gives the lease back.
+// killLeader kills the program of the leader as a crash does: nobody gives the lease back. It does so each time that the program comes
+// back, until the other one leads: once the lease has run out, the pod that had it may take it again, which would show nothing.
 func killLeader(t *testing.T, w *world) {
 	before := w.operates(2)
-	holder := w.leader()
-	for i := range before {
-		if strings.HasPrefix(holder, before[i].Name+"_") {
-			kill(t, &before[i])
-			w.replaced(before)
-			w.env.Within(longest, "another one leads", func() error {
-				if now := w.leader(); now == holder || now == "" {
-					return fmt.Errorf("%q still leads", now)
-				}
-				return nil
-			})
-			return
-		}
+	leader := slices.IndexFunc(before, func(pod corev1.Pod) bool { return w.leads(pod.Name) })
+	if leader < 0 {
+		t.Fatal("none of the pods leads")
 	}
-	t.Fatalf("%q leads, which is none of the pods", holder)
+	w.env.Within(longest, "the other one leads", func() error {
+		if w.leads(before[1-leader].Name) {
+			return nil
+		}
+		return errors.Join(errors.New("it does not"), w.kill(&before[leader]))
+	})
+	w.replaced(before)
 }
 
-// leader is who holds the lease.
-func (w *world) leader() string {
+// leads tells whether a pod holds the lease.
+func (w *world) leads(pod string) bool {
 	w.t.Helper()
-	return w.env.Kubectl("get", "lease", "ocm-operator-leader", "--output=jsonpath={.spec.holderIdentity}")
+	return strings.HasPrefix(w.env.Kubectl("get", "lease", "ocm-operator-leader", "--output=jsonpath={.spec.holderIdentity}"), pod+"_")
 }
 
-// kill kills the program of a pod. It is a process of this machine, in a control group with the name of the pod.
-func kill(t *testing.T, pod *corev1.Pod) {
-	t.Helper()
-	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
+// kill kills the program of a pod, which is a process of this machine.
+func (w *world) kill(pod *corev1.Pod) error {
+	node := w.apps
+	if pod.Spec.NodeName == w.other.Name {
+		node = w.other
+	}
+	processes, err := node.Processes(pod.UID)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	for _, file := range groups {
-		content, err := os.ReadFile(file)
-		if err != nil || !strings.Contains(string(content), "pod"+string(pod.UID)) {
-			continue // ended meanwhile, or somebody else's
+	for _, process := range processes {
+		program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", process.PID))
+		if err == nil && filepath.Base(program) == "ocm-operator" {
+			return process.Signal(syscall.SIGKILL)
 		}
-		dir := filepath.Dir(file)
-		program, err := os.Readlink(filepath.Join(dir, "exe"))
-		if err != nil || filepath.Base(program) != "ocm-operator" {
-			continue
-		}
-		var id int
-		if _, err := fmt.Sscan(filepath.Base(dir), &id); err != nil {
-			t.Fatal(err)
-		}
-		process, err := os.FindProcess(id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		return
 	}
-	t.Fatalf("pod %s has no process on this machine", pod.Name)
+	return fmt.Errorf("pod %s has no process on %s", pod.Name, node.Name)
 }
 
 // homeless returns the only pod of the operator, which has to be on the node that may go.

@@ -1,6 +1,8 @@
 package chart_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,22 +93,40 @@ func (d *delivery) same(before map[string]string) {
 	}
 }
 
+// abandoned is what the controllers that came before have left: nobody owns it, and nobody would take its finalizer away.
+const abandoned = `
+apiVersion: delivery.ocm.software/v1alpha1
+kind: Snapshot
+metadata: {name: abandoned, finalizers: [finalizers.snapshot.ocm.software]}
+spec: {identity: {component-name: acme.org/web}, digest: none, tag: 1.0.0}
+`
+
 // TestUninstall deletes the objects when the operator is gone: none of them waits for it, and Flux takes away what was delivered.
 func TestUninstall(t *testing.T) {
 	w := enter(t)
-	for name, c := range map[string]struct{ values, finalizer string }{
-		"embedded": {"", ""},
+	external := "externalRegistry.url=oci://" + w.releases.registry + "/snapshots,externalRegistry.plainHTTP=true"
+	for name, c := range map[string]struct {
+		// before are the values by which the objects were made, and values those of the operator that is uninstalled.
+		before, values string
+		finalizers     []string
+	}{
+		"embedded": {"", "", nil},
 		// The content of Snapshots is in a registry of somebody else, so it has to be taken away with them.
-		"external": {"externalRegistry.url=oci://" + w.releases.registry + "/snapshots,externalRegistry.plainHTTP=true", v1alpha1.SnapshotFinalizer},
+		"external":  {external, external, []string{v1alpha1.SnapshotFinalizer}},
+		"came back": {external, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.forTest(t)
-			w.ensure("--set=" + c.values)
-			d := w.deliver("uninstall-"+name, 30083)
+			w.ensure("--set=" + c.before)
+			d := w.deliver("uninstall-"+strings.ReplaceAll(name, " ", "-"), 30083)
 			d.next()
-			if got := strings.TrimSpace(d.Kubectl("get", "snapshots", "--output=jsonpath={.items[0].metadata.finalizers[0]}")); got != c.finalizer {
-				t.Fatalf("Snapshots have the finalizer %q, want %q", got, c.finalizer)
+			if c.values != c.before {
+				w.ensure("--set=" + c.values)
+				d.asked()
+				d.ready(w.current())
 			}
+			d.Apply(abandoned)
+			d.finalizers(c.finalizers)
 			w.uninstall()
 			kept(t, w, d)
 			d.Kubectl("delete", "--timeout=2m", "--all", strings.Join(plurals, ","))
@@ -115,6 +135,23 @@ func TestUninstall(t *testing.T) {
 			d.Kubectl("delete", "--timeout=2m", "namespace", d.Namespace)
 		})
 	}
+}
+
+// finalizers waits until the Snapshots have these, and no others.
+func (d *delivery) finalizers(want []string) {
+	d.w.t.Helper()
+	d.Within(longest, "the finalizers of Snapshots", func() error {
+		list, err := d.List(d.Context(), d.Namespace, "Snapshot")
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			if got := list.Items[i].GetFinalizers(); !slices.Equal(got, want) {
+				return fmt.Errorf("Snapshot %s has %v, want %v", list.Items[i].GetName(), got, want)
+			}
+		}
+		return nil
+	})
 }
 
 // plurals are the kinds of objects that a pipeline makes.
@@ -141,7 +178,9 @@ func kept(t *testing.T, w *world, d *delivery) {
 			}
 		}
 	}
-	left := w.env.ForTest(t).Kubectl("get", "all,serviceaccounts,roles,rolebindings,leases", "--selector=app.kubernetes.io/instance="+release, "--output=name")
+	// Helm leaves what its test has made, so that it can be looked at.
+	left := w.env.ForTest(t).Kubectl("get", "all,serviceaccounts,roles,rolebindings,leases", "--output=name",
+		"--selector=app.kubernetes.io/component!=test,app.kubernetes.io/instance="+release)
 	if strings.TrimSpace(left) != "No resources found in "+home+" namespace." && strings.TrimSpace(left) != "" {
 		t.Errorf("of the operator are left: %s", left)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/nodes"
 	"github.com/ocm-operator/ocm-operator/e2e/e2etest"
 	"github.com/ocm-operator/ocm-operator/e2e/operator"
+	"github.com/ocm-operator/ocm-operator/hack/image/scratch"
 	"github.com/ocm-operator/ocm-operator/ocm/ocmtest"
 )
 
@@ -154,12 +155,15 @@ func (s *suite) images(ctx context.Context, controllers *binaries.Flux) ([]strin
 	if err != nil {
 		return nil, err
 	}
-	source, err := program(s.dir, sourceController, controllers.SourceController)
-	if err != nil {
-		return nil, err
+	archives := []string{own}
+	for name, path := range map[string]string{sourceController: controllers.SourceController, kustomizeController: controllers.KustomizeController} {
+		file := filepath.Join(s.dir, filepath.Base(path)+".tar")
+		if _, err := scratch.Program(name, path).WriteFile(file); err != nil {
+			return nil, err
+		}
+		archives = append(archives, file)
 	}
-	kustomize, err := program(s.dir, kustomizeController, controllers.KustomizeController)
-	return []string{own, source, kustomize}, err
+	return archives, nil
 }
 
 // operatorImage makes the image of the operator as a release does, under the names that both charts ask for.

@@ -1,7 +1,6 @@
 package chartcheck
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
-	"github.com/ocm-operator/ocm-operator/e2e/cluster/binaries"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 )
 
 // alertCases says which series of metrics an alert has to answer to.
@@ -25,12 +24,7 @@ func TestAlerts(t *testing.T) {
 	groups, names := renderedAlerts(t)
 	everyAlertHasCases(t, cases, names)
 	promtool, err := openCache(t).Promtool(t.Context())
-	if errors.Is(err, binaries.ErrNoPromtool) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	clustertest.NeedPackages(t, err)
 	dir := t.TempDir()
 	rules, err := yaml.Marshal(map[string]any{"groups": groups})
 	if err != nil {

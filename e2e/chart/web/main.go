@@ -19,8 +19,9 @@ const (
 	address     = ":8080"
 	versionFile = "/version"
 	readTimeout = 5 * time.Second
-	// farewell is how long it goes on after it was told to end: the nodes need a moment to send clients elsewhere.
-	farewell = 3 * time.Second
+	// farewell is how long it goes on after it was told to end: the nodes need a moment to send clients elsewhere, and a long one when
+	// they have other things to do. Pods have twice as long, and only a namespace that is deleted waits for those that end.
+	farewell = 15 * time.Second
 )
 
 // answer is what a client gets.

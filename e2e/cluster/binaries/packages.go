@@ -22,6 +22,16 @@ import (
 
 const runtimeName = "runtime"
 
+// ErrNoPackages says that this machine can't have packages of a distribution: there is no apt-get, no list of packages that it could
+// fetch, nobody who answers where the list leads, or no such package.
+var ErrNoPackages = errors.New("packages of the distribution can't be had")
+
+// errApt says that apt-get or apt-cache has refused, for which the list of packages may be to blame.
+var errApt = errors.New("ask for packages of the distribution")
+
+// unknownPackage is how apt-get puts it that a package is not on its list.
+const unknownPackage = "Unable to locate package"
+
 // libraryName matches the packages that programs need to start; what else they depend on is scripts and documentation.
 var libraryName = regexp.MustCompile(`^z?lib[a-z0-9.+-]+$`)
 
@@ -35,6 +45,45 @@ type packages struct {
 	// all are their names.
 	all []string
 	say func(format string, args ...any)
+}
+
+// withPackages does what takes packages of the distribution. If apt-get refuses it is done once more with a new list of them: there may
+// have been none, or one that is so old that the mirrors have newer versions only.
+func (c *Cache) withPackages(ctx context.Context, name string, do func() (string, error)) (string, error) {
+	if !RuntimePackages() {
+		return "", fmt.Errorf("%w, as this machine has no apt-get to fetch them with", ErrNoPackages)
+	}
+	dir, err := do()
+	if !errors.Is(err, errApt) || ctx.Err() != nil {
+		return dir, err
+	}
+	c.say("[%s] fetching a new list of packages, as they can't be had by the one there is", name)
+	// Who is not root can't, and is told so at once. Where only a part of it could be fetched, that may be the part that matters.
+	listErr := c.newList(ctx)
+	dir, err = do()
+	if !errors.Is(err, errApt) || ctx.Err() != nil {
+		return dir, err
+	}
+	// With a new list and an answer from the mirrors, what is left is a fault, which must not pass for a lack.
+	if listErr == nil && !strings.Contains(err.Error(), unknownPackage) {
+		return "", err
+	}
+	return "", fmt.Errorf("%w: %w", ErrNoPackages, errors.Join(err, listErr))
+}
+
+// newList lets apt-get fetch its list of packages.
+func (c *Cache) newList(ctx context.Context) error {
+	// Of two at the same time, apt-get would refuse one.
+	lock, err := filelock.Acquire(ctx, filepath.Join(c.dir, "list.lock"), nil)
+	if err != nil {
+		return fmt.Errorf("fetch a list of packages: %w", err)
+	}
+	defer func() { _ = lock.Release() }()
+	// Otherwise it would be content with the list it has when nobody answers.
+	if _, err := inFolder(ctx, "/", nil, "apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"); err != nil {
+		return fmt.Errorf("fetch a list of packages: %w", err)
+	}
+	return nil
 }
 
 // unpacked returns the folder with packages of the distribution, which it fetches unless they are there.
@@ -85,7 +134,7 @@ func (p *packages) fetch(ctx context.Context, dir string) error {
 	// All at once: reading the list of packages takes longer than fetching most of them.
 	args := append([]string{"download", "-q", "-o", "APT::Sandbox::User=root"}, p.all...)
 	if _, err := inFolder(ctx, dir, p, "apt-get", args...); err != nil {
-		return fmt.Errorf("%w (is there a list of packages? apt-get update fetches one)", err)
+		return fmt.Errorf("%w: %w", errApt, err)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
 	if err != nil {
@@ -135,7 +184,7 @@ func packageNames(ctx context.Context) ([]string, error) {
 	}, runtimePackages...)
 	out, err := inFolder(ctx, "/", nil, "apt-cache", args...)
 	if err != nil {
-		return nil, fmt.Errorf("%w (is there a list of packages? apt-get update fetches one)", err)
+		return nil, fmt.Errorf("%w: %w", errApt, err)
 	}
 	names := slices.Clone(runtimePackages)
 	for line := range strings.Lines(string(out)) {

@@ -15,12 +15,12 @@ func TestPromtool(t *testing.T) { // changes the environment, so not in parallel
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if path, err := c.Promtool(t.Context()); !errors.Is(err, ErrNoPromtool) {
+	if path, err := c.Promtool(t.Context()); !errors.Is(err, ErrNoPackages) {
 		t.Errorf("nothing to fetch it with: got %q, %v; want that it can't be had", path, err)
 	}
 	calls := distribution(t)
-	if path, err := c.Promtool(t.Context()); !errors.Is(err, ErrNoPromtool) {
-		t.Errorf("a package without it: got %q, %v; want that it can't be had", path, err)
+	if path, err := c.Promtool(t.Context()); err == nil || errors.Is(err, ErrNoPackages) {
+		t.Errorf("a package without it: got %q, %v; want an error that is no reason to do without", path, err)
 	}
 	if c, err = Open(Options{Dir: t.TempDir(), Source: t.TempDir()}); err != nil {
 		t.Fatal(err)

@@ -73,20 +73,23 @@ func hasPlugins(folder string) bool {
 }
 
 // Runtime finds the programs of a container runtime, and fetches them from the distribution's packages if one of them is not
-// installed, or if packages asks for it. Nothing is installed by that: the packages are unpacked into the cache.
+// installed, or if packages asks for it. Nothing is installed by that: the packages are unpacked into the cache. Where they are needed
+// and can't be had the error matches ErrNoPackages.
 func (c *Cache) Runtime(ctx context.Context, packages bool) (*Runtime, error) {
 	missing := MissingRuntime()
 	if len(missing) == 0 && !packages {
 		return &Runtime{Plugins: installedPlugins(), From: "container runtime: the one that is installed"}, nil
 	}
-	if !RuntimePackages() {
-		return nil, fmt.Errorf("not installed: %s; install them, as this machine has no apt-get to fetch them with", strings.Join(missing, ", "))
+	root, err := c.withPackages(ctx, runtimeName, func() (string, error) {
+		names, err := packageNames(ctx)
+		if err != nil {
+			return "", err
+		}
+		return c.unpacked(ctx, runtimeName, names)
+	})
+	if errors.Is(err, ErrNoPackages) && len(missing) > 0 {
+		return nil, fmt.Errorf("not installed (install them): %s: %w", strings.Join(missing, ", "), err)
 	}
-	names, err := packageNames(ctx)
-	if err != nil {
-		return nil, err
-	}
-	root, err := c.unpacked(ctx, runtimeName, names)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/filelock"
@@ -38,10 +39,13 @@ func clean(ctx context.Context, p *programs, f files, groups *cgroups) error {
 
 // Down ends the cluster in dir, and removes what its nodes have left on the machine if it was killed. It returns
 // cluster.ErrNoCluster when nothing is recorded there.
-func Down(ctx context.Context, dir string) error { return down(ctx, dir, func() {}) }
+func Down(ctx context.Context, dir string) error { return down(ctx, dir, machineLock) }
 
-// down calls inspect when it has removed what was left, while nobody else can have nodes.
-func down(ctx context.Context, dir string, inspect func()) error {
+// passing is longer than anybody holds the machine's lock who has no nodes, and therefore removes nothing.
+const passing = 5 * time.Second
+
+// down is Down with another file in place of the machine's lock.
+func down(ctx context.Context, dir, lockFile string) error {
 	err := cluster.Down(ctx, dir)
 	if err != nil && !errors.Is(err, cluster.ErrNoCluster) {
 		return err
@@ -53,21 +57,25 @@ func down(ctx context.Context, dir string, inspect func()) error {
 	if readErr != nil {
 		return readErr
 	}
-	lock, lockErr := filelock.Try(machineLock)
-	if errors.Is(lockErr, filelock.ErrLocked) {
-		// Somebody else has nodes by now, and has removed what was left before that.
-		return files(dir).removeState()
-	}
+	lock, lockErr := takeOver(ctx, lockFile, passing)
 	if lockErr != nil {
 		return lockErr
+	}
+	if lock == nil {
+		// Somebody else has nodes by now, and has removed what was left before that.
+		return files(dir).removeState()
 	}
 	groups, groupsErr := openCgroups(cgroupRoot, cgroupRecord)
 	if groupsErr != nil {
 		return errors.Join(groupsErr, lock.Release())
 	}
-	err = clean(ctx, left.programs(), files(dir), groups)
-	inspect()
-	return errors.Join(err, lock.Release())
+	return errors.Join(clean(ctx, left.programs(), files(dir), groups), lock.Release())
+}
+
+// takeOver takes the machine's lock, unless somebody has it for longer than the grace: then it returns neither lock nor error.
+func takeOver(ctx context.Context, lockFile string, grace time.Duration) (*filelock.Lock, error) {
+	deadline := time.Now().Add(grace)
+	return filelock.Acquire(ctx, lockFile, func() bool { return time.Now().After(deadline) })
 }
 
 // Supervise runs a cluster with nodes until ctx ends, and then stops it; see cluster.Supervise.

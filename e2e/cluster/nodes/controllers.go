@@ -31,28 +31,58 @@ func (c *cgroups) borrow() error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
+	// What somebody who was killed has borrowed stays recorded, or nobody would take it back.
+	recorded, err := c.borrowed()
+	if err != nil {
+		return err
+	}
+	for _, name := range missing {
+		if !slices.Contains(recorded, name) {
+			recorded = append(recorded, name)
+		}
+	}
 	// Recorded first: taking back what was never given does nothing.
-	if err := os.WriteFile(c.record, []byte(strings.Join(missing, " ")), 0o600); err != nil {
+	if err := os.WriteFile(c.record, []byte(strings.Join(recorded, " ")), 0o600); err != nil {
 		return fmt.Errorf("record which controllers the machine hands down for nodes: %w", err)
 	}
 	return control(c.root, "+", missing)
 }
 
+// tryBorrow tells whether the machine lends its controllers, and leaves them as they are. The caller holds the machine's lock.
+func (c *cgroups) tryBorrow() error {
+	recorded, err := c.borrowed()
+	if err != nil || len(recorded) > 0 {
+		// It has lent them before, to somebody who was killed. Some can't be taken back before the groups of that one are removed, and
+		// whoever does that needs the record.
+		return err
+	}
+	return errors.Join(c.borrow(), c.restore())
+}
+
 // restore takes back what borrow has handed down, unless somebody else needs it by now.
 func (c *cgroups) restore() error {
-	content, err := os.ReadFile(c.record)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	recorded, err := c.borrowed()
 	if err != nil {
-		return fmt.Errorf("find out which controllers the machine has handed down for nodes: %w", err)
+		return err
 	}
-	for name := range strings.FieldsSeq(string(content)) { // one by one, as one may be needed where another is not
+	for _, name := range recorded { // one by one, as one may be needed where another is not
 		if err := control(c.root, "-", []string{name}); err != nil && !errors.Is(err, syscall.EBUSY) {
 			return err
 		}
 	}
-	return os.Remove(c.record)
+	if err := os.Remove(c.record); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget which controllers the machine has handed down for nodes: %w", err)
+	}
+	return nil
+}
+
+// borrowed lists what is recorded, which is nothing when there is no record.
+func (c *cgroups) borrowed() ([]string, error) {
+	content, err := os.ReadFile(c.record)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("find out which controllers the machine has handed down for nodes: %w", err)
+	}
+	return strings.Fields(string(content)), nil
 }
 
 // notDelegated lists the controllers that groups below dir lack. In the first version they lack none.

@@ -69,6 +69,65 @@ func TestBorrowControllers(t *testing.T) {
 	}
 }
 
+// TestBorrowFromTheDead: what somebody has borrowed who was killed stays recorded until it is taken back.
+func TestBorrowFromTheDead(t *testing.T) {
+	t.Parallel()
+	const available, delegated, recorded = "cpuset cpu io memory hugetlb pids\n", "cpuset io memory\n", "cpuset cpu memory"
+	for name, tc := range map[string]struct {
+		reason                      string
+		borrow                      func(*cgroups) error
+		recorded, written, restored string
+	}{
+		"for nodes":  {reason: "it has lent two more, and gets back all", borrow: (*cgroups).borrow, recorded: "cpuset cpu memory hugetlb pids", written: "+cpu +hugetlb +pids", restored: "-pids"},
+		"for a look": {reason: "nobody has removed what the dead one has left", borrow: (*cgroups).tryBorrow, recorded: recorded, written: delegated, restored: "-memory"},
+	} {
+		root := tree(t, map[string]string{"cgroup.controllers": available, "cgroup.subtree_control": delegated})
+		record := filepath.Join(tree(t, map[string]string{"record": recorded}), "record")
+		c, err := openCgroups(root, record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tc.borrow(c); err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]string{record: tc.recorded, filepath.Join(root, "cgroup.subtree_control"): tc.written} {
+			if got, err := os.ReadFile(path); err != nil || string(got) != want {
+				t.Errorf("%s: %s has %q, %v; want %q: %s", name, filepath.Base(path), got, err, want, tc.reason)
+			}
+		}
+		if err := c.restore(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(root, "cgroup.subtree_control")); err != nil || string(got) != tc.restored {
+			t.Errorf("%s: taken back at last %q, %v; want %q: %s", name, got, err, tc.restored, tc.reason)
+		}
+		if _, err := os.Stat(record); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: it is still recorded after it was taken back: %v", name, err)
+		}
+	}
+}
+
+// TestTryBorrow leaves a machine that has lent nothing as it is.
+func TestTryBorrow(t *testing.T) {
+	t.Parallel()
+	root := tree(t, map[string]string{"cgroup.controllers": "cpuset cpu memory pids\n", "cgroup.subtree_control": "memory\n"})
+	record := filepath.Join(t.TempDir(), "record")
+	c, err := openCgroups(root, record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.tryBorrow(); err != nil {
+		t.Fatal(err)
+	}
+	// The last of the writes, which the kernel takes one by one.
+	if got, err := os.ReadFile(filepath.Join(root, "cgroup.subtree_control")); err != nil || string(got) != "-pids" {
+		t.Errorf("written last: %q, %v; want that what was borrowed is taken back", got, err)
+	}
+	if _, err := os.Stat(record); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still recorded: %v", err)
+	}
+}
+
 func TestControllersThatStay(t *testing.T) {
 	t.Parallel()
 	root := tree(t, map[string]string{"cgroup.controllers": "cpuset cpu memory pids\n", "cgroup.procs": "1\n"})

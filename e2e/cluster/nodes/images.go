@@ -2,9 +2,7 @@ package nodes
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/ocm-operator/ocm-operator/hack/image/scratch"
 )
@@ -14,31 +12,16 @@ const (
 	dnsImage   = "localhost/coredns:1"
 )
 
-// nobody is the user of the images' programs.
-const nobody = "65532:65532"
-
-// writeImages writes archives of the images that every node needs beside their programs, unless they are there, and returns
-// them.
+// writeImages writes archives of the images that every node needs beside their programs, and returns them. It does so each time: the
+// folders are named after what programs are made of, and know nothing of what archives are made by.
 func writeImages(p *programs) ([]string, error) {
 	var archives []string
 	for _, image := range []struct{ name, program string }{{pauseImage, p.Pause}, {dnsImage, p.CoreDNS}} {
-		name := filepath.Base(image.program)
 		path := image.program + ".tar"
+		if _, err := scratch.Program(image.name, image.program).WriteFile(path); err != nil {
+			return nil, fmt.Errorf("make image of %s: %w", filepath.Base(image.program), err)
+		}
 		archives = append(archives, path)
-		if _, err := os.Stat(path); err == nil {
-			continue
-		}
-		archive := scratch.Archive{Names: []string{image.name}, Images: []scratch.Image{{
-			Platform: scratch.Platform{OS: "linux", Architecture: runtime.GOARCH},
-			Files:    []scratch.File{{Name: "/" + name, Mode: 0o755, Path: image.program}}, Entrypoint: []string{"/" + name}, User: nobody,
-		}}}
-		_, err := archive.WriteFile(path + ".new")
-		if err == nil {
-			err = os.Rename(path+".new", path)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("make image of %s: %w", name, err)
-		}
 	}
 	return archives, nil
 }

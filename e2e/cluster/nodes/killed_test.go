@@ -8,39 +8,36 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster"
-	"github.com/ocm-operator/ocm-operator/e2e/cluster/internal/process"
 )
 
 // TestKilledOwner kills a process that has a cluster, which can then end and remove nothing itself.
 func TestKilledOwner(t *testing.T) {
 	needNodes(t)
 	dir := t.TempDir()
-	// What was mounted would keep the folder from being removed.
-	t.Cleanup(func() {
-		if err := Down(context.Background(), dir); err != nil && !errors.Is(err, cluster.ErrNoCluster) {
-			t.Error(err)
-		}
-	})
 	if err := Build(t.Context(), Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	before := lookAlone(t)
+	before := alone(t)
+	// What was mounted would keep the folder from being removed.
+	t.Cleanup(func() {
+		if err := down(context.Background(), dir, lockOf(dir)); err != nil && !errors.Is(err, cluster.ErrNoCluster) {
+			t.Error(err)
+		}
+	})
 	owner := hold(t, dir)
 	running, err := ReadState(dir)
 	if err != nil || len(running.Nodes) != 1 || running.Nodes[0].Verdict() != "running" {
 		t.Fatalf("state of the running cluster: got %+v, %v", running, err)
 	}
-	inside := insiders(t, &Node{Name: running.Nodes[0].Name})
-	if len(inside) < 5 { // containerd, kubelet, kube-proxy, and those of a pod
-		t.Errorf("only %d processes are on the node: %v", len(inside), inside)
+	inside, err := (&Node{Name: running.Nodes[0].Name}).Processes("")
+	if err != nil || len(inside) < 5 { // containerd, kubelet, kube-proxy, and those of a pod
+		t.Errorf("only %d processes are on the node: %v, %v", len(inside), inside, err)
 	}
 	if err := owner.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -52,9 +49,10 @@ func TestKilledOwner(t *testing.T) {
 			t.Errorf("process %d outlives its cluster, though nobody had to be told: %v", p.PID, err)
 		}
 	}
-	if err := down(t.Context(), dir, func() { before.same(t, "after Down") }); err != nil {
+	if err := down(t.Context(), dir, lockOf(dir)); err != nil {
 		t.Errorf("Down: %v", err)
 	}
+	before.same(t, "after Down")
 	if state, err := ReadState(dir); err != nil || len(state.Nodes) > 0 {
 		t.Errorf("state after Down: got %+v, %v; want nothing", state, err)
 	}
@@ -69,13 +67,19 @@ func TestKilledOwner(t *testing.T) {
 	}
 }
 
-// lookAlone looks at the machine when nobody has nodes.
-func lookAlone(t *testing.T) machine {
+// alone waits until nobody has nodes, and looks at the machine. Until the test has ended nobody else can have any: whoever waits would
+// take the lock from an owner that was killed before anybody could look at what it has left.
+func alone(t *testing.T) machine {
 	t.Helper()
-	lock, err := acquireMachine(t.Context(), t.Output())
+	lock, err := acquireMachine(t.Context(), machineLock, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := lock.Release(); err != nil {
+			t.Error(err)
+		}
+	})
 	var m machine
 	// The kernel takes its time with the link of a namespace that has just gone; its routes have a number in place of a name then.
 	err = wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, deadline, true, func(context.Context) (bool, error) {
@@ -85,11 +89,11 @@ func lookAlone(t *testing.T) machine {
 	if err != nil {
 		t.Fatalf("links of others that go don't: %v", m.Routes)
 	}
-	if err := lock.Release(); err != nil {
-		t.Fatal(err)
-	}
 	return m
 }
+
+// lockOf is what the owner of the cluster in dir holds: this process has the machine's lock for it.
+func lockOf(dir string) string { return dir + ".lock" }
 
 // hold starts a process that has a cluster in dir, and returns when the cluster is ready.
 func hold(t *testing.T, dir string) *exec.Cmd {
@@ -101,6 +105,10 @@ func hold(t *testing.T, dir string) *exec.Cmd {
 	owner := exec.CommandContext(t.Context(), self)
 	owner.Env = append(os.Environ(), holdVariable+"="+dir)
 	owner.Stderr = t.Output()
+	// Closed when this process ends, in whatever way; it must not be outlived, as the machine's lock is free then.
+	if _, err := owner.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
 	out, err := owner.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -112,28 +120,4 @@ func hold(t *testing.T, dir string) *exec.Cmd {
 		t.Fatalf("the owner of a cluster says %q, %v", line, err)
 	}
 	return owner
-}
-
-// insiders are the processes on a node, those in containers included.
-func insiders(t *testing.T, n *Node) []process.Identity {
-	t.Helper()
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var inside []process.Identity
-	for _, entry := range entries {
-		groups, err := os.ReadFile("/proc/" + entry.Name() + "/cgroup")
-		if err != nil || !strings.Contains(string(groups), "/"+cgroupParent+"/"+n.Name+"/") {
-			continue
-		}
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil { // one of the links to ourselves
-			continue
-		}
-		if identity, err := process.Identify(pid); err == nil {
-			inside = append(inside, identity)
-		}
-	}
-	return inside
 }

@@ -91,7 +91,7 @@ func tryCgroups(root, record string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(groups.borrow(), groups.restore(), lock.Release())
+	return errors.Join(groups.tryBorrow(), lock.Release())
 }
 
 //go:embed try.sh

@@ -81,7 +81,7 @@ func prepare(ctx context.Context, o Options) (*Cluster, error) {
 			return nil, fmt.Errorf("create the folder of nodes: %w", err)
 		}
 	}
-	if c.lock, err = acquireMachine(ctx, o.Progress); err != nil {
+	if c.lock, err = acquireMachine(ctx, o.lock, o.Progress); err != nil {
 		return nil, err
 	}
 	c.spawner = process.NewSpawner()
@@ -122,9 +122,9 @@ func (c *Cluster) prepareMachine(ctx context.Context) error {
 }
 
 // acquireMachine waits until nobody else has nodes.
-func acquireMachine(ctx context.Context, progress io.Writer) (*filelock.Lock, error) {
+func acquireMachine(ctx context.Context, lockFile string, progress io.Writer) (*filelock.Lock, error) {
 	told := false
-	lock, err := filelock.Acquire(ctx, machineLock, func() bool {
+	lock, err := filelock.Acquire(ctx, lockFile, func() bool {
 		if !told {
 			told = true
 			say(progress, "waiting: another cluster with nodes runs on this machine")

@@ -241,7 +241,11 @@ func (w *world) memory() string {
 	var used []string
 	for _, n := range w.Nodes() {
 		total := 0
-		for _, p := range insiders(w.T, n) {
+		processes, err := n.Processes("")
+		if err != nil {
+			w.Error(err)
+		}
+		for _, p := range processes {
 			rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.PID))
 			if err != nil { // it has ended meanwhile
 				continue

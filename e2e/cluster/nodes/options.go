@@ -37,6 +37,8 @@ type Options struct {
 	// Binaries is where the programs come from. Default is the user's cache.
 	Binaries *binaries.Cache
 
+	// lock is a file in place of the machine's lock, for a caller who holds that for as long as there are nodes.
+	lock string
 	// inspect is called, while nobody else can have nodes, when nothing of nodes is on the machine: before and after.
 	inspect func()
 }
@@ -54,6 +56,7 @@ func (o Options) complete() (Options, error) {
 	if o.Count < 1 || o.Count > maxCount {
 		return o, fmt.Errorf("%d nodes can't be had; ask for 1 to %d", o.Count, maxCount)
 	}
+	o.lock = cmp.Or(o.lock, machineLock)
 	if o.inspect == nil {
 		o.inspect = func() {}
 	}

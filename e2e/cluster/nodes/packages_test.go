@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ocm-operator/ocm-operator/e2e/cluster/binaries"
+	"github.com/ocm-operator/ocm-operator/e2e/cluster/clustertest"
 )
 
 // TestRuntimeFromPackages starts a node whose container runtime is not installed on this machine.
@@ -16,9 +17,7 @@ func TestRuntimeFromPackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	unpacked, err := cache.Runtime(t.Context(), true)
-	if err != nil {
-		t.Skipf("packages can't be fetched: %v", err)
-	}
+	clustertest.NeedPackages(t, err)
 	w := startWorld(t, Options{Count: 1, Packages: true, Binaries: cache})
 	n := w.Node(0)
 	for _, program := range []string{"/usr/bin/containerd", "/usr/sbin/runc", "/usr/sbin/nft"} {

@@ -39,22 +39,30 @@ func takenRanges() ([]string, error) {
 func overlaps(routes []route, name func(index int) string) []string {
 	var taken []string
 	for _, r := range routes {
-		if r.Destination.Bits() <= widest {
+		ours := r.overlapped()
+		if ours == "" {
 			continue
 		}
-		for _, ours := range []string{nodeRange, podRange, serviceRange} {
-			if !netip.MustParsePrefix(ours).Overlaps(r.Destination) {
-				continue
-			}
-			link := "nowhere"
-			if r.Interface != 0 {
-				link = name(r.Interface)
-			}
-			if link != "" && link != machineLink {
-				taken = append(taken, fmt.Sprintf("nodes need the addresses %s, and this machine has a route for %s (to %s)", ours, r.Destination, link))
-			}
-			break
+		link := "nowhere"
+		if r.Interface != 0 {
+			link = name(r.Interface)
+		}
+		if link != "" && link != machineLink {
+			taken = append(taken, fmt.Sprintf("nodes need the addresses %s, and this machine has a route for %s (to %s)", ours, r.Destination, link))
 		}
 	}
 	return taken
+}
+
+// overlapped is the first of our ranges of which the route leads to a part, or nothing.
+func (r route) overlapped() string {
+	if r.Destination.Bits() <= widest {
+		return ""
+	}
+	for _, ours := range []string{nodeRange, podRange, serviceRange} {
+		if netip.MustParsePrefix(ours).Overlaps(r.Destination) {
+			return ours
+		}
+	}
+	return ""
 }

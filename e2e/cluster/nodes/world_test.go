@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +32,11 @@ const (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(holdVariable); dir != "" {
-		_, err := Start(context.Background(), Options{Dir: dir, Count: 1, Progress: os.Stderr})
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin) // until whoever has started this ends
+			os.Exit(1)
+		}()
+		_, err := Start(context.Background(), Options{Dir: dir, Count: 1, Progress: os.Stderr, lock: lockOf(dir)})
 		fmt.Println("started:", err)
 		select {}
 	}
@@ -85,12 +88,8 @@ func probe(t *testing.T) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build probe: %v\n%s", err, out)
 	}
-	archive := scratch.Archive{Names: []string{probeImage}, Images: []scratch.Image{{
-		Platform: scratch.Platform{OS: "linux", Architecture: runtime.GOARCH}, Entrypoint: []string{"/probe"}, User: "65532:65532",
-		Files: []scratch.File{{Name: "/probe", Mode: 0o755, Path: program}},
-	}}}
 	path := filepath.Join(dir, "probe.tar")
-	if _, err := archive.WriteFile(path); err != nil {
+	if _, err := scratch.Program(probeImage, program).WriteFile(path); err != nil {
 		t.Fatal(err)
 	}
 	return path
