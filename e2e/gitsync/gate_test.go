@@ -78,9 +78,12 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.proxy.ServeHTTP(w, r)
 }
 
-// limited answers as each forge does that was asked too often.
-func limited(until time.Time) gittest.Fault {
+// limited answers as each forge does that was asked too often, for some time after the first request: how long that takes to come is nobody's
+// business here.
+func limited(patience time.Duration) gittest.Fault {
+	end := sync.OnceValue(func() time.Time { return time.Now().Add(patience) })
 	return func(w http.ResponseWriter, _ *http.Request) bool {
+		until := end()
 		if time.Now().After(until) {
 			return false
 		}

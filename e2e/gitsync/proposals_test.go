@@ -294,8 +294,7 @@ func adopted(t *testing.T, w *world, p *proposals) {
 // rateLimited waits as long as the forge wants it to, says so, and goes on.
 func rateLimited(t *testing.T, w *world, p *proposals) {
 	w.deliver("1.0.0", v1...)
-	until := time.Now().Add(8 * time.Second)
-	p.gate.breaks(limited(until))
+	p.gate.breaks(limited(8 * time.Second))
 	w.sync(app, proposing(p))
 	obj := w.fails(app, v1alpha1.CreatePullRequestFailedReason, "limit")
 	if obj.Status.Commit == "" || obj.Status.Commit != p.tip(w.head()) {
