@@ -183,14 +183,14 @@ func (d *deployer) revokeAccess(ctx context.Context, r *run) error {
 			continue
 		}
 		key := client.ObjectKey{Namespace: r.obj.Namespace, Name: secret.name}
-		stub, err := d.getStub(ctx, key)
+		found, err := d.secretMetadata(ctx, key)
 		if err != nil {
 			return err
 		}
-		if stub == nil || !ownedBy(r.obj, stub) || !stub.GetDeletionTimestamp().IsZero() {
+		if found == nil || !ownedBy(r.obj, found) || !found.GetDeletionTimestamp().IsZero() {
 			continue
 		}
-		if err := client.IgnoreNotFound(d.client.Delete(ctx, stub, onlyThis(stub))); err != nil {
+		if err := client.IgnoreNotFound(d.client.Delete(ctx, found, onlyThis(found))); err != nil {
 			return fmt.Errorf("delete Secret %s: %w", key, err)
 		}
 		d.secrets.Removed(v1alpha1.FluxDeployerKind, client.ObjectKeyFromObject(r.obj), key)

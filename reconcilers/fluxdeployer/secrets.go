@@ -42,16 +42,16 @@ func (d *deployer) getSecret(ctx context.Context, key client.ObjectKey) (*corev1
 	return secret, nil
 }
 
-// getStub reads what is said about a Secret and not what is in it; nil means that there is none.
-func (d *deployer) getStub(ctx context.Context, key client.ObjectKey) (*metav1.PartialObjectMetadata, error) {
-	stub := &metav1.PartialObjectMetadata{}
-	stub.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	err := d.live.Get(ctx, key, stub)
+// secretMetadata reads what is said about a Secret and not what is in it; nil means that there is none.
+func (d *deployer) secretMetadata(ctx context.Context, key client.ObjectKey) (*metav1.PartialObjectMetadata, error) {
+	found := &metav1.PartialObjectMetadata{}
+	found.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	err := d.live.Get(ctx, key, found)
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // documented: absence is no error
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get Secret %s: %w", key, err)
 	}
-	return stub, nil
+	return found, nil
 }
